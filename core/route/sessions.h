@@ -1,0 +1,72 @@
+/**
+ * Sessions: which worker a key belongs to.
+ *
+ * A bounded table. Past its bound the least recently used key is forgotten; finding and binding both count as use. Each
+ * worker's keys are linked, so that its death costs only its own. A key of up to LP_SESSION_KEY_INLINE bytes (Engine.IO's
+ * have 20) lives in its entry; memory grows with use and is at most LP_SESSION_BYTES an entry, plus longer keys.
+ */
+#ifndef LP_ROUTE_SESSIONS_H
+#define LP_ROUTE_SESSIONS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "route/workers.h"
+
+#define LP_SESSION_KEY_INLINE 24
+#define LP_SESSION_KEY_MAX 1024
+#define LP_SESSION_BYTES 80
+
+struct lp_sessions;
+
+/**
+ * Make an empty table.
+ *
+ * @param max      The most keys, 1 – 100,000,000.
+ * @param workers  Whose `sessions` counts it keeps right. Borrowed; must outlive the table.
+ * @param seed     Random, so that nobody can choose keys that collide.
+ *
+ * @return A table for lp_sessions_free, or NULL without memory.
+ */
+struct lp_sessions *lp_sessions_new(uint32_t max, struct lp_workers *workers, uint64_t seed);
+
+/** Free a table. @param sessions NULL is allowed. */
+void lp_sessions_free(struct lp_sessions *sessions);
+
+/**
+ * Bind a key to a worker, moving it if it was another's. When the table is full, the least recently used key goes.
+ *
+ * @param sessions  Borrowed.
+ * @param key       1 – LP_SESSION_KEY_MAX bytes, copied.
+ * @param worker    An id, 1 – workers' count.
+ *
+ * @return 0; -EINVAL for a key or id out of range, or -ENOMEM, with nothing changed.
+ */
+int lp_sessions_bind(struct lp_sessions *sessions, struct lp_slice key, unsigned worker);
+
+/** The id of a key's worker, or 0; counts as use. @param sessions Borrowed. @param key Any bytes. */
+unsigned lp_sessions_find(struct lp_sessions *sessions, struct lp_slice key);
+
+/**
+ * Forget a key.
+ *
+ * @param sessions  Borrowed.
+ * @param key       Any bytes.
+ * @param worker    Only if it is this worker's; 0: whoever's.
+ */
+void lp_sessions_forget(struct lp_sessions *sessions, struct lp_slice key, unsigned worker);
+
+/** Forget all keys of a worker. @param sessions Borrowed. @param worker An id. @return How many. */
+size_t lp_sessions_forget_worker(struct lp_sessions *sessions, unsigned worker);
+
+/** Keys known now. @param sessions Borrowed. */
+size_t lp_sessions_count(const struct lp_sessions *sessions);
+
+/** Keys forgotten so far for want of room. @param sessions Borrowed. */
+uint64_t lp_sessions_evicted(const struct lp_sessions *sessions);
+
+/** The hash of a key in this table; equal keys have equal hashes. @param sessions Borrowed. @param key Any bytes. */
+uint64_t lp_sessions_hash(const struct lp_sessions *sessions, struct lp_slice key);
+
+#endif

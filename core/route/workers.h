@@ -1,0 +1,85 @@
+/**
+ * Workers as data: what routing knows of them, and the ways to choose one.
+ *
+ * The worker layer owns the table and keeps the numbers right; policies and the fallback only read them and choose. No
+ * process, channel or descriptor is known here. A worker is named by its id, 1 to count, which is its slot: a process
+ * that takes a dead one's place has the same id. Id 0 means none.
+ */
+#ifndef LP_ROUTE_WORKERS_H
+#define LP_ROUTE_WORKERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/slice.h"
+
+struct lp_worker {
+	unsigned id;
+	bool usable;          /**< Can take a connection now. Set with lp_workers_set_usable only. */
+	pid_t pid;            /**< 0 while no process is in the slot. */
+	uint32_t connections; /**< Open now, those on the way to it included. */
+	uint32_t waiting;     /**< Of those, handed over and not yet acknowledged. */
+	uint32_t sessions;    /**< Keys bound to it. */
+	uint64_t started_ns;  /**< When the process became ready, on the monotonic clock. */
+};
+
+/** All slots of one balancer. */
+struct lp_workers {
+	struct lp_worker *slots; /**< slots[id - 1]. */
+	unsigned count;
+	unsigned usable_count;
+	uint32_t generation; /**< Changes whenever the set of usable workers does. */
+	unsigned last;       /**< Id that lp_workers_next gave last. */
+	uint64_t random;     /**< State of lp_workers_random. Never 0. */
+};
+
+/**
+ * Prepare a table whose workers are all unusable.
+ *
+ * @param workers  The caller's memory; lp_workers_deinit it.
+ * @param count    1 – 256.
+ * @param seed     For lp_workers_random; equal seeds choose equally.
+ *
+ * @return 0, or -ENOMEM.
+ */
+int lp_workers_init(struct lp_workers *workers, unsigned count, uint64_t seed);
+
+/** Free the slots. @param workers Initialised. */
+void lp_workers_deinit(struct lp_workers *workers);
+
+/** The worker of an id. @param workers Initialised. @param id 1 – count, or NULL is returned. */
+struct lp_worker *lp_workers_find(const struct lp_workers *workers, unsigned id);
+
+/** Say whether a worker can take connections. @param workers Initialised. @param id 1 – count. @param usable Which. */
+void lp_workers_set_usable(struct lp_workers *workers, unsigned id, bool usable);
+
+/**
+ * The usable worker that a key belongs to (rendezvous hashing).
+ *
+ * @param workers  Initialised.
+ * @param key      Any bytes.
+ *
+ * @return Its id; 0 when none is usable.
+ */
+unsigned lp_workers_hash(const struct lp_workers *workers, struct lp_slice key);
+
+enum lp_workers_measure { LP_LEAST_CONNECTIONS, LP_LEAST_SESSIONS, LP_LEAST_WAITING };
+
+/**
+ * The usable worker with the least of something; of equals the one with the lowest id.
+ *
+ * @param workers  Initialised.
+ * @param measure  Of what.
+ *
+ * @return Its id; 0 when none is usable.
+ */
+unsigned lp_workers_least(const struct lp_workers *workers, enum lp_workers_measure measure);
+
+/** The usable worker after the one given last, round and round. @param workers Initialised. @return Id, or 0. */
+unsigned lp_workers_next(struct lp_workers *workers);
+
+/** Any usable worker, each equally likely. @param workers Initialised. @return Id, or 0. */
+unsigned lp_workers_random(struct lp_workers *workers);
+
+#endif

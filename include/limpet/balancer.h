@@ -1,0 +1,184 @@
+/**
+ * limpet on your own event loop.
+ *
+ * A balancer accepts connections, asks Lua policies which worker each belongs to, and passes the descriptors to the
+ * workers. This is all of it that the `limpet` program itself uses: its main() reads a command line into
+ * `struct limpet_options`, then calls new, start, and reload or stop when signals say so.
+ *
+ * Life cycle: new → start → (reload)* → stop → [stopped callback] → free. All calls on the loop's own thread. A
+ * balancer installs no signal handlers and keeps no global state, so a program may hold several.
+ *
+ * Glossary: a *connection* is one accepted socket; its *head* is the HTTP request head at its start; a *worker* is one
+ * process in one numbered slot; a *session* binds a key (Engine.IO's sid) to a worker; a *dialect* is how workers take
+ * connections; a *policy* is a Lua file that chooses the worker.
+ */
+#ifndef LIMPET_BALANCER_H
+#define LIMPET_BALANCER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The most workers one balancer starts. */
+#define LIMPET_WORKERS_MAX 256
+
+/**
+ * How a balancer is to work. Fill with limpet_options_init, then change what matters. Every pointer is borrowed and
+ * must live until limpet_balancer_free.
+ */
+struct limpet_options {
+	const char *const *listen; /**< "host:port", "[v6]:port", ":port", "unix:/path". At least one. */
+	size_t listen_count;
+
+	const char *const *policies; /**< Paths, or names of included policies; tried in order. None: the least busy worker. */
+	size_t policy_count;
+
+	const char *const *settings; /**< "key=value", given to each policy's setup(options). */
+	size_t setting_count;
+
+	const char *const *trusted; /**< CIDR ranges of proxies whose forwarded headers are believed. */
+	size_t trusted_count;
+
+	char *const *command;  /**< What a worker runs: file, arguments, NULL. The file is looked up in PATH. */
+	unsigned workers;      /**< 1 – LIMPET_WORKERS_MAX. 0: one for each processor. */
+	const char *dialect;   /**< How workers take connections. "auto" looks at the command. */
+	int worker_prefix;     /**< Not 0: each line of a worker's output is passed on behind "[id] ". */
+
+	uint32_t head_timeout_ms;  /**< From accept to a complete head, in all; also the wait for a first worker. */
+	uint32_t max_head_bytes;   /**< 256 – 1 MiB. A longer request head is answered with 431. */
+	uint32_t max_waiting;      /**< Connections that wait for a head, a session or a worker. */
+	uint32_t max_sessions;     /**< Past it the least recently used is forgotten. 80 bytes each, at most. */
+	uint32_t session_wait_ms;  /**< How long a connection with an unknown sid waits for a worker to claim it. */
+	uint32_t drain_timeout_ms; /**< From stop to the end of workers that have not ended by themselves. */
+
+	int backlog;      /**< For listen(2). */
+	int defer_accept; /**< Not 0: TCP_DEFER_ACCEPT, right where the client speaks first. */
+
+	const char *control;    /**< Path of the control socket. NULL: none. */
+	int log_fd;             /**< Where the log goes. */
+	const char *log_level;  /**< "error", "warning", "info", "debug". */
+	const char *log_format; /**< "text", "json". */
+};
+
+/**
+ * What became of every connection. At any moment
+ *
+ *     accepted     = handed_over + refused + closed_early + waiting
+ *     handed_over  = acknowledged + in_flight
+ */
+struct limpet_counts {
+	uint64_t accepted;     /**< Taken from a listener. */
+	uint64_t handed_over;  /**< At a worker, or on the way to one. */
+	uint64_t acknowledged; /**< Of those, taken by the worker for good. */
+	uint64_t in_flight;    /**< Of those, not acknowledged yet; limpet still holds the descriptor. */
+	uint64_t refused;      /**< Answered by limpet with a status. */
+	uint64_t closed_early; /**< The client left, or said nothing until its deadline. */
+	uint64_t waiting;      /**< For a head, a session or a worker. */
+	uint64_t moved;        /**< Given back by a worker, or by its death, and sent to another: how often. */
+	uint64_t policy_errors; /**< Hooks that raised an error or returned no answer of theirs. */
+	uint64_t reloads;       /**< That took. */
+	uint64_t failed_reloads;
+	uint64_t worker_starts;
+	uint64_t worker_exits; /**< Of any kind, expected or not. */
+	uint64_t sessions;     /**< Known now. */
+	uint64_t sessions_evicted; /**< Forgotten for want of room. */
+};
+
+struct limpet_balancer;
+
+/** Runs once when a stopped balancer has nothing left on the loop; limpet_balancer_free may be called from it. */
+typedef void (*limpet_stopped_cb)(struct limpet_balancer *balancer, void *owner);
+
+/**
+ * Fill options with the defaults: no listener, no policy, "auto", 10 s, 16 KiB, 10,000 waiting, 1,000,000 sessions,
+ * 50 ms, 30 s, a backlog of 4096, TCP_DEFER_ACCEPT, no control socket, the log as text at "info" on standard error.
+ *
+ * @param options  The caller's memory; overwritten whole.
+ */
+void limpet_options_init(struct limpet_options *options);
+
+/**
+ * Make a balancer: checks the options and loads the policies. Nothing listens and no worker runs yet.
+ *
+ * @param balancer    Set on success; free with limpet_balancer_free.
+ * @param loop        Borrowed; must outlive the balancer.
+ * @param options     Borrowed, with all it points to, until limpet_balancer_free.
+ * @param error       Filled with one line on failure. NULL is allowed.
+ * @param error_size  Bytes of error.
+ *
+ * @return 0, or negative with *balancer NULL: an option is wrong, or a policy does not load.
+ */
+int limpet_balancer_new(struct limpet_balancer **balancer, uv_loop_t *loop, const struct limpet_options *options,
+			char *error, size_t error_size);
+
+/**
+ * Listen, and start the workers. Returns at once; connections are accepted from the next turn of the loop on, and wait
+ * for the first worker that is ready.
+ *
+ * @param balancer    New; not yet started.
+ * @param error       Filled with one line on failure. NULL is allowed.
+ * @param error_size  Bytes of error.
+ *
+ * @return 0, or negative errno (UV_EADDRINUSE names the address) with nothing listening; then free it, after the loop
+ *         has run what limpet_balancer_stop left on it.
+ */
+int limpet_balancer_start(struct limpet_balancer *balancer, char *error, size_t error_size);
+
+/**
+ * Load the policies again and use them from the next connection on, those that wait included. Sessions, counts and
+ * limpet.shared stay.
+ *
+ * @param balancer    Started.
+ * @param error       Filled with one line on failure. NULL is allowed.
+ * @param error_size  Bytes of error.
+ *
+ * @return 0, or negative with the old policies still in place. Both are logged.
+ */
+int limpet_balancer_reload(struct limpet_balancer *balancer, char *error, size_t error_size);
+
+/**
+ * Drain: stop accepting, hand over what waits, tell the workers to finish, and end those that are left after
+ * drain_timeout_ms. A second call, or a call with `now`, ends them at once.
+ *
+ * @param balancer  New or started.
+ * @param now       Not 0: no draining.
+ * @param stopped   Runs once, on the loop, after the last worker is gone and every handle closed. Kept from the first
+ *                  call; a second call's is ignored. NULL is allowed.
+ * @param owner     Passed to stopped. Must outlive it.
+ */
+void limpet_balancer_stop(struct limpet_balancer *balancer, int now, limpet_stopped_cb stopped, void *owner);
+
+/**
+ * Free a balancer.
+ *
+ * @param balancer  Never started, or stopped with its callback run. NULL is allowed.
+ */
+void limpet_balancer_free(struct limpet_balancer *balancer);
+
+/**
+ * What became of every connection so far.
+ *
+ * @param balancer  Borrowed.
+ * @param counts    Overwritten.
+ */
+void limpet_balancer_counts(const struct limpet_balancer *balancer, struct limpet_counts *counts);
+
+/**
+ * The port that a listener got; of use with port 0.
+ *
+ * @param balancer  Started.
+ * @param index     Of the listener, in the order of options.listen.
+ *
+ * @return 1 – 65535; 0 for a unix path or an index out of range.
+ */
+int limpet_balancer_port(const struct limpet_balancer *balancer, size_t index);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
