@@ -14,7 +14,7 @@ struct lp_list {
 };
 
 /** The structure of `type` whose `field` is this link. */
-#define LP_LIST_OWNER(link, type, field) ((type *)((char *)(link) - offsetof(type, field)))
+#define LP_LIST_OWNER(link, type, field) ((type *)((char *)(link)-offsetof(type, field)))
 
 /** Make a head empty, or a member be in no list. @param list The caller's memory. */
 static inline void lp_list_init(struct lp_list *list)

@@ -40,7 +40,7 @@ struct lp_log {
 	int fd;
 	enum lp_log_level level; /**< Lines above it are not formatted at all. */
 	enum lp_log_format format;
-	uint64_t lost; /**< Lines that the descriptor could not take. */
+	uint64_t lost; /**< Lines that the descriptor could not take, and of which no line has told yet. */
 	struct lp_log_budget budgets[LP_LOG_TOPICS];
 };
 

@@ -1,8 +1,8 @@
 /**
  * The command line, as data.
  *
- * One table in options.c names every flag, what it takes and what the help says; parsing and `--help` both read it, so
- * they cannot drift apart.
+ * One table, in options_flags.c, names every flag, what it takes and what the help says; parsing and `--help` both read
+ * it, so they cannot drift apart.
  */
 #ifndef LP_BASE_OPTIONS_H
 #define LP_BASE_OPTIONS_H
@@ -33,7 +33,7 @@ struct lp_command_line {
  * @param line   Filled always; lp_options_deinit it.
  * @param error  Filled on failure: names the flag, the value, what it takes, and the nearest flag if one was misspelt.
  *
- * @return 0, or LP_EUSAGE.
+ * @return 0, LP_EUSAGE, or -ENOMEM.
  */
 int lp_options_parse(int argc, char **argv, struct lp_command_line *line, struct lp_error *error);
 

@@ -1,7 +1,7 @@
 /**
  * An HTTP/1 request head, taken apart where it lies.
  *
- * llhttp, the parser Node itself uses, does the reading, lenient about nothing. Every slice points into the bytes that
+ * llhttp, the parser Node itself uses, does the reading, lenient about nothing. The slices point into the bytes that
  * were parsed: a head is good as long as they are, usually until the next peek. One head is made for a balancer and
  * reused for every connection, so a look at a request allocates nothing.
  */
@@ -21,8 +21,9 @@ struct lp_header {
 struct lp_head {
 	struct lp_slice method;
 	struct lp_slice target; /**< The request target, whole. */
-	struct lp_slice path;   /**< The target's part before '?', as sent. */
-	struct lp_slice query;  /**< Behind '?' and before '#', as sent; absent without '?'. */
+	/** The target's part before '?' and '#', as sent; without "http://host" where that was sent; "/" if none is left. */
+	struct lp_slice path;
+	struct lp_slice query; /**< Behind '?' and before '#', as sent; absent without '?'. */
 	struct lp_header *headers;
 	size_t header_count;
 	size_t header_capacity;
@@ -48,8 +49,8 @@ void lp_head_free(struct lp_head *head);
  * @param length  Bytes peeked.
  *
  * @return The head's length in bytes, its final empty line included; or
- *         LP_AGAIN     right so far, and not yet complete
- *         LP_ENOTHTTP  not HTTP/1, or a head that Node would refuse
+ *         LP_AGAIN     right so far, and not yet complete; nothing in head may be used
+ *         LP_ENOTHTTP  not HTTP/1, or a head that Node would refuse; nothing in head may be used
  */
 int lp_head_parse(struct lp_head *head, const char *bytes, size_t length);
 
@@ -62,8 +63,7 @@ int lp_head_parse(struct lp_head *head, const char *bytes, size_t length);
  *
  * @return Inside head, or NULL when there is none (left).
  */
-const struct lp_header *lp_head_header(const struct lp_head *head, struct lp_slice name,
-				       const struct lp_header *after);
+const struct lp_header *lp_head_header(const struct lp_head *head, struct lp_slice name, const struct lp_header *after);
 
 /**
  * The last header of a name, or the last before one; for lists that are believed from the right.
@@ -98,5 +98,8 @@ int lp_head_query(const struct lp_head *head, struct lp_slice name, char *out, s
  * @return Inside the parsed bytes; absent when there is none.
  */
 struct lp_slice lp_head_cookie(const struct lp_head *head, struct lp_slice name);
+
+/** A slice without the blanks and tabs around it, as the elements of headers' lists are read. @param slice Not absent. */
+struct lp_slice lp_head_trim(struct lp_slice slice);
 
 #endif

@@ -19,6 +19,8 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "limpet/export.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -34,7 +36,8 @@ struct limpet_options {
 	const char *const *listen; /**< "host:port", "[v6]:port", ":port", "unix:/path". At least one. */
 	size_t listen_count;
 
-	const char *const *policies; /**< Paths, or names of included policies; tried in order. None: the least busy worker. */
+	const char *const
+		*policies; /**< Paths, or names of included policies; tried in order. None: the least busy worker. */
 	size_t policy_count;
 
 	const char *const *settings; /**< "key=value", given to each policy's setup(options). */
@@ -43,10 +46,10 @@ struct limpet_options {
 	const char *const *trusted; /**< CIDR ranges of proxies whose forwarded headers are believed. */
 	size_t trusted_count;
 
-	char *const *command;  /**< What a worker runs: file, arguments, NULL. The file is looked up in PATH. */
-	unsigned workers;      /**< 1 – LIMPET_WORKERS_MAX. 0: one for each processor. */
-	const char *dialect;   /**< How workers take connections. "auto" looks at the command. */
-	int worker_prefix;     /**< Not 0: each line of a worker's output is passed on behind "[id] ". */
+	char *const *command; /**< What a worker runs: file, arguments, NULL. The file is looked up in PATH. */
+	unsigned workers;     /**< 1 – LIMPET_WORKERS_MAX. 0: one for each processor. */
+	const char *dialect;  /**< How workers take connections. "auto" looks at the command. */
+	int worker_prefix;    /**< Not 0: each line of a worker's output is passed on behind "[id] ". */
 
 	uint32_t head_timeout_ms;  /**< From accept to a complete head, in all; also the wait for a first worker. */
 	uint32_t max_head_bytes;   /**< 256 – 1 MiB. A longer request head is answered with 431. */
@@ -71,20 +74,20 @@ struct limpet_options {
  *     handed_over  = acknowledged + in_flight
  */
 struct limpet_counts {
-	uint64_t accepted;     /**< Taken from a listener. */
-	uint64_t handed_over;  /**< At a worker, or on the way to one. */
-	uint64_t acknowledged; /**< Of those, taken by the worker for good. */
-	uint64_t in_flight;    /**< Of those, not acknowledged yet; limpet still holds the descriptor. */
-	uint64_t refused;      /**< Answered by limpet with a status. */
-	uint64_t closed_early; /**< The client left, or said nothing until its deadline. */
-	uint64_t waiting;      /**< For a head, a session or a worker. */
-	uint64_t moved;        /**< Given back by a worker, or by its death, and sent to another: how often. */
+	uint64_t accepted;      /**< Taken from a listener. */
+	uint64_t handed_over;   /**< At a worker, or on the way to one. */
+	uint64_t acknowledged;  /**< Of those, taken by the worker for good. */
+	uint64_t in_flight;     /**< Of those, not acknowledged yet; limpet still holds the descriptor. */
+	uint64_t refused;       /**< Answered by limpet with a status. */
+	uint64_t closed_early;  /**< The client left, or said nothing until its deadline. */
+	uint64_t waiting;       /**< For a head, a session or a worker. */
+	uint64_t moved;         /**< Given back by a worker, or by its death, and sent to another: how often. */
 	uint64_t policy_errors; /**< Hooks that raised an error or returned no answer of theirs. */
 	uint64_t reloads;       /**< That took. */
 	uint64_t failed_reloads;
 	uint64_t worker_starts;
-	uint64_t worker_exits; /**< Of any kind, expected or not. */
-	uint64_t sessions;     /**< Known now. */
+	uint64_t worker_exits;     /**< Of any kind, expected or not. */
+	uint64_t sessions;         /**< Known now. */
 	uint64_t sessions_evicted; /**< Forgotten for want of room. */
 };
 
@@ -99,7 +102,7 @@ typedef void (*limpet_stopped_cb)(struct limpet_balancer *balancer, void *owner)
  *
  * @param options  The caller's memory; overwritten whole.
  */
-void limpet_options_init(struct limpet_options *options);
+LIMPET_EXPORT void limpet_options_init(struct limpet_options *options);
 
 /**
  * Make a balancer: checks the options and loads the policies. Nothing listens and no worker runs yet.
@@ -112,8 +115,8 @@ void limpet_options_init(struct limpet_options *options);
  *
  * @return 0, or negative with *balancer NULL: an option is wrong, or a policy does not load.
  */
-int limpet_balancer_new(struct limpet_balancer **balancer, uv_loop_t *loop, const struct limpet_options *options,
-			char *error, size_t error_size);
+LIMPET_EXPORT int limpet_balancer_new(struct limpet_balancer **balancer, uv_loop_t *loop,
+				      const struct limpet_options *options, char *error, size_t error_size);
 
 /**
  * Listen, and start the workers. Returns at once; connections are accepted from the next turn of the loop on, and wait
@@ -126,7 +129,7 @@ int limpet_balancer_new(struct limpet_balancer **balancer, uv_loop_t *loop, cons
  * @return 0, or negative errno (UV_EADDRINUSE names the address) with nothing listening; then free it, after the loop
  *         has run what limpet_balancer_stop left on it.
  */
-int limpet_balancer_start(struct limpet_balancer *balancer, char *error, size_t error_size);
+LIMPET_EXPORT int limpet_balancer_start(struct limpet_balancer *balancer, char *error, size_t error_size);
 
 /**
  * Load the policies again and use them from the next connection on, those that wait included. Sessions, counts and
@@ -138,7 +141,7 @@ int limpet_balancer_start(struct limpet_balancer *balancer, char *error, size_t 
  *
  * @return 0, or negative with the old policies still in place. Both are logged.
  */
-int limpet_balancer_reload(struct limpet_balancer *balancer, char *error, size_t error_size);
+LIMPET_EXPORT int limpet_balancer_reload(struct limpet_balancer *balancer, char *error, size_t error_size);
 
 /**
  * Drain: stop accepting, hand over what waits, tell the workers to finish, and end those that are left after
@@ -150,14 +153,15 @@ int limpet_balancer_reload(struct limpet_balancer *balancer, char *error, size_t
  *                  call; a second call's is ignored. NULL is allowed.
  * @param owner     Passed to stopped. Must outlive it.
  */
-void limpet_balancer_stop(struct limpet_balancer *balancer, int now, limpet_stopped_cb stopped, void *owner);
+LIMPET_EXPORT void limpet_balancer_stop(struct limpet_balancer *balancer, int now, limpet_stopped_cb stopped,
+					void *owner);
 
 /**
  * Free a balancer.
  *
  * @param balancer  Never started, or stopped with its callback run. NULL is allowed.
  */
-void limpet_balancer_free(struct limpet_balancer *balancer);
+LIMPET_EXPORT void limpet_balancer_free(struct limpet_balancer *balancer);
 
 /**
  * What became of every connection so far.
@@ -165,7 +169,7 @@ void limpet_balancer_free(struct limpet_balancer *balancer);
  * @param balancer  Borrowed.
  * @param counts    Overwritten.
  */
-void limpet_balancer_counts(const struct limpet_balancer *balancer, struct limpet_counts *counts);
+LIMPET_EXPORT void limpet_balancer_counts(const struct limpet_balancer *balancer, struct limpet_counts *counts);
 
 /**
  * The port that a listener got; of use with port 0.
@@ -175,7 +179,7 @@ void limpet_balancer_counts(const struct limpet_balancer *balancer, struct limpe
  *
  * @return 1 – 65535; 0 for a unix path or an index out of range.
  */
-int limpet_balancer_port(const struct limpet_balancer *balancer, size_t index);
+LIMPET_EXPORT int limpet_balancer_port(const struct limpet_balancer *balancer, size_t index);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,334 @@
+/*
+ * From a command line to struct limpet_options, flag by flag; options_flags.c knows the flags.
+ *
+ * A flag given twice counts the last time, unless it is a list, so that a wrapper script's defaults can be overridden.
+ * Everything behind "--" is the workers' and is never read. `--help` anywhere before it wins over every mistake.
+ */
+#include "base/options.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/options_flags.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define RUN_EXAMPLE "limpet run --listen :3000 -- node server.js"
+
+/* A command line on its way into a struct lp_command_line. */
+struct parser {
+	struct lp_command_line *line;
+	const struct lp_command_entry *command;
+	size_t list_size; /* The most that any list can hold. */
+	struct lp_error *error;
+};
+
+/* The best answer yet to "did you mean …?". */
+struct guess {
+	const char *name;
+	size_t distance;
+};
+
+void limpet_options_init(struct limpet_options *options)
+{
+	*options = (struct limpet_options){
+		.dialect = "auto",
+		.head_timeout_ms = 10000,
+		.max_head_bytes = 16384,
+		.max_waiting = 10000,
+		.max_sessions = 1000000,
+		.session_wait_ms = 50,
+		.drain_timeout_ms = 30000,
+		.backlog = 4096,
+		.defer_accept = 1,
+		.log_fd = 2,
+		.log_level = "info",
+		.log_format = "text",
+	};
+}
+
+/* How many letters must be put in, left out or changed to make b from a. */
+static size_t edit_distance(const char *a, const char *b)
+{
+	size_t row[32];
+	size_t length = strlen(b);
+
+	if (length >= COUNT(row))
+		return SIZE_MAX;
+	for (size_t j = 0; j <= length; j++)
+		row[j] = j;
+	for (size_t i = 1; a[i - 1]; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= length; j++) {
+			size_t best = diagonal + (a[i - 1] != b[j - 1]);
+
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			diagonal = row[j];
+			row[j] = best;
+		}
+	}
+	return row[length];
+}
+
+/* Near is: at most two letters wrong and most of them right, or the beginning of it. */
+static void consider(struct guess *guess, const char *text, const char *name)
+{
+	size_t distance = edit_distance(text, name);
+	size_t length = strlen(text);
+
+	if (distance > 2 || distance * 3 > strlen(name)) {
+		if (length < 4 || strncmp(text, name, length) != 0)
+			return;
+		distance = 3;
+	}
+	if (!guess->name || distance < guess->distance)
+		*guess = (struct guess){name, distance};
+}
+
+static int refuse_value(struct parser *parser, const struct lp_flag *flag, const char *value)
+{
+	struct guess guess = {0};
+	char wanted[160];
+
+	lp_flag_describe(flag, wanted, sizeof(wanted));
+	for (size_t i = 0; flag->kind == LP_FLAG_CHOICE && flag->choices[i]; i++)
+		consider(&guess, value, flag->choices[i]);
+	if (guess.name)
+		return lp_error_set(parser->error, LP_EUSAGE, "%s: \"%s\" is not %s; did you mean %s?", flag->name,
+				    value, wanted, guess.name);
+	return lp_error_set(parser->error, LP_EUSAGE, "%s: \"%s\" is not %s", flag->name, value, wanted);
+}
+
+static bool is_choice(const struct lp_flag *flag, const char *value)
+{
+	for (size_t i = 0; flag->choices[i]; i++)
+		if (strcmp(flag->choices[i], value) == 0)
+			return true;
+	return false;
+}
+
+/* Put a flag into the options. */
+static int take(struct parser *parser, const struct lp_flag *flag, const char *value)
+{
+	char *options = (char *)&parser->line->options;
+	char *field = options + flag->field;
+	struct lp_error reason;
+	uint32_t number;
+	size_t *count;
+
+	if (flag->check && flag->check(value, &reason) != 0)
+		return lp_error_set(parser->error, LP_EUSAGE, "%s: %s", flag->name, reason.text);
+	switch (flag->kind) {
+	case LP_FLAG_HEADING:
+		break;
+	case LP_FLAG_ON:
+	case LP_FLAG_OFF:
+		*(int *)field = flag->kind == LP_FLAG_ON;
+		break;
+	case LP_FLAG_NUMBER:
+	case LP_FLAG_BYTES:
+	case LP_FLAG_DURATION:
+		if (!lp_flag_number(flag, value, &number))
+			return refuse_value(parser, flag, value);
+		*(uint32_t *)field = number; /* An int's value is within its bounds, and C lets one alias the other. */
+		break;
+	case LP_FLAG_CHOICE:
+		if (!is_choice(flag, value))
+			return refuse_value(parser, flag, value);
+		*(const char **)field = value;
+		break;
+	case LP_FLAG_TEXT:
+		*(const char **)field = value;
+		break;
+	case LP_FLAG_LIST:
+		count = (size_t *)(options + flag->count);
+		parser->line->lists[flag->list * parser->list_size + (*count)++] = value;
+		break;
+	}
+	return 0;
+}
+
+static int refuse_flag(struct parser *parser, const char *text, size_t length)
+{
+	const struct lp_command_entry *command = parser->command;
+	struct guess guess = {0};
+	char name[64];
+
+	snprintf(name, sizeof(name), "%.*s", (int)(length < sizeof(name) ? length : sizeof(name) - 1), text);
+	for (size_t i = 0; i < command->flag_count; i++)
+		if (command->flags[i].kind != LP_FLAG_HEADING)
+			consider(&guess, name, command->flags[i].name);
+	if (guess.name)
+		return lp_error_set(parser->error, LP_EUSAGE, "unknown flag %s; did you mean %s?", name, guess.name);
+	return lp_error_set(parser->error, LP_EUSAGE, "unknown flag %s; limpet %s --help lists them all", name,
+			    command->name);
+}
+
+static const struct lp_flag *find_flag(const struct lp_command_entry *command, const char *text, size_t length)
+{
+	for (size_t i = 0; i < command->flag_count; i++) {
+		const struct lp_flag *flag = &command->flags[i];
+
+		if (flag->kind != LP_FLAG_HEADING && strlen(flag->name) == length &&
+		    memcmp(flag->name, text, length) == 0)
+			return flag;
+	}
+	return NULL;
+}
+
+/* Take the flag at *at, and move *at to its last argument. */
+static int parse_flag(struct parser *parser, char ***at)
+{
+	const char *text = **at;
+	size_t length = strcspn(text, "=");
+	const struct lp_flag *flag = find_flag(parser->command, text, length);
+	const char *value = text[length] ? text + length + 1 : NULL;
+	char wanted[160];
+
+	if (!flag)
+		return refuse_flag(parser, text, length);
+	if (!flag->value) {
+		if (value)
+			return lp_error_set(parser->error, LP_EUSAGE, "%s takes no value, but got \"%s\"", flag->name,
+					    value);
+	} else if (!value) {
+		value = (*at)[1];
+		if (!value || strncmp(value, "--", 2) == 0) {
+			lp_flag_describe(flag, wanted, sizeof(wanted));
+			return lp_error_set(parser->error, LP_EUSAGE, "%s needs a value: %s", flag->name, wanted);
+		}
+		++*at;
+	}
+	return take(parser, flag, value);
+}
+
+static int parse_arguments(struct parser *parser, char **at)
+{
+	bool is_run = parser->line->command == LP_COMMAND_RUN;
+
+	for (; *at; at++) {
+		int status;
+
+		if (is_run && strcmp(*at, "--") == 0) {
+			if (at[1])
+				parser->line->options.command = at + 1;
+			return 0;
+		}
+		if ((*at)[0] != '-' && is_run)
+			return lp_error_set(parser->error, LP_EUSAGE,
+					    "\"%s\" is not a flag; the program stands behind --, such as: " RUN_EXAMPLE,
+					    *at);
+		if ((*at)[0] != '-' || parser->command->flag_count == 0)
+			return lp_error_set(parser->error, LP_EUSAGE,
+					    "%s does not take \"%s\"; limpet %s --help explains it",
+					    parser->command->name, *at, parser->command->name);
+		status = parse_flag(parser, &at);
+		if (status != 0)
+			return status;
+	}
+	return 0;
+}
+
+static int check_needed(const struct lp_command_line *line, struct lp_error *error)
+{
+	if (line->command == LP_COMMAND_STATUS && !line->options.control)
+		return lp_error_set(error, LP_EUSAGE,
+				    "status needs --control PATH, as given to limpet run, such as: "
+				    "limpet status --control /run/limpet.sock");
+	if (line->command != LP_COMMAND_RUN)
+		return 0;
+	if (line->options.listen_count == 0)
+		return lp_error_set(error, LP_EUSAGE, "run needs --listen ADDRESS, such as: " RUN_EXAMPLE);
+	if (!line->options.command)
+		return lp_error_set(error, LP_EUSAGE, "run needs a program behind --, such as: " RUN_EXAMPLE);
+	return 0;
+}
+
+static bool asks_for_help(char *const *at)
+{
+	for (; *at && strcmp(*at, "--") != 0; at++)
+		if (strcmp(*at, "--help") == 0 || strcmp(*at, "-h") == 0)
+			return true;
+	return false;
+}
+
+static int find_command(const char *name, enum lp_command *command, struct lp_error *error)
+{
+	struct guess guess = {0};
+
+	for (unsigned i = 0; i < LP_COMMANDS; i++) {
+		if (strcmp(lp_command_entries[i].name, name) == 0) {
+			*command = i;
+			return 0;
+		}
+		consider(&guess, name, lp_command_entries[i].name);
+	}
+	if (name[0] == '-')
+		return lp_error_set(error, LP_EUSAGE, "\"%s\" stands where a command belongs, such as: " RUN_EXAMPLE,
+				    name);
+	if (guess.name)
+		return lp_error_set(error, LP_EUSAGE, "unknown command \"%s\"; did you mean %s?", name, guess.name);
+	return lp_error_set(error, LP_EUSAGE, "unknown command \"%s\"; there are run, status, help and version", name);
+}
+
+/* Everything behind `limpet COMMAND`. */
+static int parse_command(int argc, char **argv, struct lp_command_line *line, struct lp_error *error)
+{
+	struct limpet_options *options = &line->options;
+	struct parser parser = {
+		.line = line,
+		.command = &lp_command_entries[line->command],
+		.list_size = (size_t)argc,
+		.error = error,
+	};
+	int status;
+
+	line->lists = calloc(LP_FLAG_LISTS * parser.list_size, sizeof(*line->lists));
+	if (!line->lists)
+		return lp_error_set(error, -ENOMEM, "no memory for the command line");
+	options->listen = line->lists + LP_FLAG_LISTEN * parser.list_size;
+	options->policies = line->lists + LP_FLAG_POLICIES * parser.list_size;
+	options->settings = line->lists + LP_FLAG_SETTINGS * parser.list_size;
+	options->trusted = line->lists + LP_FLAG_TRUSTED * parser.list_size;
+	status = parse_arguments(&parser, argv + 2);
+	return status ? status : check_needed(line, error);
+}
+
+int lp_options_parse(int argc, char **argv, struct lp_command_line *line, struct lp_error *error)
+{
+	enum lp_command command = LP_COMMAND_HELP;
+	int status;
+
+	*line = (struct lp_command_line){.command = LP_COMMAND_HELP, .help_of = LP_COMMAND_HELP};
+	limpet_options_init(&line->options);
+	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+		return 0;
+	if (strcmp(argv[1], "--version") == 0) {
+		line->command = LP_COMMAND_VERSION;
+		return 0;
+	}
+	status = find_command(argv[1], &command, error);
+	if (status != 0)
+		return status;
+	if (command == LP_COMMAND_HELP)
+		return argc == 2 || asks_for_help(argv + 2) ? 0 : find_command(argv[2], &line->help_of, error);
+	if (asks_for_help(argv + 2)) {
+		line->help_of = command;
+		return 0;
+	}
+	line->command = command;
+	return parse_command(argc, argv, line, error);
+}
+
+void lp_options_deinit(struct lp_command_line *line)
+{
+	free(line->lists);
+	line->lists = NULL;
+}

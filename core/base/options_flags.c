@@ -1,0 +1,227 @@
+/*
+ * The commands and their flags: these tables are all there is to know about a flag.
+ *
+ * Values are checked as far as text tells, so that a mistake is named before anything is bound or started. That a policy's
+ * file exists, or a program, is seen by those who open it. Base knows neither dialects nor policies, so their names stand
+ * here a second time; test_options.c holds them against the real ones.
+ */
+#include "base/options_flags.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "base/address.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define HEADING(text)                                                                                                  \
+	{                                                                                                              \
+		.kind = LP_FLAG_HEADING, .name = (text)                                                                \
+	}
+#define FIELD(name) .field = offsetof(struct limpet_options, name)
+#define LIST(which, name, length) FIELD(name), .list = (which), .count = offsetof(struct limpet_options, length)
+
+static const char *const dialects[] = {
+	"auto", "cluster", "socket.io-sticky", "sticky-session", "socketio-sticky-session", "native", NULL,
+};
+static const char *const log_levels[] = {"error", "warning", "info", "debug", NULL};
+static const char *const log_formats[] = {"text", "json", NULL};
+
+static int check_listen(const char *value, struct lp_error *error)
+{
+	struct lp_listen_address address;
+
+	return lp_listen_address_parse(value, &address, error);
+}
+
+static int check_policy(const char *value, struct lp_error *error)
+{
+	if (*value)
+		return 0;
+	return lp_error_set(error, LP_EUSAGE, "\"\" is neither a file nor an included policy, such as sid");
+}
+
+static int check_setting(const char *value, struct lp_error *error)
+{
+	if (*value != '=' && strchr(value, '='))
+		return 0;
+	return lp_error_set(error, LP_EUSAGE, "\"%s\" has no %s; write it as key=value", value,
+			    *value == '=' ? "key before the =" : "=");
+}
+
+static int check_network(const char *value, struct lp_error *error)
+{
+	struct lp_network network;
+
+	return lp_network_parse(value, &network, error);
+}
+
+static int check_control(const char *value, struct lp_error *error)
+{
+	size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+
+	if (*value && strlen(value) <= most)
+		return 0;
+	return lp_error_set(error, LP_EUSAGE, "\"%s\" is not the path of a unix socket, 1 to %zu bytes", value, most);
+}
+
+/* clang-format off */
+static const struct lp_flag run_flags[] = {
+	HEADING("Connections and workers"),
+	{LP_FLAG_LIST, "--listen", "ADDRESS", LIST(LP_FLAG_LISTEN, listen, listen_count), .check = check_listen,
+	 .help = "take connections at :PORT (IPv4 and IPv6), HOST:PORT, [IPV6]:PORT or unix:/PATH; needed, repeatable"},
+	{LP_FLAG_NUMBER, "--workers", "N", FIELD(workers), .least = 1, .most = LIMPET_WORKERS_MAX,
+	 .help = "how many processes run the program (default one per processor)"},
+	{LP_FLAG_CHOICE, "--dialect", "NAME", FIELD(dialect), .choices = dialects,
+	 .help = "how workers take connections; auto looks at the program and what is installed beside it"},
+	{LP_FLAG_ON, "--worker-prefix", NULL, FIELD(worker_prefix),
+	 .help = "put the worker's id before each line that it prints"},
+
+	HEADING("Which worker a connection belongs to"),
+	{LP_FLAG_LIST, "--policy", "NAME|FILE", LIST(LP_FLAG_POLICIES, policies, policy_count), .check = check_policy,
+	 .help = "a Lua file, such as ./mine.lua, or one of sid, ip_hash, bounded_hash, forwarded_for, "
+		 "least_connections, round_robin, random; repeatable, the first with an opinion decides, "
+		 "and without one the least busy worker is taken"},
+	{LP_FLAG_LIST, "--set", "KEY=VALUE", LIST(LP_FLAG_SETTINGS, settings, setting_count), .check = check_setting,
+	 .help = "an option for the policies' setup(options); repeatable"},
+	{LP_FLAG_LIST, "--trust", "CIDR", LIST(LP_FLAG_TRUSTED, trusted, trusted_count), .check = check_network,
+	 .help = "proxies whose forwarded headers are believed, such as 10.0.0.0/8; repeatable"},
+
+	HEADING("Limits"),
+	{LP_FLAG_DURATION, "--head-timeout", "TIME", FIELD(head_timeout_ms), .least = 1, .most = 3600000,
+	 .help = "how long a client may take to send its request head"},
+	{LP_FLAG_BYTES, "--max-head", "BYTES", FIELD(max_head_bytes), .least = 256, .most = 1048576,
+	 .help = "the longest request head; past it the answer is 431"},
+	{LP_FLAG_NUMBER, "--max-waiting", "N", FIELD(max_waiting), .least = 1, .most = 1000000,
+	 .help = "how many connections may wait for a head, a session or a worker"},
+	{LP_FLAG_NUMBER, "--max-sessions", "N", FIELD(max_sessions), .least = 1, .most = 100000000,
+	 .help = "how many sessions are remembered; past it the least recently used is forgotten"},
+	{LP_FLAG_DURATION, "--session-wait", "TIME", FIELD(session_wait_ms), .least = 0, .most = 10000,
+	 .help = "how long to wait for a worker to claim a session that nobody knows"},
+	{LP_FLAG_DURATION, "--drain-timeout", "TIME", FIELD(drain_timeout_ms), .least = 0, .most = 86400000,
+	 .help = "how long workers may take to end by themselves after TERM"},
+	{LP_FLAG_NUMBER, "--backlog", "N", FIELD(backlog), .least = 1, .most = 1000000,
+	 .help = "how many connections the kernel holds until they are accepted"},
+	{LP_FLAG_OFF, "--no-defer-accept", NULL, FIELD(defer_accept),
+	 .help = "accept before the client has sent a byte: for protocols in which the server speaks first"},
+
+	HEADING("Watching it"),
+	{LP_FLAG_TEXT, "--control", "PATH", FIELD(control), .check = check_control,
+	 .help = "the unix socket that limpet status asks"},
+	{LP_FLAG_CHOICE, "--log-level", "LEVEL", FIELD(log_level), .choices = log_levels,
+	 .help = "the least important lines that are logged"},
+	{LP_FLAG_CHOICE, "--log-format", "FORMAT", FIELD(log_format), .choices = log_formats,
+	 .help = "how the log is written, on standard error"},
+};
+
+static const struct lp_flag status_flags[] = {
+	{LP_FLAG_TEXT, "--control", "PATH", FIELD(control), .check = check_control,
+	 .help = "as given to limpet run; needed"},
+};
+/* clang-format on */
+
+const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
+	[LP_COMMAND_RUN] =
+		{
+			.name = "run",
+			.arguments = "--listen ADDRESS [FLAG]... -- PROGRAM [ARGUMENT]...",
+			.summary = "start workers, and hand each connection to the one it belongs to",
+			.notes = "TIME is like 500ms, 10s, 2m or 1h, BYTES like 16384, 16k or 1m.\n"
+				 "\n"
+				 "Examples:\n"
+				 "  limpet run --listen :3000 --workers 4 --policy sid -- node server.js\n"
+				 "  limpet run --listen :3000 --policy ./mine.lua --set key=value -- ./server\n",
+			.flags = run_flags,
+			.flag_count = COUNT(run_flags),
+		},
+	[LP_COMMAND_STATUS] =
+		{
+			.name = "status",
+			.arguments = "--control PATH",
+			.summary = "print what a running balancer counts",
+			.notes = "Example:\n  limpet status --control /run/limpet.sock\n",
+			.flags = status_flags,
+			.flag_count = COUNT(status_flags),
+		},
+	[LP_COMMAND_HELP] = {.name = "help", .arguments = "[COMMAND]", .summary = "explain a command and its flags"},
+	[LP_COMMAND_VERSION] = {.name = "version", .arguments = "", .summary = "print the version"},
+};
+
+struct unit {
+	const char *suffix;
+	uint32_t factor;
+};
+
+/* Largest first; a number without a suffix is in the unit whose suffix is "". */
+static const struct unit number_units[] = {{"", 1}, {NULL, 0}};
+static const struct unit byte_units[] = {{"m", 1048576}, {"k", 1024}, {"", 1}, {NULL, 0}};
+static const struct unit duration_units[] = {
+	{"h", 3600000}, {"m", 60000}, {"s", 1000}, {"", 1000}, {"ms", 1}, {NULL, 0},
+};
+
+static const struct unit *units_of(enum lp_flag_kind kind)
+{
+	return kind == LP_FLAG_BYTES ? byte_units : kind == LP_FLAG_DURATION ? duration_units : number_units;
+}
+
+void lp_flag_format(enum lp_flag_kind kind, uint32_t value, char *text)
+{
+	const struct unit *unit = units_of(kind);
+
+	while (unit[1].suffix && (value == 0 || value % unit->factor != 0))
+		unit++;
+	snprintf(text, LP_FLAG_TEXT_SIZE, "%u%s", value / unit->factor, unit->suffix);
+}
+
+bool lp_flag_number(const struct lp_flag *flag, const char *text, uint32_t *number)
+{
+	const struct unit *unit = units_of(flag->kind);
+	uint64_t value = 0;
+	const char *at = text;
+
+	for (; *at >= '0' && *at <= '9'; at++) {
+		value = value * 10 + (uint64_t)(*at - '0');
+		if (value > UINT32_MAX)
+			return false;
+	}
+	if (at == text)
+		return false;
+	while (unit->suffix && strcmp(unit->suffix, at) != 0)
+		unit++;
+	if (!unit->suffix)
+		return false;
+	value *= unit->factor;
+	*number = (uint32_t)value;
+	return value >= flag->least && value <= flag->most;
+}
+
+void lp_flag_describe(const struct lp_flag *flag, char *text, size_t size)
+{
+	char least[LP_FLAG_TEXT_SIZE];
+	char most[LP_FLAG_TEXT_SIZE];
+	size_t length;
+
+	switch (flag->kind) {
+	case LP_FLAG_NUMBER:
+	case LP_FLAG_BYTES:
+	case LP_FLAG_DURATION:
+		lp_flag_format(flag->kind, flag->least, least);
+		lp_flag_format(flag->kind, flag->most, most);
+		snprintf(text, size, "%s from %s to %s%s",
+			 flag->kind == LP_FLAG_NUMBER  ? "a number"
+			 : flag->kind == LP_FLAG_BYTES ? "a number of bytes"
+						       : "a time",
+			 least, most,
+			 flag->kind == LP_FLAG_NUMBER  ? ""
+			 : flag->kind == LP_FLAG_BYTES ? ", such as 16384 or 16k"
+						       : ", such as 10s, 500ms or 2m");
+		break;
+	case LP_FLAG_CHOICE:
+		length = (size_t)snprintf(text, size, "one of %s", flag->choices[0]);
+		for (size_t i = 1; flag->choices[i] && length < size; i++)
+			length += (size_t)snprintf(text + length, size - length, ", %s", flag->choices[i]);
+		break;
+	default:
+		snprintf(text, size, "%s", flag->value);
+	}
+}

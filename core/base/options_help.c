@@ -1,0 +1,135 @@
+/*
+ * The help: the tables of options_flags.c, laid out for a terminal of 80 columns.
+ *
+ * Bounds come from the tables and defaults from limpet_options_init, so the help says what the program does.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/options.h"
+#include "base/options_flags.h"
+
+enum { COLUMNS = 80, NAME_COLUMNS = 24 };
+
+static const char introduction[] = "limpet hands each connection to the worker process that it belongs to. A Lua\n"
+				   "policy chooses; the worker then talks to the client itself.\n";
+
+static const char operation[] = "Signals to a running balancer:\n"
+				"  HUP        load the policies again; connections and sessions stay\n"
+				"  TERM, INT  stop: take no more connections, let the workers finish; a second\n"
+				"             one stops at once\n"
+				"\n"
+				"Exit status:\n"
+				"  0  done, or stopped by a signal\n"
+				"  1  failed while running\n"
+				"  2  wrong usage; nothing was started\n";
+
+/* Print text from `column` on in lines of at most COLUMNS, broken at blanks. */
+static void print_wrapped(FILE *out, const char *text, int column)
+{
+	int room = COLUMNS - column;
+
+	while ((int)strlen(text) > room) {
+		int end = room;
+
+		while (text[end] != ' ' && end > 0)
+			end--;
+		fprintf(out, "%.*s\n%*s", end, text, column, "");
+		text += end + 1;
+	}
+	fprintf(out, "%s\n", text);
+}
+
+/* What a flag is if it is not given, as its user would write it; "" when there is nothing to tell. */
+static void describe_default(const struct lp_flag *flag, const struct limpet_options *defaults, char *text, size_t size)
+{
+	const char *field = (const char *)defaults + flag->field;
+	char number[LP_FLAG_TEXT_SIZE];
+
+	text[0] = '\0';
+	if (flag->kind == LP_FLAG_CHOICE) {
+		snprintf(text, size, " (default %s)", *(const char *const *)field);
+	} else if (flag->kind >= LP_FLAG_NUMBER && flag->kind <= LP_FLAG_DURATION && *(const uint32_t *)field != 0) {
+		lp_flag_format(flag->kind, *(const uint32_t *)field, number);
+		snprintf(text, size, " (default %s)", number);
+	}
+}
+
+static void print_flag(FILE *out, const struct lp_flag *flag, const struct limpet_options *defaults)
+{
+	char choices[160] = "";
+	char number[32];
+	char text[512];
+	int width;
+
+	if (flag->kind == LP_FLAG_HEADING) {
+		fprintf(out, "\n%s:\n", flag->name);
+		return;
+	}
+	if (flag->kind == LP_FLAG_CHOICE)
+		lp_flag_describe(flag, choices, sizeof(choices));
+	describe_default(flag, defaults, number, sizeof(number));
+	snprintf(text, sizeof(text), "%s%s%s%s", flag->help, *choices ? "; " : "", choices, number);
+
+	width = fprintf(out, "  %s%s%s", flag->name, flag->value ? " " : "", flag->value ? flag->value : "");
+	fprintf(out, "%*s", width < NAME_COLUMNS ? NAME_COLUMNS - width : 1, "");
+	print_wrapped(out, text, NAME_COLUMNS);
+}
+
+static void print_usage(FILE *out, const struct lp_command_entry *command)
+{
+	fprintf(out, "limpet %s%s%s\n", command->name, *command->arguments ? " " : "", command->arguments);
+}
+
+static void print_command(FILE *out, const struct lp_command_entry *command)
+{
+	struct limpet_options defaults;
+
+	limpet_options_init(&defaults);
+	fprintf(out, "limpet %s: %s\n\nUsage: ", command->name, command->summary);
+	print_usage(out, command);
+	if (command->flag_count > 0 && command->flags[0].kind != LP_FLAG_HEADING)
+		fprintf(out, "\n");
+	for (size_t i = 0; i < command->flag_count; i++)
+		print_flag(out, &command->flags[i], &defaults);
+	if (command->notes)
+		fprintf(out, "\n%s", command->notes);
+}
+
+static void print_overview(FILE *out)
+{
+	fprintf(out, "%s\nCommands:\n", introduction);
+	for (size_t i = 0; i < LP_COMMANDS; i++)
+		fprintf(out, "  %-9s %s\n", lp_command_entries[i].name, lp_command_entries[i].summary);
+	fprintf(out, "\nUsage:\n");
+	for (size_t i = 0; i < LP_COMMANDS; i++) {
+		fprintf(out, "  ");
+		print_usage(out, &lp_command_entries[i]);
+	}
+	fprintf(out,
+		"\nExample: four processes of a Socket.IO server, each session always at one\n"
+		"  limpet run --listen :3000 --workers 4 --policy sid -- node server.js\n\n%s",
+		operation);
+}
+
+char *lp_options_help(enum lp_command command)
+{
+	char *text = NULL;
+	size_t length;
+	FILE *out = open_memstream(&text, &length);
+	bool failed;
+
+	if (!out)
+		return NULL;
+	if (command == LP_COMMAND_HELP)
+		print_overview(out);
+	else
+		print_command(out, &lp_command_entries[command]);
+	failed = ferror(out);
+	if (fclose(out) != 0 || failed) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}

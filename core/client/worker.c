@@ -1,0 +1,396 @@
+/*
+ * The native dialect, the worker's end. include/limpet/worker.h says what a program sees; this is how it is kept.
+ *
+ * A batch of connections is taken from the channel, acknowledged with one frame, and only then given out:
+ *
+ *     in the channel --take_batch--> TAKEN --report sent--> OURS --give--> the program's
+ *          \                            \
+ *           the worker dies, or the channel breaks: limpet gives these to other workers; TAKEN ones are closed unread
+ *
+ * Two kinds of report leave, and neither is ever lost while limpet lives: frames that say one thing each (ready, nack,
+ * session, forget) wait in `out`, in order; the ack says the whole state, so a flag that one is due is all that waits.
+ * The ack goes last, since a nack must not come behind an ack that covers it. When the socket is full, the flag
+ * waits_for_room puts EPOLLOUT into the set that limpet_worker_fd gives to the program: its own loop then calls accept,
+ * which sends on. Nothing more is taken until then, so `out` can grow by sessions only, and those have a bound.
+ *
+ * The set is an epoll instance so that "there is a connection" and "there is room again" look the same from outside:
+ * one descriptor, readable.
+ */
+#include "limpet/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "worker/frame.h"
+
+/* Bytes of frames that may wait. */
+#define OUT_MAX (1u << 20)
+
+/* Room for a batch of nacks, whatever happens to memory. */
+#define OUT_FIRST (LIMPET_WORKER_BATCH_MAX * (sizeof(uint16_t) + LP_FRAME_SHORT_MAX))
+
+struct limpet_worker {
+	int channel;
+	int set;         /* The epoll instance. */
+	uint32_t events; /* That it watches the channel for. */
+	unsigned id;
+	unsigned batch;
+
+	bool is_ready;
+	bool drained;        /* No more connections will come. */
+	bool broken;         /* Nothing can be sent any more; drained, too. */
+	bool accepting;      /* The last accept returned a connection: reports wait for the next. */
+	bool waits_for_room; /* A report did not fit into the socket. */
+	bool report_due;     /* The state has changed since the last ack. */
+	bool unconfirmed;    /* The batch is not acknowledged yet. */
+
+	uint64_t arrived; /* The number of the last connection, with a descriptor or without. */
+	uint64_t open;
+	int taken[LIMPET_WORKER_BATCH_MAX];
+	unsigned taken_count;
+	unsigned given; /* Of taken. */
+
+	char *out; /* Frames, each behind its length. */
+	size_t out_length;
+	size_t out_capacity;
+};
+
+static void watch(struct limpet_worker *worker)
+{
+	struct epoll_event event = {.events = worker->drained ? 0 : EPOLLIN};
+	if (worker->waits_for_room && !worker->broken)
+		event.events |= EPOLLOUT;
+	if (event.events == worker->events)
+		return;
+	/* Without events it has to leave the set: EPOLLHUP is reported unasked, for ever. */
+	int verb = !event.events ? EPOLL_CTL_DEL : worker->events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+	if (epoll_ctl(worker->set, verb, worker->channel, &event) == 0)
+		worker->events = event.events;
+}
+
+/* 0, -EAGAIN or -EPIPE. */
+static int send_frame(struct limpet_worker *worker, const char *bytes, size_t length)
+{
+	if (worker->broken)
+		return -EPIPE;
+	if (send(worker->channel, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+		return 0;
+	if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS || errno == ENOMEM)
+		return -EAGAIN;
+	worker->broken = true;
+	worker->drained = true;
+	return -EPIPE;
+}
+
+/* Put a frame behind those that wait: 0, -EINVAL, -ENOBUFS or -ENOMEM. */
+static int put_frame(struct limpet_worker *worker, const struct lp_frame *frame)
+{
+	char text[LP_FRAME_MAX];
+	uint16_t length = (uint16_t)lp_frame_write(frame, text);
+	size_t needed = worker->out_length + sizeof(length) + length;
+	if (!length)
+		return -EINVAL;
+	if (needed > OUT_MAX)
+		return -ENOBUFS;
+	if (needed > worker->out_capacity) {
+		char *grown = realloc(worker->out, needed * 2);
+		if (!grown)
+			return -ENOMEM;
+		worker->out = grown;
+		worker->out_capacity = needed * 2;
+	}
+	memcpy(worker->out + worker->out_length, &length, sizeof(length));
+	memcpy(worker->out + worker->out_length + sizeof(length), text, length);
+	worker->out_length = needed;
+	return 0;
+}
+
+/* Send the frames that wait: 0, -EAGAIN or -EPIPE. */
+static int send_waiting(struct limpet_worker *worker)
+{
+	size_t sent = 0;
+	int status = 0;
+	while (sent < worker->out_length) {
+		uint16_t length;
+		memcpy(&length, worker->out + sent, sizeof(length));
+		status = send_frame(worker, worker->out + sent + sizeof(length), length);
+		if (status)
+			break;
+		sent += sizeof(length) + length;
+	}
+	worker->out_length -= sent;
+	if (sent && worker->out_length)
+		memmove(worker->out, worker->out + sent, worker->out_length);
+	return status;
+}
+
+static int send_report(struct limpet_worker *worker)
+{
+	char text[LP_FRAME_SHORT_MAX];
+	struct lp_frame ack = {.kind = LP_FRAME_ACK, .number = worker->arrived, .open = (int64_t)worker->open};
+	if (!worker->report_due)
+		return 0;
+	int status = send_frame(worker, text, lp_frame_write(&ack, text));
+	if (status == 0) {
+		worker->report_due = false;
+		worker->unconfirmed = false;
+	}
+	return status;
+}
+
+/* Send the frames that wait and, if wanted, what the state is: 0, -EAGAIN or -EPIPE. A report that met a full socket
+ * before is wanted always: forgetting that it waits for room would leave its batch unconfirmed for ever. */
+static int tell(struct limpet_worker *worker, bool with_report)
+{
+	int status = send_waiting(worker);
+	if (status == 0 && (with_report || worker->waits_for_room))
+		status = send_report(worker);
+	worker->waits_for_room = status == -EAGAIN;
+	watch(worker);
+	return status;
+}
+
+/* The descriptor that came with a message, or -1. */
+static int find_descriptor(struct msghdr *message)
+{
+	int fd = -1;
+	struct cmsghdr *control = CMSG_FIRSTHDR(message);
+	if (control && control->cmsg_level == SOL_SOCKET && control->cmsg_type == SCM_RIGHTS)
+		memcpy(&fd, CMSG_DATA(control), sizeof(fd));
+	return fd;
+}
+
+static void take_connection(struct limpet_worker *worker, uint64_t number, int fd)
+{
+	worker->arrived = number;
+	worker->report_due = true;
+	worker->unconfirmed = true;
+	if (fd >= 0) {
+		worker->taken[worker->taken_count++] = fd;
+		worker->open++;
+	} else {
+		put_frame(worker,
+			  &(struct lp_frame){.kind = LP_FRAME_NACK, .number = number}); /* OUT_FIRST has room. */
+	}
+}
+
+/* Take one message: whether there was one. */
+static bool take_message(struct limpet_worker *worker)
+{
+	char bytes[LP_FRAME_MAX];
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {.iov_base = bytes, .iov_len = sizeof(bytes)};
+	struct msghdr message = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.bytes)};
+	ssize_t length = recvmsg(worker->channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (length < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOMEM))
+		return false;
+	if (length <= 0) {
+		worker->broken = true;
+		worker->drained = true;
+		return false;
+	}
+	int fd = find_descriptor(&message);
+	struct lp_frame frame;
+	bool known = lp_frame_parse(&frame, bytes, (size_t)length) == 0;
+	if (known && frame.kind == LP_FRAME_CONNECTION)
+		take_connection(worker, frame.number, fd);
+	else if (fd >= 0)
+		close(fd);
+	if (known && frame.kind == LP_FRAME_DRAIN)
+		worker->drained = true;
+	return true;
+}
+
+static void take_batch(struct limpet_worker *worker)
+{
+	worker->taken_count = 0;
+	worker->given = 0;
+	for (unsigned i = 0; i < worker->batch && !worker->drained; i++) {
+		if (!take_message(worker))
+			break;
+	}
+}
+
+static void discard_batch(struct limpet_worker *worker)
+{
+	for (; worker->given < worker->taken_count; worker->given++)
+		close(worker->taken[worker->given]);
+}
+
+static int give(struct limpet_worker *worker, int flags)
+{
+	int fd = worker->taken[worker->given++];
+	int mode = fcntl(fd, F_GETFL);
+	int wanted = flags & SOCK_NONBLOCK ? mode | O_NONBLOCK : mode & ~O_NONBLOCK;
+	if (wanted != mode)
+		fcntl(fd, F_SETFL, wanted);
+	worker->accepting = true;
+	return fd;
+}
+
+int limpet_worker_accept(struct limpet_worker *worker, int flags)
+{
+	if (!worker->unconfirmed && worker->given < worker->taken_count)
+		return give(worker, flags);
+	worker->accepting = false;
+	if (worker->waits_for_room && tell(worker, true) == -EAGAIN)
+		return -EAGAIN;
+	if (worker->given == worker->taken_count && !worker->drained)
+		take_batch(worker);
+	if (tell(worker, true) == -EAGAIN)
+		return worker->drained && !worker->unconfirmed ? -ESHUTDOWN : -EAGAIN;
+	if (worker->unconfirmed) { /* The channel broke: these belong to another worker by now. */
+		worker->open -= worker->taken_count;
+		worker->unconfirmed = false;
+		discard_batch(worker);
+	}
+	if (worker->given < worker->taken_count)
+		return give(worker, flags);
+	return worker->drained ? -ESHUTDOWN : -EAGAIN;
+}
+
+void limpet_worker_closed(struct limpet_worker *worker)
+{
+	if (worker->open == 0)
+		return;
+	worker->open--;
+	worker->report_due = true;
+	if (!worker->accepting)
+		tell(worker, true);
+}
+
+void limpet_worker_close(struct limpet_worker *worker, int connection)
+{
+	/* A close alone tells the client nothing while limpet, which may not have read the ack yet, has its copy. */
+	shutdown(connection, SHUT_RDWR);
+	close(connection);
+	limpet_worker_closed(worker);
+}
+
+size_t limpet_worker_open(const struct limpet_worker *worker)
+{
+	return (size_t)worker->open;
+}
+
+/* Say something at once, or as soon as there is room. */
+static int say(struct limpet_worker *worker, const struct lp_frame *frame)
+{
+	if (worker->broken)
+		return -EPIPE;
+	int status = put_frame(worker, frame);
+	if (status)
+		return status;
+	return tell(worker, false) == -EPIPE ? -EPIPE : 0;
+}
+
+int limpet_worker_ready(struct limpet_worker *worker)
+{
+	if (worker->is_ready)
+		return 0;
+	int status = say(worker, &(struct lp_frame){.kind = LP_FRAME_READY});
+	if (status)
+		return status;
+	worker->is_ready = true;
+	worker->report_due = true; /* "ack 0 0": limpet need not find out by itself what is open here. */
+	return tell(worker, true) == -EPIPE ? -EPIPE : 0;
+}
+
+int limpet_worker_session(struct limpet_worker *worker, const char *key, size_t length)
+{
+	return say(worker, &(struct lp_frame){.kind = LP_FRAME_SESSION, .key = {key, length}});
+}
+
+int limpet_worker_forget(struct limpet_worker *worker, const char *key, size_t length)
+{
+	return say(worker, &(struct lp_frame){.kind = LP_FRAME_FORGET, .key = {key, length}});
+}
+
+int limpet_worker_fd(const struct limpet_worker *worker)
+{
+	return worker->set;
+}
+
+unsigned limpet_worker_id(const struct limpet_worker *worker)
+{
+	return worker->id;
+}
+
+/* A number from the environment; 0 when there is none, which neither variable can be. */
+static unsigned read_variable(const char *name)
+{
+	const char *text = getenv(name);
+	char *end;
+	unsigned long number = text && *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0;
+	return number && *end == '\0' && number <= INT32_MAX ? (unsigned)number : 0;
+}
+
+/* The variable may be a stranger's, inherited through a program that closed the channel. */
+static bool is_channel(int fd)
+{
+	int type = 0;
+	int domain = 0;
+	socklen_t size = sizeof(int);
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET &&
+	       getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
+}
+
+int limpet_worker_new(struct limpet_worker **worker, unsigned batch)
+{
+	*worker = NULL;
+	if (batch < 1 || batch > LIMPET_WORKER_BATCH_MAX)
+		return -EINVAL;
+	int channel = (int)read_variable("LIMPET_CHANNEL_FD");
+	if (!channel || !is_channel(channel))
+		return -ENOTCONN;
+	struct limpet_worker *made = calloc(1, sizeof(*made));
+	if (!made)
+		return -ENOMEM;
+	int status = -ENOMEM;
+	made->set = -1;
+	made->out = malloc(OUT_FIRST);
+	if (!made->out)
+		goto failed;
+	made->set = epoll_create1(EPOLL_CLOEXEC);
+	if (made->set < 0)
+		goto failed_with_errno;
+	made->channel = channel;
+	made->batch = batch;
+	made->out_capacity = OUT_FIRST;
+	made->id = read_variable("LIMPET_WORKER_ID");
+	watch(made);
+	if (!made->events)
+		goto failed_with_errno;
+	fcntl(channel, F_SETFD, FD_CLOEXEC);
+	*worker = made;
+	return 0;
+failed_with_errno:
+	status = -errno;
+failed:
+	if (made->set >= 0)
+		close(made->set);
+	free(made->out);
+	free(made);
+	return status;
+}
+
+void limpet_worker_free(struct limpet_worker *worker)
+{
+	if (!worker)
+		return;
+	tell(worker, !worker->unconfirmed);
+	discard_batch(worker);
+	close(worker->set);
+	close(worker->channel);
+	free(worker->out);
+	free(worker);
+}

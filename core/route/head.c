@@ -1,0 +1,387 @@
+/*
+ * llhttp reads, its callbacks note where things lie, and what it lets pass that Node refuses is refused here.
+ *
+ * Which llhttp is linked depends on the system. Debian 12's 8.1 is lenient where Node's own (20 and later) is not: it
+ * takes a bare LF, folded headers, a blank in a header's name, tabs and bytes past ASCII in a target. A balancer that
+ * sees another head than its worker could be talked into routing by a header the worker never sees, so the three
+ * checks below (`is_token`, `is_plain`, `lines_are_strict`) hold whichever is linked. Leading empty lines are passed
+ * over, as Node does.
+ *
+ * Limits: methods are those that the linked llhttp knows (8.1 has no QUERY). A head is parsed from its start at each
+ * look, for what was peeked may have moved: cheap, as most heads arrive whole.
+ */
+#include "route/head.h"
+
+#include <llhttp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/error.h"
+
+/* What a callback returns to stop llhttp for good. */
+enum { REFUSE = -1 };
+
+/* The shortest header, "a:" and its line end. */
+enum { SHORTEST_HEADER = 4 };
+
+struct lp_head *lp_head_new(size_t max_head_bytes)
+{
+	struct lp_head *head = calloc(1, sizeof(*head));
+
+	if (!head)
+		return NULL;
+	head->header_capacity = max_head_bytes / SHORTEST_HEADER + 1;
+	head->headers = calloc(head->header_capacity, sizeof(*head->headers));
+	if (!head->headers) {
+		free(head);
+		return NULL;
+	}
+	return head;
+}
+
+void lp_head_free(struct lp_head *head)
+{
+	if (!head)
+		return;
+	free(head->headers);
+	free(head);
+}
+
+/* RFC 9110's tchar: the bytes of a header's name. */
+static bool is_token(const char *bytes, size_t length)
+{
+	static const bool token[256] = {
+		['!'] = true,         ['#' ... '\''] = true, ['*'] = true,         ['+'] = true, ['-'] = true,
+		['.'] = true,         ['0' ... '9'] = true,  ['A' ... 'Z'] = true, ['^'] = true, ['_'] = true,
+		['`' ... 'z'] = true, ['|'] = true,          ['~'] = true,
+	};
+
+	for (size_t i = 0; i < length; i++)
+		if (!token[(unsigned char)bytes[i]])
+			return false;
+	return true;
+}
+
+/* Visible ASCII: the bytes of a target. */
+static bool is_plain(const char *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if (bytes[i] <= ' ' || bytes[i] > '~')
+			return false;
+	return true;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+struct lp_slice lp_head_trim(struct lp_slice slice)
+{
+	while (slice.length > 0 && is_blank(slice.bytes[0])) {
+		slice.bytes++;
+		slice.length--;
+	}
+	while (slice.length > 0 && is_blank(slice.bytes[slice.length - 1]))
+		slice.length--;
+	return slice;
+}
+
+/* llhttp may hand over one field in several pieces. */
+static void extend(struct lp_slice *slice, const char *at, size_t length)
+{
+	if (!slice->bytes)
+		slice->bytes = at;
+	slice->length = (size_t)(at - slice->bytes) + length;
+}
+
+/* The header being read: the one behind those that are counted. There is always room for it. */
+static struct lp_header *open_header(llhttp_t *parser)
+{
+	struct lp_head *head = parser->data;
+
+	return &head->headers[head->header_count];
+}
+
+static int on_method(llhttp_t *parser, const char *at, size_t length)
+{
+	struct lp_head *head = parser->data;
+
+	extend(&head->method, at, length);
+	return 0;
+}
+
+static int on_url(llhttp_t *parser, const char *at, size_t length)
+{
+	struct lp_head *head = parser->data;
+
+	extend(&head->target, at, length);
+	return is_plain(at, length) ? 0 : REFUSE;
+}
+
+/* llhttp speaks RTSP and ICE as well, and lets versions pass that Node's HTTP does not have. */
+static int on_version(llhttp_t *parser, const char *at, size_t length)
+{
+	(void)parser;
+	if (length == 0)
+		return 0;
+	return at[0] == '1' && memcmp(at - 5, "HTTP/", 5) == 0 ? 0 : REFUSE;
+}
+
+static int on_header_field(llhttp_t *parser, const char *at, size_t length)
+{
+	extend(&open_header(parser)->name, at, length);
+	return is_token(at, length) ? 0 : REFUSE;
+}
+
+static int on_header_value(llhttp_t *parser, const char *at, size_t length)
+{
+	extend(&open_header(parser)->value, at, length);
+	return 0;
+}
+
+static int on_header_value_complete(llhttp_t *parser)
+{
+	struct lp_head *head = parser->data;
+	struct lp_header *header = open_header(parser);
+
+	if (header->name.length == 0)
+		return REFUSE;
+	if (!header->value.bytes)
+		header->value.bytes = header->name.bytes + header->name.length;
+	header->value = lp_head_trim(header->value);
+	if (++head->header_count == head->header_capacity)
+		return REFUSE;
+	*open_header(parser) = (struct lp_header){0};
+	return 0;
+}
+
+static int on_headers_complete(llhttp_t *parser)
+{
+	/* "GET /" without a version is HTTP/0.9, which on_version never saw. */
+	return llhttp_get_http_major(parser) == 1 ? HPE_PAUSED : REFUSE;
+}
+
+static const llhttp_settings_t settings = {
+	.on_method = on_method,
+	.on_url = on_url,
+	.on_version = on_version,
+	.on_header_field = on_header_field,
+	.on_header_value = on_header_value,
+	.on_header_value_complete = on_header_value_complete,
+	.on_headers_complete = on_headers_complete,
+};
+
+/* Whether CR and LF stand only together, and no line continues the one before (obsolete folding). */
+static bool lines_are_strict(const char *line, const char *end)
+{
+	while (line < end && !is_blank(*line)) {
+		const char *cr = memchr(line, '\r', (size_t)(end - line));
+		const char *line_end = cr ? cr : end;
+
+		if (memchr(line, '\n', (size_t)(line_end - line)))
+			return false;
+		if (end - line_end < 2)
+			return true;
+		if (line_end[1] != '\n')
+			return false;
+		line = line_end + 2;
+	}
+	return line == end;
+}
+
+/* A head that is complete for llhttp: the rest of its verdict, and ours. */
+static bool is_accepted(const struct lp_head *head, llhttp_t *parser, const char *end)
+{
+	if (!lines_are_strict(head->method.bytes, end))
+		return false;
+
+	/* Only past the pause does llhttp judge whether a transfer coding leaves the body a length. */
+	llhttp_resume(parser);
+	return llhttp_execute(parser, end, 0) != HPE_INVALID_TRANSFER_ENCODING;
+}
+
+/* "http://host/path?query", which proxies and hostile clients send, has the path of "/path?query". */
+static const char *path_begin(struct lp_slice target)
+{
+	const char *end = target.bytes + target.length;
+	const char *at;
+
+	if (target.bytes[0] == '/')
+		return target.bytes;
+	at = memmem(target.bytes, target.length, "://", 3);
+	if (!at)
+		return target.bytes; /* "*", or CONNECT's "host:port". */
+	for (at += 3; at < end && *at != '/' && *at != '?' && *at != '#'; at++)
+		;
+	return at;
+}
+
+static void split_target(struct lp_head *head)
+{
+	const char *begin = path_begin(head->target);
+	const char *end = head->target.bytes + head->target.length;
+	const char *fragment = memchr(begin, '#', (size_t)(end - begin));
+	const char *mark;
+
+	if (fragment)
+		end = fragment;
+	mark = memchr(begin, '?', (size_t)(end - begin));
+	if (mark)
+		head->query = (struct lp_slice){mark + 1, (size_t)(end - mark - 1)};
+	head->path = (struct lp_slice){begin, (size_t)((mark ? mark : end) - begin)};
+	if (head->path.length == 0)
+		head->path = LP_SLICE("/");
+}
+
+int lp_head_parse(struct lp_head *head, const char *bytes, size_t length)
+{
+	llhttp_errno_t code;
+	llhttp_t parser;
+	const char *end;
+
+	*head = (struct lp_head){.headers = head->headers, .header_capacity = head->header_capacity};
+	head->headers[0] = (struct lp_header){0};
+	llhttp_init(&parser, HTTP_REQUEST, &settings);
+	parser.data = head;
+
+	code = llhttp_execute(&parser, bytes, length);
+	if (code == HPE_OK) {
+		if (head->method.bytes && !lines_are_strict(head->method.bytes, bytes + length))
+			return LP_ENOTHTTP;
+		return LP_AGAIN;
+	}
+	if (code != HPE_PAUSED)
+		return LP_ENOTHTTP;
+	end = llhttp_get_error_pos(&parser);
+	if (!is_accepted(head, &parser, end))
+		return LP_ENOTHTTP;
+	split_target(head);
+	return (int)(end - bytes);
+}
+
+static bool is_named(const struct lp_header *header, struct lp_slice name)
+{
+	return header->name.length == name.length && strncasecmp(header->name.bytes, name.bytes, name.length) == 0;
+}
+
+const struct lp_header *lp_head_header(const struct lp_head *head, struct lp_slice name, const struct lp_header *after)
+{
+	const struct lp_header *end = head->headers + head->header_count;
+
+	for (const struct lp_header *header = after ? after + 1 : head->headers; header < end; header++)
+		if (is_named(header, name))
+			return header;
+	return NULL;
+}
+
+const struct lp_header *lp_head_header_last(const struct lp_head *head, struct lp_slice name,
+					    const struct lp_header *before)
+{
+	const struct lp_header *header = before ? before : head->headers + head->header_count;
+
+	while (header-- > head->headers)
+		if (is_named(header, name))
+			return header;
+	return NULL;
+}
+
+/* Cut text at the first separator: what is before it, and in rest what is behind it (absent: nothing was). */
+static struct lp_slice cut(struct lp_slice text, char separator, struct lp_slice *rest)
+{
+	const char *at = text.length ? memchr(text.bytes, separator, text.length) : NULL;
+
+	*rest = (struct lp_slice){0};
+	if (at) {
+		*rest = (struct lp_slice){at + 1, (size_t)(text.bytes + text.length - at - 1)};
+		text.length = (size_t)(at - text.bytes);
+	}
+	return text;
+}
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Take one decoded byte off the front of text, which is not empty. */
+static char take_decoded(struct lp_slice *text)
+{
+	const char *bytes = text->bytes;
+	size_t taken = 1;
+	char c = bytes[0];
+
+	if (c == '+') {
+		c = ' ';
+	} else if (c == '%' && text->length >= 3 && hex_value(bytes[1]) >= 0 && hex_value(bytes[2]) >= 0) {
+		c = (char)(hex_value(bytes[1]) << 4 | hex_value(bytes[2]));
+		taken = 3;
+	}
+	text->bytes += taken;
+	text->length -= taken;
+	return c;
+}
+
+static bool decodes_to(struct lp_slice encoded, struct lp_slice text)
+{
+	for (size_t i = 0; i < text.length; i++)
+		if (encoded.length == 0 || take_decoded(&encoded) != text.bytes[i])
+			return false;
+	return encoded.length == 0;
+}
+
+static int decode(struct lp_slice encoded, char *out, size_t size)
+{
+	size_t length = 0;
+
+	while (encoded.length > 0) {
+		if (length == size)
+			return -1;
+		out[length++] = take_decoded(&encoded);
+	}
+	return (int)length;
+}
+
+int lp_head_query(const struct lp_head *head, struct lp_slice name, char *out, size_t size)
+{
+	struct lp_slice rest = head->query;
+
+	while (rest.bytes) {
+		struct lp_slice pair = cut(rest, '&', &rest);
+		struct lp_slice value;
+		struct lp_slice key = cut(pair, '=', &value);
+
+		if (pair.length > 0 && decodes_to(key, name))
+			return decode(value, out, size);
+	}
+	return -1;
+}
+
+static struct lp_slice unquote(struct lp_slice value)
+{
+	if (value.length >= 2 && value.bytes[0] == '"' && value.bytes[value.length - 1] == '"')
+		return (struct lp_slice){value.bytes + 1, value.length - 2};
+	return value;
+}
+
+struct lp_slice lp_head_cookie(const struct lp_head *head, struct lp_slice name)
+{
+	const struct lp_header *header = NULL;
+
+	while ((header = lp_head_header(head, LP_SLICE("cookie"), header))) {
+		struct lp_slice rest = header->value;
+
+		while (rest.bytes) {
+			struct lp_slice value;
+			struct lp_slice key = lp_head_trim(cut(cut(rest, ';', &rest), '=', &value));
+
+			if (value.bytes && key.length == name.length && memcmp(key.bytes, name.bytes, name.length) == 0)
+				return unquote(lp_head_trim(value));
+		}
+	}
+	return (struct lp_slice){0};
+}

@@ -1,0 +1,144 @@
+/*
+ * The table of workers, and choosing from it.
+ *
+ * Every choice walks the slots: there are few, 32 bytes each, so that 64 workers are 2 KiB of cache, and a walk costs
+ * less than keeping an order that every opened and closed connection would change. Slots are never sorted or moved: the
+ * id is the place.
+ *
+ * For rendezvous hashing each slot bids for the key (lp_hash_weight) and the highest bid of a usable one wins. Nothing is
+ * remembered between calls, so there is no ring to rebuild when a worker dies or returns.
+ */
+#include "route/workers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "route/hash.h"
+
+int lp_workers_init(struct lp_workers *workers, unsigned count, uint64_t seed)
+{
+	uint64_t random = lp_hash_weight(seed, 1);
+
+	*workers = (struct lp_workers){.count = count, .random = random ? random : 1};
+	workers->slots = calloc(count, sizeof(*workers->slots));
+	if (!workers->slots)
+		return -ENOMEM;
+	for (unsigned i = 0; i < count; i++)
+		workers->slots[i].id = i + 1;
+	return 0;
+}
+
+void lp_workers_deinit(struct lp_workers *workers)
+{
+	free(workers->slots);
+	*workers = (struct lp_workers){0};
+}
+
+struct lp_worker *lp_workers_find(const struct lp_workers *workers, unsigned id)
+{
+	return id >= 1 && id <= workers->count ? &workers->slots[id - 1] : NULL;
+}
+
+void lp_workers_set_usable(struct lp_workers *workers, unsigned id, bool usable)
+{
+	struct lp_worker *worker = &workers->slots[id - 1];
+
+	if (worker->usable == usable)
+		return;
+	worker->usable = usable;
+	workers->generation++;
+	if (usable)
+		workers->usable_count++;
+	else
+		workers->usable_count--;
+}
+
+unsigned lp_workers_hash(const struct lp_workers *workers, struct lp_slice key)
+{
+	uint64_t hash = lp_hash(key, 0);
+	uint64_t highest = 0;
+	unsigned winner = 0;
+
+	for (unsigned id = 1; id <= workers->count; id++) {
+		uint64_t weight = lp_hash_weight(hash, id);
+
+		if (workers->slots[id - 1].usable && (weight > highest || !winner)) {
+			highest = weight;
+			winner = id;
+		}
+	}
+	return winner;
+}
+
+static uint32_t measured(const struct lp_worker *worker, enum lp_workers_measure measure)
+{
+	switch (measure) {
+	case LP_LEAST_SESSIONS:
+		return worker->sessions;
+	case LP_LEAST_WAITING:
+		return worker->waiting;
+	case LP_LEAST_CONNECTIONS:
+		break;
+	}
+	return worker->connections;
+}
+
+unsigned lp_workers_least(const struct lp_workers *workers, enum lp_workers_measure measure)
+{
+	const struct lp_worker *least = NULL;
+
+	for (unsigned i = 0; i < workers->count; i++) {
+		const struct lp_worker *worker = &workers->slots[i];
+
+		if (worker->usable && (!least || measured(worker, measure) < measured(least, measure)))
+			least = worker;
+	}
+	return least ? least->id : 0;
+}
+
+unsigned lp_workers_next(struct lp_workers *workers)
+{
+	for (unsigned step = 0; step < workers->count; step++) {
+		unsigned i = (workers->last + step) % workers->count;
+
+		if (workers->slots[i].usable)
+			return workers->last = i + 1;
+	}
+	return 0;
+}
+
+/* xorshift64*: 64 bits, from a state that runs through every number but 0. */
+static uint64_t draw(struct lp_workers *workers)
+{
+	uint64_t x = workers->random;
+
+	x ^= x >> 12;
+	x ^= x << 25;
+	x ^= x >> 27;
+	workers->random = x;
+	return x * 0x2545f4914f6cdd1du;
+}
+
+/* A number below a bound, each equally likely: the draws that would favour some are thrown away (Lemire). */
+static unsigned draw_below(struct lp_workers *workers, unsigned bound)
+{
+	uint64_t surplus = -(uint64_t)bound % bound;
+	unsigned __int128 product;
+
+	do
+		product = (unsigned __int128)draw(workers) * bound;
+	while ((uint64_t)product < surplus);
+	return (unsigned)(product >> 64);
+}
+
+unsigned lp_workers_random(struct lp_workers *workers)
+{
+	if (workers->usable_count == 0)
+		return 0;
+	unsigned skip = draw_below(workers, workers->usable_count);
+	const struct lp_worker *worker = workers->slots;
+
+	while (!worker->usable || skip-- > 0)
+		worker++;
+	return worker->id;
+}

@@ -1,0 +1,403 @@
+/*
+ * The balancer owns everything: workers and sessions (data), policies (decisions), the supervisor (processes), the
+ * waiting room (connections), the listeners and the control socket (doors). Nothing here is about one connection.
+ *
+ *     state      meaning                                        leaves on
+ *     NEW        made; nothing listens                          start -> RUNNING; stop -> CLOSING
+ *     RUNNING    accepts and hands over                         stop -> DRAINING; stop now -> STOPPING
+ *     DRAINING   accepts no more; what waits is handed over     nothing left, drain_timeout, stop -> STOPPING
+ *     STOPPING   the workers finish, then are ended             the last worker gone -> CLOSING
+ *     CLOSING    handles close                                  the last one -> CLOSED, stopped runs
+ *     CLOSED     may be freed
+ *
+ * drain_timeout spans DRAINING and STOPPING together. A policy is replaced between two turns of the loop, never inside a
+ * decision, because nothing that calls reload runs inside one.
+ */
+#include "limpet/balancer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "server/control.h"
+#include "server/data.h"
+#include "server/listener.h"
+#include "server/status.h"
+#include "server/waiting.h"
+#include "worker/supervisor.h"
+
+enum state { NEW, RUNNING, DRAINING, STOPPING, CLOSING, CLOSED };
+
+struct limpet_balancer {
+	uv_loop_t *loop;
+	enum state state;
+	struct lp_data data;
+	struct lp_supervisor *supervisor;
+	struct lp_waiting waiting;
+	bool waiting_open;
+	struct lp_listener *listeners;
+	size_t listener_count; /* Open ones. */
+	struct lp_control *control;
+	uv_timer_t drain; /* Ends DRAINING. */
+	bool drain_open;
+	uint64_t stop_by_ms; /* On the loop's clock. */
+	unsigned closing;    /* Parts that have yet to say that they are closed. */
+	uint64_t reloads;
+	uint64_t failed_reloads;
+	limpet_stopped_cb stopped;
+	void *owner;
+};
+
+static int tell(const struct lp_error *error, char *text, size_t size)
+{
+	if (text && size)
+		snprintf(text, size, "%s", error->text);
+	return error->code;
+}
+
+int limpet_balancer_new(struct limpet_balancer **out, uv_loop_t *loop, const struct limpet_options *options,
+			char *error_text, size_t error_size)
+{
+	struct lp_error error = {0};
+	*out = NULL;
+	struct limpet_balancer *balancer = calloc(1, sizeof(*balancer));
+	if (!balancer) {
+		lp_error_set(&error, -ENOMEM, "no memory for a balancer");
+		return tell(&error, error_text, error_size);
+	}
+	balancer->loop = loop;
+	if (lp_data_init(&balancer->data, options, &error)) {
+		limpet_balancer_free(balancer);
+		return tell(&error, error_text, error_size);
+	}
+	*out = balancer;
+	return 0;
+}
+
+void limpet_balancer_free(struct limpet_balancer *balancer)
+{
+	if (!balancer)
+		return;
+	lp_data_deinit(&balancer->data);
+	free(balancer->listeners);
+	free(balancer);
+}
+
+/* Closing, part by part */
+
+static void part_closed(struct limpet_balancer *balancer)
+{
+	if (--balancer->closing)
+		return;
+	lp_supervisor_free(balancer->supervisor);
+	balancer->supervisor = NULL;
+	balancer->state = CLOSED;
+	struct limpet_counts counts;
+	limpet_balancer_counts(balancer, &counts);
+	lp_log_write(&balancer->data.log, LP_LOG_INFO,
+		     "stopped: accepted=%llu handed_over=%llu acknowledged=%llu in_flight=%llu refused=%llu "
+		     "closed_early=%llu waiting=%llu moved=%llu",
+		     (unsigned long long)counts.accepted, (unsigned long long)counts.handed_over,
+		     (unsigned long long)counts.acknowledged, (unsigned long long)counts.in_flight,
+		     (unsigned long long)counts.refused, (unsigned long long)counts.closed_early,
+		     (unsigned long long)counts.waiting, (unsigned long long)counts.moved);
+	if (balancer->stopped)
+		balancer->stopped(balancer, balancer->owner);
+}
+
+static void on_control_closed(void *owner)
+{
+	part_closed(owner);
+}
+
+static void on_waiting_closed(struct lp_waiting *waiting)
+{
+	part_closed(waiting->config.owner);
+}
+
+static void on_listener_closed(struct lp_listener *listener)
+{
+	part_closed(listener->owner);
+}
+
+static void on_drain_closed(uv_handle_t *handle)
+{
+	part_closed(handle->data);
+}
+
+static void close_parts(struct limpet_balancer *balancer)
+{
+	struct lp_control *control = balancer->control;
+	balancer->state = CLOSING;
+	balancer->closing = 1; /* Ours, until all have been told. */
+	balancer->control = NULL;
+	if (control) {
+		balancer->closing++;
+		lp_control_close(control, on_control_closed, balancer);
+	}
+	for (size_t i = 0; i < balancer->listener_count; i++) {
+		balancer->closing++;
+		lp_listener_close(&balancer->listeners[i], on_listener_closed);
+	}
+	if (balancer->waiting_open) {
+		balancer->closing++;
+		lp_waiting_close(&balancer->waiting, on_waiting_closed);
+	}
+	if (balancer->drain_open) {
+		balancer->closing++;
+		uv_close((uv_handle_t *)&balancer->drain, on_drain_closed);
+	}
+	part_closed(balancer);
+}
+
+/* Stopping */
+
+static void stop_workers(struct limpet_balancer *balancer, uint64_t grace_ms)
+{
+	balancer->state = STOPPING;
+	uv_timer_stop(&balancer->drain);
+	lp_waiting_refuse_all(&balancer->waiting);
+	lp_supervisor_stop(balancer->supervisor, grace_ms);
+}
+
+static uint64_t time_left_ms(const struct limpet_balancer *balancer)
+{
+	uint64_t now = uv_now(balancer->loop);
+	return balancer->stop_by_ms > now ? balancer->stop_by_ms - now : 1;
+}
+
+/* Either nothing waits any more, or it has had its time. */
+static void on_drained(uv_timer_t *timer)
+{
+	struct limpet_balancer *balancer = timer->data;
+	if (balancer->state == DRAINING)
+		stop_workers(balancer, time_left_ms(balancer));
+}
+
+static void on_empty(void *owner)
+{
+	struct limpet_balancer *balancer = owner;
+	if (balancer->state == DRAINING)
+		uv_timer_start(&balancer->drain, on_drained, 0, 0); /* Not here: a decision may be under way. */
+}
+
+void limpet_balancer_stop(struct limpet_balancer *balancer, int now, limpet_stopped_cb stopped, void *owner)
+{
+	if (balancer->state >= CLOSING)
+		return;
+	if (balancer->state < DRAINING) {
+		balancer->stopped = stopped;
+		balancer->owner = owner;
+	} else {
+		now = 1;
+	}
+	for (size_t i = 0; i < balancer->listener_count; i++)
+		lp_listener_stop(&balancer->listeners[i]);
+	if (!balancer->supervisor) {
+		close_parts(balancer);
+	} else if (now) {
+		stop_workers(balancer, 0);
+	} else {
+		lp_log_write(&balancer->data.log, LP_LOG_INFO,
+			     "draining: %llu connections wait; workers have %u ms to finish",
+			     (unsigned long long)balancer->waiting.counts.waiting,
+			     balancer->data.options.drain_timeout_ms);
+		balancer->state = DRAINING;
+		balancer->stop_by_ms = uv_now(balancer->loop) + balancer->data.options.drain_timeout_ms;
+		bool empty = lp_waiting_empty(&balancer->waiting);
+		uv_timer_start(&balancer->drain, on_drained, empty ? 0 : balancer->data.options.drain_timeout_ms, 0);
+	}
+}
+
+/* News from the workers */
+
+static void on_worker_up(void *owner, unsigned worker)
+{
+	struct limpet_balancer *balancer = owner;
+	lp_policy_worker_up(balancer->data.policy, worker);
+	lp_waiting_worker_up(&balancer->waiting);
+}
+
+static void on_worker_down(void *owner, unsigned worker)
+{
+	struct limpet_balancer *balancer = owner;
+	lp_policy_worker_down(balancer->data.policy, worker);
+}
+
+static void on_room(void *owner)
+{
+	struct limpet_balancer *balancer = owner;
+	lp_waiting_worker_up(&balancer->waiting);
+}
+
+static void on_acknowledged(void *owner, struct lp_parcel *parcel)
+{
+	struct limpet_balancer *balancer = owner;
+	lp_waiting_acknowledged(&balancer->waiting, parcel);
+}
+
+static void on_returned(void *owner, struct lp_parcel *parcel, unsigned worker, enum lp_return_reason reason)
+{
+	struct limpet_balancer *balancer = owner;
+	lp_waiting_returned(&balancer->waiting, parcel, worker, reason);
+}
+
+static void on_session(void *owner, struct lp_slice key)
+{
+	struct limpet_balancer *balancer = owner;
+	lp_waiting_session(&balancer->waiting, key);
+}
+
+static void on_workers_stopped(void *owner)
+{
+	close_parts(owner);
+}
+
+static const struct lp_supervisor_events supervisor_events = {
+	.on_worker_up = on_worker_up,
+	.on_worker_down = on_worker_down,
+	.on_room = on_room,
+	.on_acknowledged = on_acknowledged,
+	.on_returned = on_returned,
+	.on_session = on_session,
+	.on_stopped = on_workers_stopped,
+};
+
+/* Starting */
+
+static char *answer_request(void *owner, const char *request)
+{
+	struct limpet_balancer *balancer = owner;
+	struct limpet_counts counts;
+	if (strcmp(request, "status") != 0)
+		return NULL;
+	limpet_balancer_counts(balancer, &counts);
+	return lp_status_text(&counts, &balancer->data.workers, &balancer->data.options, balancer->data.loaded);
+}
+
+static int open_waiting(struct limpet_balancer *balancer, struct lp_error *error)
+{
+	const struct limpet_options *options = &balancer->data.options;
+	struct lp_waiting_config config = {.loop = balancer->loop,
+					   .log = &balancer->data.log,
+					   .workers = &balancer->data.workers,
+					   .sessions = balancer->data.sessions,
+					   .head_timeout_ms = options->head_timeout_ms,
+					   .session_wait_ms = options->session_wait_ms,
+					   .max_head_bytes = options->max_head_bytes,
+					   .max_waiting = options->max_waiting,
+					   .on_empty = on_empty,
+					   .owner = balancer};
+	int status = lp_waiting_open(&balancer->waiting, &config);
+	if (status)
+		return lp_error_set(error, status, "cannot wait for connections: %s", lp_error_words(status));
+	balancer->waiting_open = true;
+	lp_waiting_set_policy(&balancer->waiting, balancer->data.policy);
+	return 0;
+}
+
+static int open_listeners(struct limpet_balancer *balancer, struct lp_error *error)
+{
+	const struct limpet_options *options = &balancer->data.options;
+	struct lp_listener_config config = {.loop = balancer->loop,
+					    .log = &balancer->data.log,
+					    .waiting = &balancer->waiting,
+					    .backlog = options->backlog,
+					    .defer_accept = options->defer_accept};
+	balancer->listeners = calloc(options->listen_count, sizeof(*balancer->listeners));
+	if (!balancer->listeners)
+		return lp_error_set(error, -ENOMEM, "no memory for %zu listeners", options->listen_count);
+	for (size_t i = 0; i < options->listen_count; i++) {
+		struct lp_listener *listener = &balancer->listeners[i];
+		int status = lp_listener_open(listener, &config, options->listen[i], error);
+		if (status)
+			return status;
+		listener->owner = balancer;
+		balancer->listener_count++;
+	}
+	return 0;
+}
+
+static int open_control(struct limpet_balancer *balancer, struct lp_error *error)
+{
+	if (!balancer->data.options.control)
+		return 0;
+	return lp_control_open(&balancer->control, balancer->loop, &balancer->data.log, balancer->data.options.control,
+			       answer_request, balancer, error);
+}
+
+static int start_workers(struct limpet_balancer *balancer, struct lp_error *error)
+{
+	struct lp_supervisor_config config = {.loop = balancer->loop,
+					      .workers = &balancer->data.workers,
+					      .sessions = balancer->data.sessions,
+					      .log = &balancer->data.log,
+					      .command = balancer->data.options.command,
+					      .dialect = balancer->data.dialect,
+					      .prefix = balancer->data.options.worker_prefix != 0,
+					      .events = &supervisor_events,
+					      .owner = balancer};
+	int status = lp_supervisor_start(&balancer->supervisor, &config, error);
+	balancer->waiting.supervisor = balancer->supervisor;
+	return status;
+}
+
+int limpet_balancer_start(struct limpet_balancer *balancer, char *error_text, size_t error_size)
+{
+	struct lp_error error = {0};
+	uv_timer_init(balancer->loop, &balancer->drain);
+	balancer->drain.data = balancer;
+	balancer->drain_open = true;
+	if (open_waiting(balancer, &error) || open_listeners(balancer, &error) || open_control(balancer, &error) ||
+	    start_workers(balancer, &error)) {
+		for (size_t i = 0; i < balancer->listener_count; i++)
+			lp_listener_stop(&balancer->listeners[i]);
+		return tell(&error, error_text, error_size);
+	}
+	balancer->state = RUNNING;
+	return 0;
+}
+
+/* Running */
+
+int limpet_balancer_reload(struct limpet_balancer *balancer, char *error_text, size_t error_size)
+{
+	struct lp_data *data = &balancer->data;
+	struct lp_error error = {0};
+	struct lp_policy *old;
+	if (lp_data_reload(data, &old, &error)) {
+		balancer->failed_reloads++;
+		lp_log_write(&data->log, LP_LOG_ERROR, "%s; keeping the policies loaded at %s", error.text,
+			     data->loaded);
+		return tell(&error, error_text, error_size);
+	}
+	if (balancer->waiting_open)
+		lp_waiting_set_policy(&balancer->waiting, data->policy);
+	lp_policy_free(old);
+	balancer->reloads++;
+	lp_log_write(&data->log, LP_LOG_INFO, "reloaded the policies; %zu sessions kept",
+		     lp_sessions_count(data->sessions));
+	return 0;
+}
+
+void limpet_balancer_counts(const struct limpet_balancer *balancer, struct limpet_counts *counts)
+{
+	*counts = balancer->waiting.counts;
+	counts->handed_over = counts->acknowledged + counts->in_flight;
+	counts->policy_errors = balancer->data.past_policy_errors + lp_policy_errors(balancer->data.policy);
+	counts->reloads = balancer->reloads;
+	counts->failed_reloads = balancer->failed_reloads;
+	counts->sessions = lp_sessions_count(balancer->data.sessions);
+	counts->sessions_evicted = lp_sessions_evicted(balancer->data.sessions);
+	if (balancer->supervisor) {
+		counts->worker_starts = lp_supervisor_starts(balancer->supervisor);
+		counts->worker_exits = lp_supervisor_exits(balancer->supervisor);
+	}
+}
+
+int limpet_balancer_port(const struct limpet_balancer *balancer, size_t index)
+{
+	return index < balancer->listener_count ? balancer->listeners[index].origin.port : 0;
+}

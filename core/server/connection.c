@@ -1,0 +1,122 @@
+/*
+ * Lists, deadlines, watches and ends of a connection; waiting.c says when.
+ *
+ * One timer serves all lists: each is in the order of its deadlines, so the earliest of all is one of their firsts.
+ */
+#include "server/connection.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "server/refusal.h"
+
+/* How long a refused client may take to read its answer and close. */
+#define LINGER_MS 1000
+
+struct lp_connection *lp_connection_of(struct lp_list *link)
+{
+	return LP_LIST_OWNER(link, struct lp_connection, parcel.link);
+}
+
+/* Lists and deadlines */
+
+void lp_waiting_arm_timer(struct lp_waiting *waiting, uint64_t until_ms)
+{
+	uint64_t now = uv_now(waiting->config.loop);
+	uint64_t in_ms = until_ms > now ? until_ms - now : 0;
+	if (!uv_is_active((uv_handle_t *)&waiting->timer) || uv_timer_get_due_in(&waiting->timer) > in_ms)
+		uv_timer_start(&waiting->timer, waiting->on_timer, in_ms, 0);
+}
+
+/* Put a connection into a list that is ordered by deadline; nearly always that is its end. */
+void lp_connection_enlist(struct lp_waiting *waiting, struct lp_list *list, struct lp_connection *connection,
+			  uint64_t until_ms)
+{
+	struct lp_list *before = list->previous;
+	connection->until_ms = until_ms;
+	while (before != list && lp_connection_of(before)->until_ms > until_ms)
+		before = before->previous;
+	lp_list_prepend(before, &connection->parcel.link);
+	lp_waiting_arm_timer(waiting, until_ms);
+}
+
+/* Take a connection out of whatever list of ours it is in. */
+void lp_connection_delist(struct lp_connection *connection)
+{
+	lp_list_remove(&connection->parcel.link);
+	connection->state = LP_DECIDING;
+}
+
+/* Watching */
+
+int lp_connection_watch(struct lp_waiting *waiting, struct lp_connection *connection)
+{
+	if (connection->watched)
+		return 0;
+	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = connection};
+	if (epoll_ctl(waiting->epoll, EPOLL_CTL_ADD, connection->parcel.fd, &event))
+		return -errno;
+	connection->watched = true;
+	return 0;
+}
+
+void lp_connection_unwatch(struct lp_waiting *waiting, struct lp_connection *connection)
+{
+	if (!connection->watched)
+		return;
+	epoll_ctl(waiting->epoll, EPOLL_CTL_DEL, connection->parcel.fd, NULL);
+	connection->watched = false;
+}
+
+/* Ends */
+
+void lp_waiting_tell_if_empty(struct lp_waiting *waiting)
+{
+	if (lp_waiting_empty(waiting))
+		waiting->config.on_empty(waiting->config.owner);
+}
+
+static void drop(struct lp_waiting *waiting, struct lp_connection *connection)
+{
+	lp_list_remove(&connection->parcel.link);
+	lp_connection_unwatch(waiting, connection);
+	close(connection->parcel.fd);
+	free(connection);
+}
+
+void lp_connection_close_early(struct lp_waiting *waiting, struct lp_connection *connection)
+{
+	waiting->counts.waiting--;
+	waiting->counts.closed_early++;
+	drop(waiting, connection);
+	lp_waiting_tell_if_empty(waiting);
+}
+
+void lp_connection_end_linger(struct lp_waiting *waiting, struct lp_connection *connection)
+{
+	waiting->lingering_count--;
+	drop(waiting, connection);
+}
+
+void lp_connection_refuse(struct lp_waiting *waiting, struct lp_connection *connection, int status)
+{
+	char client[LP_IP_TEXT_SIZE];
+	lp_connection_delist(connection);
+	waiting->counts.waiting--;
+	waiting->counts.refused++;
+	lp_ip_format(&connection->ip, client);
+	lp_log_limited(waiting->config.log, LP_LOG_DEBUG, LP_LOG_TOPIC_WAITING, "refused %s with %d", client, status);
+	lp_refusal_send(connection->parcel.fd, status);
+	if (waiting->lingering_count >= waiting->config.max_waiting || lp_connection_watch(waiting, connection)) {
+		drop(waiting, connection);
+	} else {
+		connection->state = LP_LINGERING;
+		connection->seen = LP_REFUSAL_DISCARD_BYTES;
+		waiting->lingering_count++;
+		lp_connection_enlist(waiting, &waiting->lingering, connection,
+				     uv_now(waiting->config.loop) + LINGER_MS);
+	}
+	lp_waiting_tell_if_empty(waiting);
+}

@@ -1,0 +1,238 @@
+/*
+ * A client connects, sends one line, gets one answer and end-of-file. Clients are few, bounded in number, size and
+ * time, and a slow or silent one costs its own place only. libuv does the reading and writing.
+ */
+#include "server/control.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/list.h"
+
+struct client {
+	struct lp_list link;
+	struct lp_control *control;
+	uv_pipe_t pipe;
+	uv_timer_t timer;
+	uv_write_t write;
+	char *answer;
+	unsigned open_handles;
+	bool closing;
+	size_t length;
+	char line[LP_CONTROL_LINE_MAX];
+};
+
+struct lp_control {
+	uv_pipe_t pipe;
+	struct lp_log *log;
+	lp_control_answer_cb answer;
+	void *owner;
+	struct lp_list clients;
+	unsigned client_count;
+	unsigned open_handles; /* The pipe's, and each client's. */
+	void (*closed)(void *owner);
+	void *closed_owner;
+};
+
+static void on_control_handle_closed(struct lp_control *control)
+{
+	if (--control->open_handles)
+		return;
+	if (control->closed)
+		control->closed(control->closed_owner);
+	free(control);
+}
+
+static void on_client_handle_closed(uv_handle_t *handle)
+{
+	struct client *client = handle->data;
+	if (--client->open_handles)
+		return;
+	struct lp_control *control = client->control;
+	free(client->answer);
+	free(client);
+	on_control_handle_closed(control);
+}
+
+static void close_client(struct client *client)
+{
+	if (client->closing)
+		return;
+	client->closing = true;
+	lp_list_remove(&client->link);
+	client->control->client_count--;
+	uv_close((uv_handle_t *)&client->pipe, on_client_handle_closed);
+	uv_close((uv_handle_t *)&client->timer, on_client_handle_closed);
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+	(void)status;
+	close_client(write->data);
+}
+
+static void on_timeout(uv_timer_t *timer)
+{
+	close_client(timer->data);
+}
+
+static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+	struct client *client = handle->data;
+	(void)suggested;
+	*buffer = uv_buf_init(client->line + client->length, (unsigned)(sizeof(client->line) - client->length));
+}
+
+static void answer(struct client *client)
+{
+	static const char unknown[] = "{\"error\": \"no such request; ask for status\"}\n";
+	client->answer = client->control->answer(client->control->owner, client->line);
+	if (!client->answer)
+		client->answer = strdup(unknown);
+	if (!client->answer) {
+		close_client(client);
+		return;
+	}
+	uv_buf_t buffer = uv_buf_init(client->answer, (unsigned)strlen(client->answer));
+	client->write.data = client;
+	uv_read_stop((uv_stream_t *)&client->pipe);
+	if (uv_write(&client->write, (uv_stream_t *)&client->pipe, &buffer, 1, on_written))
+		close_client(client);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
+{
+	struct client *client = stream->data;
+	(void)buffer;
+	if (got < 0) {
+		close_client(client);
+		return;
+	}
+	client->length += (size_t)got;
+	char *end = memchr(client->line, '\n', client->length);
+	if (end) {
+		*end = '\0';
+		answer(client);
+	} else if (client->length == sizeof(client->line)) {
+		close_client(client);
+	}
+}
+
+static void on_connection(uv_stream_t *server, int status)
+{
+	struct lp_control *control = server->data;
+	struct client *client = status ? NULL : calloc(1, sizeof(*client));
+	if (!client)
+		return;
+	client->control = control;
+	client->open_handles = 2;
+	control->open_handles++;
+	control->client_count++;
+	lp_list_append(&control->clients, &client->link);
+	uv_pipe_init(server->loop, &client->pipe, 0);
+	uv_timer_init(server->loop, &client->timer);
+	client->pipe.data = client;
+	client->timer.data = client;
+	uv_timer_start(&client->timer, on_timeout, LP_CONTROL_TIMEOUT_MS, 0);
+	if (uv_accept(server, (uv_stream_t *)&client->pipe) || control->client_count > LP_CONTROL_CLIENTS_MAX ||
+	    uv_read_start((uv_stream_t *)&client->pipe, on_allocate, on_read))
+		close_client(client);
+}
+
+static int connect_to(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	int status = -errno;
+	close(fd);
+	return status;
+}
+
+static void remove_stale_path(const char *path)
+{
+	int fd = connect_to(path);
+	if (fd >= 0)
+		close(fd);
+	else if (fd == -ECONNREFUSED)
+		unlink(path);
+}
+
+static void on_pipe_closed(uv_handle_t *handle)
+{
+	on_control_handle_closed(handle->data);
+}
+
+int lp_control_open(struct lp_control **out, uv_loop_t *loop, struct lp_log *log, const char *path,
+		    lp_control_answer_cb answer_request, void *owner, struct lp_error *error)
+{
+	struct lp_control *control = calloc(1, sizeof(*control));
+	*out = NULL;
+	if (!control)
+		return lp_error_set(error, -ENOMEM, "no memory for the control socket %s", path);
+	control->log = log;
+	control->answer = answer_request;
+	control->owner = owner;
+	control->open_handles = 1;
+	lp_list_init(&control->clients);
+	uv_pipe_init(loop, &control->pipe, 0);
+	control->pipe.data = control;
+	remove_stale_path(path);
+	mode_t mask = umask(0077);
+	int status = uv_pipe_bind(&control->pipe, path);
+	umask(mask);
+	if (!status)
+		status = uv_listen((uv_stream_t *)&control->pipe, LP_CONTROL_CLIENTS_MAX, on_connection);
+	if (status) {
+		uv_close((uv_handle_t *)&control->pipe, on_pipe_closed);
+		return lp_error_set(
+			error, status, "cannot open the control socket %s: %s%s", path, lp_error_words(status),
+			status == UV_EADDRINUSE ? "; another balancer answers there: choose another path" : "");
+	}
+	*out = control;
+	return 0;
+}
+
+void lp_control_close(struct lp_control *control, void (*closed)(void *owner), void *owner)
+{
+	if (!control) {
+		closed(owner);
+		return;
+	}
+	control->closed = closed;
+	control->closed_owner = owner;
+	while (!lp_list_empty(&control->clients))
+		close_client(LP_LIST_OWNER(control->clients.next, struct client, link));
+	uv_close((uv_handle_t *)&control->pipe, on_pipe_closed); /* libuv removes the path. */
+}
+
+int lp_control_ask(const char *path, const char *request, FILE *out, struct lp_error *error)
+{
+	struct timeval timeout = {.tv_sec = LP_CONTROL_TIMEOUT_MS / 1000};
+	char bytes[4096];
+	ssize_t got;
+	int fd = connect_to(path);
+	if (fd < 0)
+		return lp_error_set(error, fd, "no balancer answers at %s: %s; is it running with --control %s?", path,
+				    lp_error_words(fd), path);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	dprintf(fd, "%s\n", request);
+	while ((got = read(fd, bytes, sizeof(bytes))) > 0)
+		fwrite(bytes, 1, (size_t)got, out);
+	int status = got < 0 ? -errno : 0;
+	close(fd);
+	return status ? lp_error_set(error, status, "%s does not answer: %s", path, lp_error_words(status)) : 0;
+}

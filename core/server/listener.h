@@ -1,0 +1,62 @@
+/**
+ * A listener: one listening socket, from which connections are accepted in small batches.
+ */
+#ifndef LP_SERVER_LISTENER_H
+#define LP_SERVER_LISTENER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/address.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "server/waiting.h"
+
+struct lp_listener_config {
+	uv_loop_t *loop;
+	struct lp_log *log;
+	struct lp_waiting *waiting; /**< Admits what is accepted. */
+	int backlog;
+	bool defer_accept;
+};
+
+struct lp_listener {
+	struct lp_listener_config config;
+	uv_poll_t poll;
+	uv_timer_t resume; /**< Runs while accepting pauses for want of descriptors or memory. */
+	int fd;            /**< -1 once stopped. */
+	struct lp_origin origin;
+	struct lp_listen_address address; /**< As bound: with the port that the kernel chose. */
+	uint64_t unix_inode;              /**< Of the path that was made; only that one is removed. */
+	unsigned open_handles;
+	void (*closed)(struct lp_listener *listener);
+	void *owner;
+};
+
+/**
+ * Bind and listen; connections are accepted from the next turn of the loop on.
+ *
+ * @param listener  The caller's memory, until lp_listener_close has ended. Connections point into it: it must outlive
+ *                  the waiting room.
+ * @param config    Copied; what it points to is borrowed.
+ * @param text      As --listen takes it. Borrowed like the listener.
+ * @param error     Filled on failure; names the address.
+ *
+ * @return 0; or negative with nothing to close: LP_EUSAGE, UV_EADDRINUSE, UV_EACCES …
+ */
+int lp_listener_open(struct lp_listener *listener, const struct lp_listener_config *config, const char *text,
+		     struct lp_error *error);
+
+/** Stop: what is in the backlog is accepted, then the socket closed and a unix path removed. @param listener Open. Twice is once. */
+void lp_listener_stop(struct lp_listener *listener);
+
+/**
+ * Stop, and close the handles.
+ *
+ * @param listener  Open.
+ * @param closed    Runs once, later, on the loop.
+ */
+void lp_listener_close(struct lp_listener *listener, void (*closed)(struct lp_listener *listener));
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * The answer is short enough for any socket's send buffer, so it is written once and never waited for.
+ */
+#include "server/refusal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+static const struct reason {
+	int status;
+	const char *phrase;
+} reasons[] = {
+	{400, "Bad Request"},
+	{401, "Unauthorized"},
+	{403, "Forbidden"},
+	{404, "Not Found"},
+	{405, "Method Not Allowed"},
+	{408, "Request Timeout"},
+	{410, "Gone"},
+	{421, "Misdirected Request"},
+	{426, "Upgrade Required"},
+	{429, "Too Many Requests"},
+	{431, "Request Header Fields Too Large"},
+	{451, "Unavailable For Legal Reasons"},
+	{500, "Internal Server Error"},
+	{501, "Not Implemented"},
+	{502, "Bad Gateway"},
+	{503, "Service Unavailable"},
+	{504, "Gateway Timeout"},
+};
+
+static const char *reason_of(int status)
+{
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+		if (reasons[i].status == status)
+			return reasons[i].phrase;
+	return status < 500 ? "Refused" : "Unavailable";
+}
+
+void lp_refusal_send(int fd, int status)
+{
+	char body[64];
+	char answer[256];
+	unsigned left = LP_REFUSAL_DISCARD_BYTES;
+	lp_refusal_discard(fd, &left);
+	int length = snprintf(body, sizeof(body), "%d %s\n", status, reason_of(status));
+	int total = snprintf(answer, sizeof(answer),
+			     "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+			     "Content-Length: %d\r\n\r\n%s",
+			     status, reason_of(status), length, body);
+	(void)!send(fd, answer, (size_t)total, MSG_DONTWAIT | MSG_NOSIGNAL);
+	shutdown(fd, SHUT_WR);
+}
+
+bool lp_refusal_discard(int fd, unsigned *left)
+{
+	char bytes[4096];
+	for (;;) {
+		ssize_t got = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+		if (got < 0)
+			return errno == EAGAIN || errno == EINTR;
+		if (got == 0 || (size_t)got >= *left)
+			return false;
+		*left -= (unsigned)got;
+	}
+}

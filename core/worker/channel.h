@@ -1,0 +1,163 @@
+/**
+ * A channel: the socket to one worker, over which connections go out and what the worker says comes in.
+ *
+ * It owns its end of the socket pair, the parcels on their way, and the queue of those that the socket has no room for.
+ * Every parcel it was given ends as acknowledged or returned (parcel.h), at the latest when the channel closes.
+ */
+#ifndef LP_WORKER_CHANNEL_H
+#define LP_WORKER_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/buffer.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/slice.h"
+#include "worker/dialect.h"
+#include "worker/parcel.h"
+
+/** Parcels that may queue for one channel, beside those in the socket. */
+#define LP_CHANNEL_BACKLOG 1024
+
+/** Bytes of one message from a worker; a longer one is passed over. */
+#define LP_CHANNEL_MESSAGE_MAX (4u << 20)
+
+/** Bytes that may wait to be written to one worker; past it messages for it (never connections) are dropped. */
+#define LP_CHANNEL_OUT_MAX (16u << 20)
+
+/** News from a channel. All run on the loop. Only on_end may close the channel. */
+struct lp_channel_events {
+	/** The worker takes connections now, or takes none any more. Only on a change. */
+	void (*on_ready)(struct lp_channel *channel, bool ready);
+	/** The queue has room again after lp_channel_hand_over said UV_ENOBUFS. */
+	void (*on_room)(struct lp_channel *channel);
+	/** A parcel has ended well. Close its descriptor. */
+	void (*on_acknowledged)(struct lp_channel *channel, struct lp_parcel *parcel);
+	/** A parcel came back, unread. */
+	void (*on_returned)(struct lp_channel *channel, struct lp_parcel *parcel, enum lp_return_reason reason);
+	/** The worker has a session of that key (true), or has it no longer. */
+	void (*on_session)(struct lp_channel *channel, struct lp_slice key, bool bound);
+	/** How many acknowledged connections the worker has open; from workers that tell. */
+	void (*on_open)(struct lp_channel *channel, uint64_t open);
+	/** A message for all the other workers, as it came, its newline included. */
+	void (*on_broadcast)(struct lp_channel *channel, const char *bytes, size_t length);
+	/** The worker's end is closed, or it does not speak the dialect: close the channel, now or later. */
+	void (*on_end)(struct lp_channel *channel);
+};
+
+struct lp_channel {
+	uv_poll_t poll;
+	uv_timer_t retry; /**< Runs while the kernel is out of something that no event tells the return of. */
+	int fd;           /**< Our end; -1 once closed. */
+	unsigned worker;  /**< Id, for messages. */
+	const struct lp_dialect *dialect;
+	void *state; /**< The dialect's own. */
+	const struct lp_channel_events *events;
+	struct lp_log *log;
+	void *owner; /**< The user's. */
+
+	struct lp_list queue; /**< Parcels the socket had no room for. */
+	unsigned queued;
+	struct lp_list in_flight; /**< Parcels sent and not acknowledged, oldest first. */
+	uint64_t sent;            /**< Number of the last parcel sent. */
+	struct lp_buffer out;     /**< Bytes that wait to be written, before the queue. */
+	struct lp_buffer in;      /**< The incomplete rest of what came. */
+
+	int polled;         /**< Events that poll is started for. */
+	bool ready;         /**< As on_ready last said. */
+	bool short_of_room; /**< UV_ENOBUFS was said and on_room not yet. */
+	bool drain_wanted;  /**< Tell the worker once the queue is empty. */
+	bool skipping;      /**< Inside a message that is too long. */
+	bool broken;        /**< The worker's end is closed; what it said before may still be unread. */
+	bool ended;         /**< on_end was called. */
+	bool hearing;       /**< Inside lp_channel_hear. */
+	unsigned open_handles;
+	void (*closed)(struct lp_channel *channel);
+};
+
+/**
+ * Make a channel: a socket pair, our end watched by the loop.
+ *
+ * @param channel     The caller's memory.
+ * @param loop        Borrowed.
+ * @param dialect     How the worker speaks.
+ * @param worker      Its id, for messages.
+ * @param events      Borrowed; every member set.
+ * @param log         Borrowed.
+ * @param worker_end  Set to the worker's end (CLOEXEC): the caller's to pass on and close.
+ *
+ * @return 0; or negative errno with nothing to close.
+ */
+int lp_channel_open(struct lp_channel *channel, uv_loop_t *loop, const struct lp_dialect *dialect, unsigned worker,
+		    const struct lp_channel_events *events, struct lp_log *log, int *worker_end);
+
+/**
+ * Hand a connection to the worker.
+ *
+ * @param channel  Open and ready. Borrowed.
+ * @param parcel   Its fd and port set; in no list. The channel's on success; the caller's on error.
+ *
+ * @return 0: it ends in on_acknowledged or on_returned, neither before this returns; or negative with nothing changed:
+ *         UV_EPIPE    the worker's end is closed; on_end follows
+ *         UV_ENOBUFS  LP_CHANNEL_BACKLOG parcels wait already; on_room follows
+ */
+int lp_channel_hand_over(struct lp_channel *channel, struct lp_parcel *parcel);
+
+/**
+ * Read what the worker has said by now, without waiting; events run. Does nothing inside one of this channel's events.
+ *
+ * @param channel  Open.
+ */
+void lp_channel_hear(struct lp_channel *channel);
+
+/** Tell the worker to finish, behind what is queued for it. @param channel Open. Twice is once. */
+void lp_channel_drain(struct lp_channel *channel);
+
+/**
+ * Close: the worker sees end-of-file; every parcel still on its way runs on_returned (LP_RETURN_LOST), in the order they
+ * were given, before this returns.
+ *
+ * @param channel  Open, and not inside one of its events, but for on_end.
+ * @param closed   Runs once, later, on the loop; the channel's memory is free to go then. NULL is allowed.
+ */
+void lp_channel_close(struct lp_channel *channel, void (*closed)(struct lp_channel *channel));
+
+/* For dialects: what a worker's words mean. */
+
+/** The worker takes connections (or no more). @param channel Open. @param ready Which. */
+void lp_channel_set_ready(struct lp_channel *channel, bool ready);
+
+/** The oldest parcel in flight that has not arrived, or NULL. @param channel Open. */
+struct lp_parcel *lp_channel_oldest(struct lp_channel *channel);
+
+/** The parcel in flight of that number, or NULL. @param channel Open. @param number Counted from 1. */
+struct lp_parcel *lp_channel_find(struct lp_channel *channel, uint64_t number);
+
+/** A parcel is the worker's for good: runs on_acknowledged. @param channel Open. @param parcel In flight. */
+void lp_channel_acknowledge(struct lp_channel *channel, struct lp_parcel *parcel);
+
+/** A parcel was given back. @param channel Open. @param parcel In flight. @param reason Why. */
+void lp_channel_return(struct lp_channel *channel, struct lp_parcel *parcel, enum lp_return_reason reason);
+
+/** A session began or ended. @param channel Open. @param key 1 byte or more. @param bound Which. */
+void lp_channel_session(struct lp_channel *channel, struct lp_slice key, bool bound);
+
+/** A message for the other workers. @param channel Open. @param bytes One line. @param length Its newline included. */
+void lp_channel_broadcast(struct lp_channel *channel, const char *bytes, size_t length);
+
+/** Acknowledged connections that are open. @param channel Open. @param open How many. */
+void lp_channel_report_open(struct lp_channel *channel, uint64_t open);
+
+/**
+ * Send bytes without a descriptor, behind those that wait already.
+ *
+ * @param channel  Open.
+ * @param bytes    Copied if the socket has no room.
+ * @param length   Of a SOCK_SEQPACKET channel: one message, and only one can wait.
+ */
+void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t length);
+
+#endif

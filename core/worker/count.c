@@ -1,0 +1,373 @@
+/*
+ * Why the kernel: a plain Node cluster worker says nothing when a connection ends, nor does a preloaded server, and to
+ * read a worker's /proc/PID/fd costs a system call for each descriptor and takes the worker's rights. The kernel sees
+ * every end, whoever brings it about.
+ *
+ * Told, a destroyed socket is looked up and counted, and lists are only a safety net: after the kernel's messages
+ * overflowed their queue, and every RESYNC_MS, for messages that it dropped silently for want of memory, and for
+ * connections that a worker closed and whose client no longer acknowledges (the kernel keeps such a socket for minutes;
+ * a list shows that no process holds it).
+ *
+ * Asked, the lists are all there is. One list at a time, each kind of socket for itself and only while sockets of it
+ * are remembered:
+ *
+ *     IDLE --first connection--> RESTING --timer--> LISTING --list read--> RESTING, or IDLE when nothing is remembered
+ *
+ * A list is read in a thread of libuv's pool, since a single one of its system calls can take 15 ms; struct listing is
+ * the thread's until it is done. What the list says is judged on the loop.
+ *
+ * A connection is gone when a list says that no process holds it, or when it is in neither of two lists in a row: a
+ * single list can leave an open socket out (socket_diag.c). Whatever is added while a list is being read counts as seen
+ * by it.
+ *
+ * Limits. A connection that was reset is gone from lists at once, though its worker may not have closed it yet. Sockets
+ * of another network namespace than this process's are not seen: they count as gone when asked, as open when told.
+ */
+#include "worker/count.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/list.h"
+#include "limpet/balancer.h"
+#include "worker/ledger.h"
+#include "worker/socket_diag.h"
+
+/* From the end of one list of a kind to the next, when asked; when told, between the lists of the safety net. */
+#define INTERVAL_MS 250
+#define RESYNC_MS 30000
+
+/* A list costs its processor time; afterwards nothing is asked for so many times as long: 2 % at most. */
+#define REST_FACTOR 49
+
+/* Batches of destroyed sockets that are read before the loop gets its turn. */
+#define BATCHES_A_TURN 16
+
+/* Lists in a row that a connection must be missing from. */
+#define MISSES 2
+
+#define NO_KIND (-1)
+
+_Static_assert(LP_LEDGER_KINDS >= LP_SOCKET_KINDS, "the ledger keeps every kind apart");
+
+struct kind {
+	bool known;       /* The kernel can list it. */
+	uint32_t lists;   /* Complete ones; the one being read is the next. */
+	uint64_t due_ms;  /* When the next is wanted, on the loop's clock. */
+	unsigned hurried; /* So many more are wanted at INTERVAL_MS although we are told. */
+};
+
+/* A list being read, and how that went. */
+struct listing {
+	uv_work_t work;
+	bool running;
+	enum lp_socket_kind kind;
+	struct lp_socket_diag_ports ports; /* A copy: the loop may add one meanwhile. */
+	struct lp_socket_diag_list list;
+	uint64_t cost_ns; /* Of processor time. */
+	int status;
+};
+
+struct lp_count {
+	uv_poll_t destroyed; /* Only when told. */
+	int destroyed_fd;    /* -1: not told. */
+	uv_timer_t timer;    /* Until the next list. */
+	unsigned open_handles;
+	bool stopping;
+
+	struct lp_ledger ledger;
+	struct lp_socket_diag_ports ports;
+	struct kind kinds[LP_SOCKET_KINDS];
+	struct listing listing;
+	uint64_t rest_until_ms; /* No list before. */
+	bool list_failed;       /* The last one did; said once. */
+
+	unsigned gone[LIMPET_WORKERS_MAX + 1]; /* By worker, since on_closed last ran; [0]: not ours. */
+	struct lp_log *log;
+	lp_count_closed_cb on_closed;
+	void *owner;
+	void (*stopped)(void *owner);
+	void *stopped_owner;
+};
+
+static uint64_t processor_ns(void)
+{
+	struct timespec used;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+}
+
+static bool is_told_of(const struct lp_count *count, int kind)
+{
+	return count->destroyed_fd >= 0 && kind != LP_SOCKET_UNIX;
+}
+
+/* Tell who has lost how many. The user may do anything, even stop, from on_closed. */
+static void report_gone(struct lp_count *count)
+{
+	for (unsigned worker = 1; worker <= LIMPET_WORKERS_MAX && !count->stopping; worker++) {
+		unsigned how_many = count->gone[worker];
+		if (!how_many)
+			continue;
+		count->gone[worker] = 0;
+		count->on_closed(count->owner, worker, how_many);
+	}
+}
+
+static void on_timer(uv_timer_t *timer);
+
+/* The kind whose list is wanted first, or NO_KIND. */
+static int first_due(const struct lp_count *count)
+{
+	int first = NO_KIND;
+	for (int kind = 0; kind < LP_SOCKET_KINDS; kind++)
+		if (count->ledger.sizes[kind] &&
+		    (first == NO_KIND || count->kinds[kind].due_ms < count->kinds[first].due_ms))
+			first = kind;
+	return first;
+}
+
+/* Set the timer for the list that is wanted first, if any is. */
+static void schedule(struct lp_count *count)
+{
+	if (count->stopping || count->listing.running)
+		return;
+	int kind = first_due(count);
+	if (kind == NO_KIND) {
+		uv_timer_stop(&count->timer);
+		return;
+	}
+	uint64_t when = count->kinds[kind].due_ms;
+	if (when < count->rest_until_ms)
+		when = count->rest_until_ms;
+	uint64_t now = uv_now(count->timer.loop);
+	uv_timer_start(&count->timer, on_timer, when > now ? when - now : 0, 0);
+}
+
+static void set_due(struct lp_count *count, int kind)
+{
+	bool seldom = is_told_of(count, kind) && !count->kinds[kind].hurried;
+	count->kinds[kind].due_ms = uv_now(count->timer.loop) + (seldom ? RESYNC_MS : INTERVAL_MS);
+}
+
+static void read_list(uv_work_t *work)
+{
+	struct listing *listing = work->data;
+	uint64_t before = processor_ns();
+	listing->status = lp_socket_diag_list(listing->kind, &listing->ports, &listing->list);
+	listing->cost_ns = processor_ns() - before;
+}
+
+/* What a complete list says of the connections that are remembered. */
+static void judge(struct lp_count *count, const struct listing *listing)
+{
+	struct kind *kind = &count->kinds[listing->kind];
+	kind->lists++;
+	if (kind->hurried)
+		kind->hurried--;
+	for (size_t i = 0; i < listing->list.length; i++) {
+		const struct lp_socket_diag_listed *socket = &listing->list.sockets[i];
+		if (socket->held)
+			lp_ledger_mark(&count->ledger, socket->cookie, kind->lists);
+		else
+			count->gone[lp_ledger_remove(&count->ledger, socket->cookie)]++;
+	}
+	if (kind->lists >= MISSES)
+		lp_ledger_sweep(&count->ledger, listing->kind, kind->lists - MISSES + 1, count->gone);
+}
+
+static void free_when_closed(struct lp_count *count);
+
+static void on_list_read(uv_work_t *work, int cancelled)
+{
+	(void)cancelled; /* Nobody does that. */
+	struct listing *listing = work->data;
+	struct lp_count *count = LP_LIST_OWNER(listing, struct lp_count, listing);
+	listing->running = false;
+	if (!count->stopping) {
+		if (listing->status == 0)
+			judge(count, listing);
+		else if (!count->list_failed)
+			lp_log_write(count->log, LP_LOG_WARNING,
+				     "the kernel's list of open connections cannot be read: %s; trying again",
+				     lp_error_words(listing->status));
+		count->list_failed = listing->status != 0;
+		count->rest_until_ms = uv_now(count->timer.loop) + listing->cost_ns * REST_FACTOR / 1000000;
+		set_due(count, listing->kind);
+		schedule(count);
+	}
+	free(listing->list.sockets);
+	listing->list = (struct lp_socket_diag_list){0};
+	report_gone(count);
+	free_when_closed(count);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct lp_count *count = timer->data;
+	int kind = first_due(count);
+	if (kind == NO_KIND)
+		return;
+	struct listing *listing = &count->listing;
+	listing->work.data = listing;
+	listing->kind = (enum lp_socket_kind)kind;
+	listing->ports = count->ports;
+	listing->running = true;
+	uv_queue_work(timer->loop, &listing->work, read_list, on_list_read);
+}
+
+/* Messages were lost: find out soon, and as surely as when asked. */
+static void hurry(struct lp_count *count)
+{
+	for (int kind = 0; kind < LP_SOCKET_KINDS; kind++) {
+		if (!is_told_of(count, kind))
+			continue;
+		count->kinds[kind].hurried = MISSES;
+		count->kinds[kind].due_ms = uv_now(count->timer.loop);
+	}
+	schedule(count);
+}
+
+static void on_destroyed(uv_poll_t *poll, int status, int events)
+{
+	(void)events;
+	struct lp_count *count = poll->data;
+	if (status < 0) /* libuv stops at the error that says "overflow", which only reading takes away. */
+		uv_poll_start(poll, UV_READABLE, on_destroyed);
+	for (int batches = 0; batches < BATCHES_A_TURN; batches++) {
+		uint64_t cookies[LP_SOCKET_DIAG_BATCH];
+		status = lp_socket_diag_read_destroyed(count->destroyed_fd, cookies);
+		for (int i = 0; i < status; i++)
+			count->gone[lp_ledger_remove(&count->ledger, cookies[i])]++;
+		if (status < 0)
+			hurry(count);
+		if (status < LP_SOCKET_DIAG_BATCH)
+			break;
+	}
+	report_gone(count);
+}
+
+/* Subscribe; returns 0 or why the kernel has to be asked instead. */
+static int try_to_be_told(struct lp_count *count, uv_loop_t *loop)
+{
+	int fd = lp_socket_diag_open_destroyed();
+	if (fd < 0)
+		return fd;
+	lp_socket_diag_narrow_destroyed(fd, &count->ports);
+	int status = uv_poll_init(loop, &count->destroyed, fd);
+	if (status) {
+		close(fd);
+		return status;
+	}
+	count->destroyed.data = count;
+	count->open_handles++;
+	count->destroyed_fd = fd;
+	uv_poll_start(&count->destroyed, UV_READABLE, on_destroyed);
+	return 0;
+}
+
+int lp_count_start(struct lp_count **started, uv_loop_t *loop, struct lp_log *log, bool ask_only,
+		   lp_count_closed_cb on_closed, void *owner)
+{
+	struct lp_count *count = calloc(1, sizeof(*count));
+	if (!count)
+		return UV_ENOMEM;
+	count->destroyed_fd = -1;
+	count->log = log;
+	count->on_closed = on_closed;
+	count->owner = owner;
+	int status = lp_socket_diag_probe(LP_SOCKET_TCP);
+	if (status) {
+		free(count);
+		return status;
+	}
+	count->kinds[LP_SOCKET_TCP].known = true;
+	count->kinds[LP_SOCKET_UNIX].known = lp_socket_diag_probe(LP_SOCKET_UNIX) == 0;
+	uv_timer_init(loop, &count->timer);
+	count->timer.data = count;
+	count->open_handles = 1;
+
+	int refusal = ask_only ? 0 : try_to_be_told(count, loop);
+	if (count->destroyed_fd >= 0)
+		lp_log_write(log, LP_LOG_INFO, "open connections are counted as the kernel tells of each that closes");
+	else
+		lp_log_write(log, LP_LOG_INFO,
+			     "open connections are counted in the kernel's list, at most every %d ms%s%s", INTERVAL_MS,
+			     refusal ? ": being told of each that closes failed with " : "",
+			     refusal ? lp_error_words(refusal) : "");
+	*started = count;
+	return 0;
+}
+
+int lp_count_add(struct lp_count *count, int fd, unsigned worker, uint16_t port)
+{
+	uint64_t cookie;
+	if (worker < 1 || worker > LIMPET_WORKERS_MAX)
+		return UV_EINVAL;
+	enum lp_socket_kind kind = port ? LP_SOCKET_TCP : LP_SOCKET_UNIX;
+	if (!count->kinds[kind].known)
+		return UV_ENOTSUP;
+	int status = lp_socket_diag_cookie(fd, &cookie);
+	if (status)
+		return status;
+	if (port && lp_socket_diag_add_port(&count->ports, port) && count->destroyed_fd >= 0)
+		lp_socket_diag_narrow_destroyed(count->destroyed_fd, &count->ports);
+	bool as_seen = count->listing.running && count->listing.kind == kind;
+	status = lp_ledger_add(&count->ledger, cookie, worker, kind, count->kinds[kind].lists + as_seen);
+	if (status == 0 && count->ledger.sizes[kind] == 1) {
+		set_due(count, kind);
+		schedule(count);
+	}
+	return status;
+}
+
+void lp_count_forget_worker(struct lp_count *count, unsigned worker)
+{
+	lp_ledger_forget_worker(&count->ledger, worker);
+	count->gone[worker] = 0;
+}
+
+size_t lp_count_size(const struct lp_count *count)
+{
+	return count->ledger.size;
+}
+
+static void free_when_closed(struct lp_count *count)
+{
+	if (count->open_handles || count->listing.running)
+		return;
+	void (*stopped)(void *owner) = count->stopped;
+	void *owner = count->stopped_owner;
+	lp_ledger_clear(&count->ledger);
+	free(count);
+	if (stopped)
+		stopped(owner);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+	struct lp_count *count = handle->data;
+	count->open_handles--;
+	free_when_closed(count);
+}
+
+void lp_count_stop(struct lp_count *count, void (*stopped)(void *owner), void *owner)
+{
+	if (!count) {
+		if (stopped)
+			stopped(owner);
+		return;
+	}
+	count->stopping = true;
+	count->stopped = stopped;
+	count->stopped_owner = owner;
+	uv_close((uv_handle_t *)&count->timer, on_handle_closed);
+	if (count->destroyed_fd >= 0) {
+		uv_close((uv_handle_t *)&count->destroyed, on_handle_closed);
+		close(count->destroyed_fd);
+	}
+}

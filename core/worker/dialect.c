@@ -1,0 +1,139 @@
+/*
+ * Which dialect: by name, or by looking at the command.
+ *
+ * Looking is safe because it happens before anything is sent: a worker that got its connections in another package's
+ * dialect would keep them and answer nothing. So the choice is made from what is installed where Node would look for it,
+ * from the script's folder upwards, and two answers are an error rather than a guess.
+ */
+#include "worker/dialect.h"
+
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct lp_dialect *const dialects[] = {
+	&lp_dialect_cluster,        &lp_dialect_socketio_sticky,         &lp_dialect_native,
+	&lp_dialect_sticky_session, &lp_dialect_socketio_sticky_session,
+};
+
+struct package {
+	const char *name;
+	const struct lp_dialect *dialect;
+};
+
+static const struct package packages[] = {
+	{"@socket.io/sticky", &lp_dialect_socketio_sticky},
+	{"sticky-session", &lp_dialect_sticky_session},
+	{"socketio-sticky-session", &lp_dialect_socketio_sticky_session},
+	{"node-cluster-socket.io", &lp_dialect_socketio_sticky_session},
+};
+
+const struct lp_dialect *lp_dialect_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(dialects) / sizeof(dialects[0]); i++)
+		if (strcmp(dialects[i]->name, name) == 0)
+			return dialects[i];
+	return NULL;
+}
+
+static bool is_node(const char *file)
+{
+	const char *slash = strrchr(file, '/');
+	const char *name = slash ? slash + 1 : file;
+	return strcmp(name, "node") == 0 || strcmp(name, "nodejs") == 0;
+}
+
+/* A file whose first line names node: "#!/usr/bin/env node". */
+static bool runs_node(const char *file)
+{
+	char line[128];
+	FILE *stream = fopen(file, "re");
+	if (!stream)
+		return false;
+	bool found = fgets(line, sizeof(line), stream) && strncmp(line, "#!", 2) == 0 && strstr(line, "node");
+	fclose(stream);
+	return found;
+}
+
+/* The folder where Node would begin to look for packages: that of the script, else the working one. */
+static void find_folder(char *const *arguments, char *folder)
+{
+	for (; *arguments; arguments++) {
+		char script[PATH_MAX];
+		snprintf(script, sizeof(script), "%s.js", *arguments);
+		if ((*arguments)[0] == '-')
+			continue;
+		if (!realpath(*arguments, folder) && !realpath(script, folder))
+			continue;
+		char *slash = strrchr(folder, '/');
+		*(slash == folder ? slash + 1 : slash) = '\0';
+		return;
+	}
+	if (!getcwd(folder, PATH_MAX))
+		strcpy(folder, "/");
+}
+
+/* sticky-session before 1.0 spoke as socketio-sticky-session does. */
+static const struct lp_dialect *dialect_of(const struct package *package, const char *path)
+{
+	char file[PATH_MAX + 128];
+	snprintf(file, sizeof(file), "%s/package.json", path);
+	if (package->dialect != &lp_dialect_sticky_session)
+		return package->dialect;
+	json_t *description = json_load_file(file, 0, NULL);
+	const char *version = json_string_value(json_object_get(description, "version"));
+	bool old = version && strncmp(version, "0.", 2) == 0;
+	json_decref(description);
+	return old ? &lp_dialect_socketio_sticky_session : package->dialect;
+}
+
+/* Look in one folder's node_modules. Returns how many packages are there, and the last one's dialect. */
+static unsigned look_in(const char *folder, const struct lp_dialect **dialect, char *reason, size_t size)
+{
+	unsigned found = 0;
+	for (size_t i = 0; i < sizeof(packages) / sizeof(packages[0]); i++) {
+		char path[PATH_MAX + 64];
+		snprintf(path, sizeof(path), "%s/node_modules/%s", strcmp(folder, "/") == 0 ? "" : folder,
+			 packages[i].name);
+		if (access(path, F_OK) != 0)
+			continue;
+		found++;
+		*dialect = dialect_of(&packages[i], path);
+		snprintf(reason, size, "found %s", path);
+	}
+	return found;
+}
+
+const struct lp_dialect *lp_dialect_detect(char *const *command, char *reason, size_t size, struct lp_error *error)
+{
+	char folder[PATH_MAX];
+	if (!is_node(command[0]) && !runs_node(command[0])) {
+		snprintf(reason, size, "%s is not Node", command[0]);
+		return &lp_dialect_native;
+	}
+	find_folder(is_node(command[0]) ? command + 1 : command, folder);
+	for (;;) {
+		const struct lp_dialect *dialect = NULL;
+		unsigned found = look_in(folder, &dialect, reason, size);
+		if (found == 1)
+			return dialect;
+		if (found > 1) {
+			lp_error_set(
+				error, LP_EUSAGE,
+				"several sticky packages are installed in %s/node_modules; say which one the workers "
+				"use: --dialect socket.io-sticky, sticky-session or socketio-sticky-session, or "
+				"cluster for none",
+				folder);
+			return NULL;
+		}
+		char *slash = strrchr(folder, '/');
+		if (!slash || folder[1] == '\0')
+			break;
+		*(slash == folder ? slash + 1 : slash) = '\0';
+	}
+	snprintf(reason, size, "no sticky package is installed beside the script");
+	return &lp_dialect_cluster;
+}

@@ -1,0 +1,85 @@
+/**
+ * A dialect: how a kind of worker is told of its channel, takes connections and talks back.
+ *
+ * One file a dialect under dialects/. A dialect turns parcels into bytes and the worker's bytes into the calls that
+ * channel.h names "For dialects"; sockets, queues and descriptors are the channel's.
+ */
+#ifndef LP_WORKER_DIALECT_H
+#define LP_WORKER_DIALECT_H
+
+#include <stddef.h>
+
+#include "base/error.h"
+#include "worker/parcel.h"
+
+struct lp_channel;
+
+/** The descriptor at which every worker finds its channel. */
+#define LP_CHANNEL_FD 3
+
+/** Bytes that ride with one descriptor, at most. */
+#define LP_DIALECT_MESSAGE_MAX 256
+
+/** Variables that a dialect adds to a worker's environment. */
+#define LP_DIALECT_VARIABLES 4
+
+struct lp_dialect {
+	const char *name;
+
+	/** SOCK_STREAM: `receive` gets whatever has come. SOCK_SEQPACKET: one message. */
+	int socket_type;
+
+	/** "NAME=%u" or "NAME=value", NULL-terminated; %u becomes the worker's id. */
+	const char *environment[LP_DIALECT_VARIABLES + 1];
+
+	/** JSON: the message that goes with every connection, for the Node dialects in which it is always the same. */
+	const char *message;
+
+	/** Make the dialect's own state for a channel: 0 with *state set (NULL is fine), or negative errno. */
+	int (*open)(struct lp_channel *channel, void **state);
+
+	/** Free it. */
+	void (*close)(void *state);
+
+	/** Write what goes with a parcel's descriptor: the length, at most LP_DIALECT_MESSAGE_MAX. */
+	size_t (*address)(struct lp_channel *channel, const struct lp_parcel *parcel, char *out);
+
+	/** Take what came. Returns the bytes used (SOCK_STREAM may leave an incomplete rest, and gets it again with
+	 * more behind it), or negative errno when the worker speaks another language: the channel is then closed. */
+	long (*receive)(struct lp_channel *channel, const char *bytes, size_t length);
+
+	/** Tell the worker to take no more and to end when it has finished. */
+	void (*drain)(struct lp_channel *channel);
+};
+
+extern const struct lp_dialect lp_dialect_cluster;
+extern const struct lp_dialect lp_dialect_socketio_sticky;
+extern const struct lp_dialect lp_dialect_sticky_session;
+extern const struct lp_dialect lp_dialect_socketio_sticky_session;
+extern const struct lp_dialect lp_dialect_native;
+
+/**
+ * The dialect of a name.
+ *
+ * @param name  As --dialect takes it, but not "auto".
+ *
+ * @return Static, or NULL when there is none.
+ */
+const struct lp_dialect *lp_dialect_find(const char *name);
+
+/**
+ * Choose a dialect by looking at a command (--dialect auto).
+ *
+ * A command that runs Node speaks the dialect of the sticky package that is installed beside its script, and `cluster`
+ * when there is none; any other command speaks `native`.
+ *
+ * @param command  The worker's file and arguments, NULL-terminated.
+ * @param reason   Filled with why, for the log: "found node_modules/@socket.io/sticky".
+ * @param size     Bytes of reason.
+ * @param error    Filled on failure.
+ *
+ * @return Static; or NULL when several sticky packages are installed and the user has to say which.
+ */
+const struct lp_dialect *lp_dialect_detect(char *const *command, char *reason, size_t size, struct lp_error *error);
+
+#endif

@@ -1,0 +1,141 @@
+/*
+ * The native dialect, the balancer's end: frames (worker/frame.h) over SOCK_SEQPACKET, so that a descriptor and its
+ * number arrive together, and nothing has to be put together from pieces. include/limpet/worker.h is the protocol for
+ * people.
+ *
+ * An ack is cumulative and says the worker's whole state, so one can stand for many and a repeated one changes nothing.
+ * That is why there is no state here: what is in flight is the channel's, what is open comes with the acks.
+ *
+ * A frame that is none is logged and passed over: it may be a newer worker's word. An ack or nack of a connection that
+ * was never sent is different. It means that the two ends count differently, and then every later ack would let go of
+ * connections that may not have arrived; so the channel is closed, and what was in flight goes to other workers.
+ */
+#include <stdio.h>
+#include <sys/socket.h>
+#include <uv.h>
+
+#include "base/log.h"
+#include "worker/channel.h"
+#include "worker/dialect.h"
+#include "worker/frame.h"
+
+_Static_assert(LP_FRAME_SHORT_MAX <= LP_DIALECT_MESSAGE_MAX, "a connection frame fits beside its descriptor");
+
+/* Bytes of a strange frame that the log shows. */
+#define SHOWN_MAX 48
+
+static int open_state(struct lp_channel *channel, void **state)
+{
+	(void)channel;
+	*state = NULL;
+	return 0;
+}
+
+static void close_state(void *state)
+{
+	(void)state;
+}
+
+static size_t address(struct lp_channel *channel, const struct lp_parcel *parcel, char *out)
+{
+	(void)channel;
+	return lp_frame_write(&(struct lp_frame){.kind = LP_FRAME_CONNECTION, .number = parcel->number}, out);
+}
+
+static void log_strange_frame(struct lp_channel *channel, const char *bytes, size_t length)
+{
+	char shown[SHOWN_MAX * 4 + 1];
+	size_t used = 0;
+	for (size_t i = 0; i < length && i < SHOWN_MAX; i++) {
+		unsigned char byte = (unsigned char)bytes[i];
+		if (byte >= ' ' && byte < 127 && byte != '"' && byte != '\\')
+			shown[used++] = (char)byte;
+		else
+			used += (size_t)snprintf(shown + used, 5, "\\x%02x", byte);
+	}
+	shown[used] = '\0';
+	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+		       "worker %u sent \"%s\"%s, which is no frame of the native dialect; it is passed over",
+		       channel->worker, shown, length > SHOWN_MAX ? "…" : "");
+}
+
+static int reject_number(struct lp_channel *channel, const char *word, uint64_t number)
+{
+	lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER,
+		       "worker %u sent \"%s %llu\", but only %llu connections were sent to it", channel->worker, word,
+		       (unsigned long long)number, (unsigned long long)channel->sent);
+	return UV_EPROTO;
+}
+
+static int on_ack(struct lp_channel *channel, const struct lp_frame *frame)
+{
+	if (frame->number > channel->sent)
+		return reject_number(channel, "ack", frame->number);
+	struct lp_parcel *parcel = lp_channel_oldest(channel);
+	while (parcel && parcel->number <= frame->number) {
+		lp_channel_acknowledge(channel, parcel);
+		parcel = lp_channel_oldest(channel);
+	}
+	if (frame->open >= 0)
+		lp_channel_report_open(channel, (uint64_t)frame->open);
+	return 0;
+}
+
+/* A nack of what was acknowledged before comes too late to matter: the connection is gone, and its worker said so. */
+static int on_nack(struct lp_channel *channel, const struct lp_frame *frame)
+{
+	if (frame->number > channel->sent)
+		return reject_number(channel, "nack", frame->number);
+	struct lp_parcel *parcel = lp_channel_find(channel, frame->number);
+	if (parcel)
+		lp_channel_return(channel, parcel, LP_RETURN_NO_ROOM);
+	return 0;
+}
+
+static long receive(struct lp_channel *channel, const char *bytes, size_t length)
+{
+	struct lp_frame frame;
+	int status = lp_frame_parse(&frame, bytes, length);
+	if (status) {
+		log_strange_frame(channel, bytes, length);
+		return (long)length;
+	}
+	switch (frame.kind) {
+	case LP_FRAME_READY:
+		lp_channel_set_ready(channel, true);
+		break;
+	case LP_FRAME_ACK:
+		status = on_ack(channel, &frame);
+		break;
+	case LP_FRAME_NACK:
+		status = on_nack(channel, &frame);
+		break;
+	case LP_FRAME_SESSION:
+	case LP_FRAME_FORGET:
+		lp_channel_session(channel, frame.key, frame.kind == LP_FRAME_SESSION);
+		break;
+	case LP_FRAME_CONNECTION:
+	case LP_FRAME_DRAIN:
+		log_strange_frame(channel, bytes, length);
+		break;
+	}
+	return status ? status : (long)length;
+}
+
+static void drain(struct lp_channel *channel)
+{
+	char text[LP_FRAME_SHORT_MAX];
+	size_t length = lp_frame_write(&(struct lp_frame){.kind = LP_FRAME_DRAIN}, text);
+	lp_channel_send(channel, text, length);
+}
+
+const struct lp_dialect lp_dialect_native = {
+	.name = "native",
+	.socket_type = SOCK_SEQPACKET,
+	.environment = {"LIMPET_CHANNEL_FD=3", "LIMPET_WORKER_ID=%u", NULL},
+	.open = open_state,
+	.close = close_state,
+	.address = address,
+	.receive = receive,
+	.drain = drain,
+};

@@ -1,0 +1,20 @@
+/*
+ * `socket.io-sticky`: workers that call @socket.io/sticky's setupWorker(io), 1.0.0 to 2.0.1. Their primary sends the first
+ * chunk it has read along with the socket; nothing was read here, so that chunk is empty and the worker reads the socket
+ * from its first byte. The worker tells each session's beginning and end (node.c).
+ */
+#include <sys/socket.h>
+
+#include "worker/node.h"
+
+const struct lp_dialect lp_dialect_socketio_sticky = {
+	.name = "socket.io-sticky",
+	.socket_type = SOCK_STREAM,
+	.environment = LP_NODE_ENVIRONMENT,
+	.message = "{\"type\":\"sticky:connection\",\"data\":\"\"}",
+	.open = lp_node_open,
+	.close = lp_node_close,
+	.address = lp_node_address,
+	.receive = lp_node_receive,
+	.drain = lp_node_drain,
+};

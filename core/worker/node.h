@@ -1,0 +1,70 @@
+/**
+ * What all Node workers have in common: the channel of node:child_process and the manners of node:cluster.
+ *
+ * A worker is started as node:cluster would start it, so `cluster.isWorker` is true in it. Messages are JSON, one a
+ * line. Whatever the dialect, the worker may ask to listen (queryServer) and is told that it does; the dialects differ
+ * in what makes a worker ready and in the message that goes with a connection.
+ */
+#ifndef LP_WORKER_NODE_H
+#define LP_WORKER_NODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "worker/channel.h"
+
+/** Servers that one worker may have listening at a time. */
+#define LP_NODE_SERVERS_MAX 32
+
+/** Room for a server's key: "limpet:", three numbers, NUL. */
+#define LP_NODE_KEY_SIZE 64
+
+/** A server.listen() of the worker. */
+struct lp_node_server {
+	char key[LP_NODE_KEY_SIZE]; /**< By which worker and primary name it. */
+	int port;                   /**< As the worker asked for; negative for a unix path. */
+};
+
+/** A Node dialect's state of a channel. */
+struct lp_node {
+	bool by_cluster;       /**< Connections go to the worker's listening servers; it is ready when it has one. */
+	uint64_t messages;     /**< Sent of node:cluster's own, which are numbered. */
+	uint64_t servers_made; /**< Keys are never used twice. */
+	struct lp_node_server servers[LP_NODE_SERVERS_MAX];
+	size_t server_count;
+};
+
+/** The environment of a Node worker, for struct lp_dialect. */
+#define LP_NODE_ENVIRONMENT                                                                                            \
+	{                                                                                                              \
+		"NODE_CHANNEL_FD=3", "NODE_CHANNEL_SERIALIZATION_MODE=json", "NODE_UNIQUE_ID=%u", NULL                 \
+	}
+
+/** For lp_dialect.open: a worker that gets connections by message. @param channel Open. @param state Set. @return 0, or -ENOMEM. */
+int lp_node_open(struct lp_channel *channel, void **state);
+
+/** For lp_dialect.open: a worker whose servers get connections. @param channel Open. @param state Set. @return 0, or -ENOMEM. */
+int lp_node_open_cluster(struct lp_channel *channel, void **state);
+
+/** For lp_dialect.close. @param state From either open. */
+void lp_node_close(void *state);
+
+/**
+ * For lp_dialect.address: the connection as a net.Socket, with the dialect's message.
+ *
+ * @param channel  Open, of a dialect with a message.
+ * @param parcel   Not looked at.
+ * @param out      At least LP_DIALECT_MESSAGE_MAX bytes.
+ *
+ * @return The length.
+ */
+size_t lp_node_address(struct lp_channel *channel, const struct lp_parcel *parcel, char *out);
+
+/** For lp_dialect.receive. @param channel Open. @param bytes What came. @param length How much. @return Bytes used. */
+long lp_node_receive(struct lp_channel *channel, const char *bytes, size_t length);
+
+/** For lp_dialect.drain. @param channel Open. */
+void lp_node_drain(struct lp_channel *channel);
+
+#endif

@@ -1,0 +1,71 @@
+/**
+ * A slot: one worker's place, in which its processes come and go. Private to the worker layer; the supervisor owns the
+ * slots and what they share.
+ */
+#ifndef LP_WORKER_SLOT_H
+#define LP_WORKER_SLOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "worker/channel.h"
+#include "worker/count.h"
+#include "worker/process.h"
+#include "worker/supervisor.h"
+
+struct lp_slot;
+
+/** What all slots share. The supervisor's. */
+struct lp_slots {
+	struct lp_supervisor_config config;
+	struct lp_slot *all;    /**< config.workers->count of them, by id. */
+	struct lp_count *count; /**< NULL until a worker that does not report takes a connection. */
+	bool count_tried;
+	uint64_t starts;
+	uint64_t exits;
+	bool stopping; /**< No process is started any more. */
+	/** A slot will not be used again. Once for each, after stopping was set. */
+	void (*on_ended)(struct lp_slots *slots);
+};
+
+enum lp_slot_state { LP_SLOT_PAUSED, LP_SLOT_RUNNING, LP_SLOT_CLOSING, LP_SLOT_ENDED };
+
+struct lp_slot {
+	struct lp_slots *slots;
+	struct lp_worker *worker;
+	enum lp_slot_state state;
+	struct lp_process process;
+	struct lp_channel channel;
+	bool channel_open;
+	unsigned closing; /**< Callbacks to come, of process and channel. */
+	bool up;          /**< on_worker_up was called, and on_worker_down not since. */
+	bool full;        /**< The channel's queue has no room. */
+	bool reports;     /**< The worker tells how many connections it has open. */
+	unsigned failures;
+	uv_timer_t timer; /**< To the next start. */
+};
+
+/**
+ * Prepare a slot and start its first process.
+ *
+ * @param slot   The supervisor's memory, until slots->on_ended.
+ * @param slots  Borrowed; outlives the slot.
+ * @param index  0 and up; the worker's id less one.
+ */
+void lp_slot_start(struct lp_slot *slot, struct lp_slots *slots, unsigned index);
+
+/**
+ * Hand a connection to the slot's worker.
+ *
+ * @param slot    Started.
+ * @param parcel  The slot's on success; the caller's on error.
+ *
+ * @return 0; or negative, with the worker not usable now.
+ */
+int lp_slot_hand_over(struct lp_slot *slot, struct lp_parcel *parcel);
+
+/** Tell the worker to finish; an empty slot ends. @param slot Started; slots->stopping is set. */
+void lp_slot_finish(struct lp_slot *slot);
+
+#endif

@@ -1,0 +1,164 @@
+/*
+ * The supervisor keeps the slots (slot.c has their life) and ends them all in steps:
+ *
+ *     stop      every worker is told to finish; empty slots end
+ *     grace     SIGTERM to those that are left
+ *     TERM_MS   SIGKILL
+ *     the last slot has ended -> the kernel's count ends -> on_stopped
+ */
+#include "worker/supervisor.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "worker/slot.h"
+
+/* From SIGTERM to SIGKILL. */
+#define TERM_MS 2000
+
+struct lp_supervisor {
+	struct lp_slots slots; /* First: on_ended gets it. */
+	unsigned left;         /* Slots that have not ended. */
+	bool terminated;
+	uv_timer_t timer; /* To the next step of stopping. */
+};
+
+/* Stopping */
+
+static void on_count_stopped(void *owner)
+{
+	struct lp_supervisor *supervisor = owner;
+	supervisor->slots.config.events->on_stopped(supervisor->slots.config.owner);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	struct lp_supervisor *supervisor = handle->data;
+	struct lp_count *count = supervisor->slots.count;
+	supervisor->slots.count = NULL;
+	lp_count_stop(count, on_count_stopped, supervisor);
+}
+
+static void on_slot_ended(struct lp_slots *slots)
+{
+	struct lp_supervisor *supervisor = (struct lp_supervisor *)slots;
+	if (--supervisor->left == 0)
+		uv_close((uv_handle_t *)&supervisor->timer, on_timer_closed);
+}
+
+static void signal_all(struct lp_supervisor *supervisor, int signal)
+{
+	for (unsigned i = 0; i < supervisor->slots.config.workers->count; i++)
+		if (supervisor->slots.all[i].state == LP_SLOT_RUNNING)
+			lp_process_kill(&supervisor->slots.all[i].process, signal);
+}
+
+static void on_stop_timer(uv_timer_t *timer)
+{
+	struct lp_supervisor *supervisor = timer->data;
+	if (supervisor->terminated) {
+		signal_all(supervisor, SIGKILL);
+		return;
+	}
+	supervisor->terminated = true;
+	lp_log_write(supervisor->slots.config.log, LP_LOG_WARNING,
+		     "%u workers have not finished in time; they are terminated, and killed in %d ms", supervisor->left,
+		     TERM_MS);
+	signal_all(supervisor, SIGTERM);
+	uv_timer_start(timer, on_stop_timer, TERM_MS, 0);
+}
+
+void lp_supervisor_stop(struct lp_supervisor *supervisor, uint64_t grace_ms)
+{
+	if (!supervisor->slots.stopping) {
+		supervisor->slots.stopping = true;
+		for (unsigned i = 0; i < supervisor->slots.config.workers->count; i++)
+			lp_slot_finish(&supervisor->slots.all[i]);
+	}
+	if (supervisor->left == 0)
+		return;
+	if (grace_ms == 0)
+		signal_all(supervisor, SIGKILL);
+	else if (!supervisor->terminated)
+		uv_timer_start(&supervisor->timer, on_stop_timer, grace_ms, 0);
+}
+
+/* Starting */
+
+/* Whether a shell would find the command; told before the first start rather than retried for ever after it. */
+static bool command_exists(const char *file)
+{
+	if (strchr(file, '/'))
+		return access(file, X_OK) == 0;
+	const char *path = getenv("PATH");
+	while (path && *path) {
+		char candidate[4096];
+		size_t length = strcspn(path, ":");
+		snprintf(candidate, sizeof(candidate), "%.*s/%s", (int)length, path, file);
+		if (access(candidate, X_OK) == 0)
+			return true;
+		path += length + (path[length] == ':');
+	}
+	return false;
+}
+
+int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_config *config, struct lp_error *error)
+{
+	unsigned count = config->workers->count;
+	*out = NULL;
+	if (!command_exists(config->command[0]))
+		return lp_error_set(error, UV_ENOENT,
+				    "%s: no such program, or not executable; name it by its path, or add its folder to "
+				    "PATH",
+				    config->command[0]);
+	struct lp_supervisor *supervisor = calloc(1, sizeof(*supervisor));
+	struct lp_slot *all = calloc(count, sizeof(*all));
+	if (!supervisor || !all) {
+		free(supervisor);
+		free(all);
+		return lp_error_set(error, UV_ENOMEM, "no memory for %u workers", count);
+	}
+	supervisor->slots = (struct lp_slots){.config = *config, .all = all, .on_ended = on_slot_ended};
+	supervisor->left = count;
+	uv_timer_init(config->loop, &supervisor->timer);
+	supervisor->timer.data = supervisor;
+	for (unsigned i = 0; i < count; i++)
+		lp_slot_start(&all[i], &supervisor->slots, i);
+	*out = supervisor;
+	return 0;
+}
+
+/* Running */
+
+int lp_supervisor_hand_over(struct lp_supervisor *supervisor, unsigned worker, struct lp_parcel *parcel)
+{
+	return lp_slot_hand_over(&supervisor->slots.all[worker - 1], parcel);
+}
+
+void lp_supervisor_hear(struct lp_supervisor *supervisor)
+{
+	for (unsigned i = 0; i < supervisor->slots.config.workers->count; i++)
+		if (supervisor->slots.all[i].channel_open)
+			lp_channel_hear(&supervisor->slots.all[i].channel);
+}
+
+uint64_t lp_supervisor_starts(const struct lp_supervisor *supervisor)
+{
+	return supervisor->slots.starts;
+}
+
+uint64_t lp_supervisor_exits(const struct lp_supervisor *supervisor)
+{
+	return supervisor->slots.exits;
+}
+
+void lp_supervisor_free(struct lp_supervisor *supervisor)
+{
+	if (!supervisor)
+		return;
+	free(supervisor->slots.all);
+	free(supervisor);
+}

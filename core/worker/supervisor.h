@@ -1,0 +1,97 @@
+/**
+ * The supervisor: keeps one worker process in every slot, and is the way to them.
+ *
+ * It owns the processes, their channels and the kernel's count of their connections, and keeps the numbers in `struct
+ * lp_workers` right. A process that ends is replaced in the same slot, at once if it had been ready for a second, else
+ * after a growing pause. What it learns goes up through events.
+ */
+#ifndef LP_WORKER_SUPERVISOR_H
+#define LP_WORKER_SUPERVISOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/log.h"
+#include "route/sessions.h"
+#include "route/workers.h"
+#include "worker/dialect.h"
+#include "worker/parcel.h"
+
+/** News from the workers. All run on the loop; any may call lp_supervisor_hand_over, none may stop or free. */
+struct lp_supervisor_events {
+	/** A worker takes connections now. */
+	void (*on_worker_up)(void *owner, unsigned worker);
+	/** A worker that was up takes none any more: it ended, closed its server, or is draining. */
+	void (*on_worker_down)(void *owner, unsigned worker);
+	/** A worker whose queue was full can take connections again. */
+	void (*on_room)(void *owner);
+	/** A parcel arrived for good. Its descriptor is closed already and is -1. */
+	void (*on_acknowledged)(void *owner, struct lp_parcel *parcel);
+	/** A parcel came back unread from that worker. */
+	void (*on_returned)(void *owner, struct lp_parcel *parcel, unsigned worker, enum lp_return_reason reason);
+	/** A session was learnt from a worker, and is in the table already. */
+	void (*on_session)(void *owner, struct lp_slice key);
+	/** Stopped: no process, no handle is left. */
+	void (*on_stopped)(void *owner);
+};
+
+struct lp_supervisor_config {
+	uv_loop_t *loop;
+	struct lp_workers *workers;   /**< Its count is the number of slots. */
+	struct lp_sessions *sessions; /**< Filled with what the workers say. */
+	struct lp_log *log;
+	char *const *command;
+	const struct lp_dialect *dialect;
+	bool prefix; /**< Mark each line of the workers' output with their id. */
+	const struct lp_supervisor_events *events;
+	void *owner;
+};
+
+struct lp_supervisor;
+
+/**
+ * Make a supervisor and start a process in every slot.
+ *
+ * @param supervisor  Set on success; end it with lp_supervisor_stop, then lp_supervisor_free.
+ * @param config      Copied; what it points to is borrowed and must outlive the supervisor.
+ * @param error       Filled on failure.
+ *
+ * @return 0; or negative errno: no memory, or the command does not exist (then nothing runs).
+ */
+int lp_supervisor_start(struct lp_supervisor **supervisor, const struct lp_supervisor_config *config,
+			struct lp_error *error);
+
+/**
+ * Hand a connection to a worker.
+ *
+ * @param supervisor  Started.
+ * @param worker      The id of a usable worker.
+ * @param parcel      Its fd and port set; in no list. The supervisor's on success; the caller's on error.
+ *
+ * @return 0: it ends in on_acknowledged or on_returned; or negative, with the worker no longer usable: choose again.
+ */
+int lp_supervisor_hand_over(struct lp_supervisor *supervisor, unsigned worker, struct lp_parcel *parcel);
+
+/** Read what all workers have said by now, without waiting; events run. @param supervisor Started. */
+void lp_supervisor_hear(struct lp_supervisor *supervisor);
+
+/** How often a process was started, and how often one ended. @param supervisor Started. */
+uint64_t lp_supervisor_starts(const struct lp_supervisor *supervisor);
+
+/** How often a process ended. @param supervisor Started. */
+uint64_t lp_supervisor_exits(const struct lp_supervisor *supervisor);
+
+/**
+ * End all workers: tell them to finish; after grace_ms send SIGTERM, two seconds later SIGKILL. on_stopped runs when the
+ * last one is gone. No process is started any more. A second call can shorten the grace; 0 kills at once.
+ *
+ * @param supervisor  Started.
+ * @param grace_ms    How long they may take.
+ */
+void lp_supervisor_stop(struct lp_supervisor *supervisor, uint64_t grace_ms);
+
+/** Free a supervisor. @param supervisor Stopped, its on_stopped run or running. NULL is allowed. */
+void lp_supervisor_free(struct lp_supervisor *supervisor);
+
+#endif

@@ -1,0 +1,218 @@
+/**
+ * Take connections from limpet, in a program of your own: a small library for C (link with -llimpet-worker), and the
+ * protocol beneath it for every other language. limpet calls both the `native` dialect.
+ *
+ * A worker is a process that `limpet run --dialect native -- PROGRAM` starts. In place of a listening socket it has a
+ * channel, over which it is given connections: real TCP (or unix) sockets, accepted by limpet, from which nothing has
+ * been read yet. From then on the connection is the worker's alone.
+ *
+ *
+ * THE LIBRARY
+ *
+ * It fits any event loop: one descriptor becomes readable, then you accept until there is no more.
+ *
+ *     struct limpet_worker *worker;
+ *     int error = limpet_worker_new(&worker, LIMPET_WORKER_BATCH_MAX);
+ *     …
+ *     limpet_worker_ready(worker);
+ *     struct pollfd waiting = {.fd = limpet_worker_fd(worker), .events = POLLIN};
+ *     while (poll(&waiting, 1, -1) >= 0) {
+ *         int connection;
+ *         while ((connection = limpet_worker_accept(worker, 0)) >= 0) {
+ *             …
+ *             limpet_worker_close(worker, connection);
+ *         }
+ *         if (connection != -EAGAIN)
+ *             break;
+ *     }
+ *
+ * What limpet is told, and when. Every connection is acknowledged before accept returns it; until then limpet keeps a
+ * copy, and gives the connection to another worker if this one dies. How many connections are open, which is what
+ * limpet balances on, goes out
+ *   - between an accept that returned a connection and the one that returns -EAGAIN: with one of these accepts, so that
+ *     a burst costs few messages;
+ *   - at any other time: at once, inside limpet_worker_closed or limpet_worker_close.
+ * So accept until it returns -EAGAIN, always: connections that the library holds already do not make its descriptor
+ * readable, and reports wait for that last call.
+ *
+ * No call ever waits. What limpet has no room for is kept and sent later: the descriptor becomes readable when there is
+ * room, and accept then sends it.
+ *
+ * One thread at a time may use a worker. A process has one; its children do not inherit it.
+ *
+ *
+ * THE PROTOCOL
+ *
+ * The environment has LIMPET_CHANNEL_FD, the number of the channel's descriptor (3), and LIMPET_WORKER_ID, which of
+ * limpet's slots this worker is in (1 and up). The channel is a connected unix socket of type SOCK_SEQPACKET. Each
+ * message is one line of text without a newline: a word, with exactly one blank before each thing that follows it.
+ * Numbers are decimal, without leading zeros.
+ *
+ *     from limpet
+ *     connection NUMBER   One connection; its descriptor rides with the message (SCM_RIGHTS). NUMBER counts from 1.
+ *                         Whether the descriptor is in non-blocking mode is not defined: set what you need.
+ *     drain               No more connections will come. Finish those that are open, then end.
+ *     (end-of-file)       limpet is gone, or has given this worker up: the same, and nobody hears any more.
+ *
+ *     from a worker
+ *     ready               Connections may come from now on. Until then none do.
+ *     ack NUMBER [OPEN]   All connections up to NUMBER are mine, except those I sent a nack for, and OPEN of them are
+ *                         open now. It says the worker's whole state: one ack serves for many connections, repeating
+ *                         one changes nothing, and a later one with the same NUMBER reports what has closed since.
+ *                         Say "ack 0 0" after "ready" if you report OPEN, or nothing ever: else limpet asks the kernel.
+ *     nack NUMBER         Connection NUMBER came without its descriptor (the process is at its limit of open files:
+ *                         MSG_CTRUNC). limpet sends it elsewhere. Say so before an ack that covers NUMBER.
+ *     session KEY         Connections that name KEY (a Socket.IO sid) belong to this worker. KEY is 1 to 1024 bytes
+ *                         without blanks and control characters. Say so before the client learns the key.
+ *     forget KEY          They belong to it no longer.
+ *
+ * Three rules make it safe:
+ *   1. Acknowledge a connection before reading from it. limpet gives an unacknowledged connection of a dead worker to
+ *      another one, which must find it whole.
+ *   2. Acknowledge soon. While limpet keeps its copy, closing yours does not close the connection.
+ *   3. Mark the channel close-on-exec before starting other programs: while one holds it, limpet cannot see you die.
+ *
+ * Words that either side does not know are passed over. An empty message counts as end-of-file. A worker that
+ * acknowledges what it was never sent has its channel closed. A whole worker, in Python:
+ *
+ *     import os, socket
+ *
+ *     channel = socket.socket(fileno=int(os.environ["LIMPET_CHANNEL_FD"]))
+ *     channel.send(b"ready")
+ *     while (got := socket.recv_fds(channel, 64, 1))[0] not in (b"", b"drain"):
+ *         number, descriptors = got[0].split()[1], got[1]
+ *         if not descriptors:
+ *             channel.send(b"nack " + number)
+ *             continue
+ *         channel.send(b"ack " + number + b" 1")
+ *         with socket.socket(fileno=descriptors[0]) as connection:
+ *             connection.setblocking(True)
+ *             serve(connection)
+ *         channel.send(b"ack " + number + b" 0")
+ */
+#ifndef LIMPET_WORKER_H
+#define LIMPET_WORKER_H
+
+#include <stddef.h>
+#include <sys/socket.h>
+
+#include "limpet/export.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The most connections that one look at the channel takes. */
+#define LIMPET_WORKER_BATCH_MAX 64
+
+struct limpet_worker;
+
+/**
+ * Find the channel that limpet gave this process, and mark it close-on-exec. Call once in a process. Nothing is sent
+ * yet.
+ *
+ * @param worker  Set on success, for limpet_worker_free; else set to NULL.
+ * @param batch   How many connections to take from the channel ahead of the accepts that return them, 1 –
+ *                LIMPET_WORKER_BATCH_MAX. An event loop takes many. A program that serves one connection after the
+ *                other takes 1: limpet cannot give what was taken to anyone else.
+ *
+ * @return 0, or negative errno:
+ *         -ENOTCONN  limpet did not start this process, or not with the native dialect
+ *         -EINVAL    batch is out of range
+ *         -ENOMEM, -EMFILE, -ENFILE  no memory, or no descriptor free
+ */
+LIMPET_EXPORT int limpet_worker_new(struct limpet_worker **worker, unsigned batch);
+
+/**
+ * Close the channel and free the worker. Connections that were not acknowledged go to other workers; those that accept
+ * returned stay open and yours. Call it when accept has said -EAGAIN or -ESHUTDOWN: what the library took and accept
+ * did not return yet is closed.
+ *
+ * @param worker  NULL is allowed.
+ */
+LIMPET_EXPORT void limpet_worker_free(struct limpet_worker *worker);
+
+/** Which of limpet's slots this worker is in: 1 and up, 0 when limpet did not say. @param worker Borrowed. */
+LIMPET_EXPORT unsigned limpet_worker_id(const struct limpet_worker *worker);
+
+/**
+ * The descriptor to wait on. Readable: call limpet_worker_accept until it returns -EAGAIN. After -ESHUTDOWN take it out
+ * of your loop.
+ *
+ * @param worker  Borrowed; the descriptor stays its.
+ *
+ * @return For poll, epoll, uv_poll and the like, and for reading only. Do not read from it.
+ */
+LIMPET_EXPORT int limpet_worker_fd(const struct limpet_worker *worker);
+
+/**
+ * Tell limpet that connections may come. Call it when all is set up; limpet sends none before.
+ *
+ * @param worker  Borrowed. Twice is once.
+ *
+ * @return 0, or negative as limpet_worker_session.
+ */
+LIMPET_EXPORT int limpet_worker_ready(struct limpet_worker *worker);
+
+/**
+ * Take the next connection, as accept4(2) would. It was acknowledged before this returns, and nothing was read from it.
+ *
+ * @param worker  Borrowed.
+ * @param flags   0 for a blocking descriptor, or SOCK_NONBLOCK. It is close-on-exec either way.
+ *
+ * @return A connected descriptor, the caller's to close with limpet_worker_close, or negative errno:
+ *         -EAGAIN     none now; wait until the descriptor of limpet_worker_fd is readable
+ *         -ESHUTDOWN  no more will come: limpet wants this worker to finish, or is gone. So says every later call.
+ */
+LIMPET_EXPORT int limpet_worker_accept(struct limpet_worker *worker, int flags);
+
+/**
+ * Close a connection that accept returned, and report it.
+ *
+ * @param worker      Borrowed.
+ * @param connection  Closed always.
+ */
+LIMPET_EXPORT void limpet_worker_close(struct limpet_worker *worker, int connection);
+
+/**
+ * Report a connection that you have closed by other means (a stream of your event loop owns it, say).
+ *
+ * @param worker  Borrowed. More reports than connections are ignored.
+ */
+LIMPET_EXPORT void limpet_worker_closed(struct limpet_worker *worker);
+
+/** Connections taken and not reported closed. 0 after -ESHUTDOWN: time to end. @param worker Borrowed. */
+LIMPET_EXPORT size_t limpet_worker_open(const struct limpet_worker *worker);
+
+/**
+ * Tell limpet that a session lives here: connections that name it come to this worker. Call it before the client learns
+ * the key; limpet hears it before it routes a connection that carries the key.
+ *
+ * @param worker  Borrowed.
+ * @param key     Copied. 1 – 1024 bytes without blanks and control characters.
+ * @param length  Its bytes.
+ *
+ * @return 0, or negative with nothing changed:
+ *         -EINVAL   not such a key
+ *         -ENOBUFS  limpet does not read: a MiB of reports waits already
+ *         -ENOMEM   no memory
+ *         -EPIPE    limpet is gone
+ */
+LIMPET_EXPORT int limpet_worker_session(struct limpet_worker *worker, const char *key, size_t length);
+
+/**
+ * Tell limpet that a session is over.
+ *
+ * @param worker  Borrowed.
+ * @param key     As limpet_worker_session was given.
+ * @param length  Its bytes.
+ *
+ * @return As limpet_worker_session.
+ */
+LIMPET_EXPORT int limpet_worker_forget(struct limpet_worker *worker, const char *key, size_t length);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

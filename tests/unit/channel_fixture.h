@@ -1,0 +1,172 @@
+/**
+ * A channel with the worker's end in the test's hand, and a record of what the channel told.
+ */
+#ifndef CHANNEL_FIXTURE_H
+#define CHANNEL_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "worker/channel.h"
+
+#define PARCELS_MAX 4096
+
+struct fixture {
+	uv_loop_t loop;
+	struct lp_log log;
+	struct lp_channel channel;
+	int worker_end;
+	bool open;
+	bool ready;
+	unsigned acknowledged;
+	unsigned returned;
+	enum lp_return_reason reason;
+	unsigned rooms;
+	unsigned ends;
+	char session[64]; /* "+key" or "-key". */
+	char broadcast[256];
+	uint64_t reported_open;
+	struct lp_parcel parcels[PARCELS_MAX];
+};
+
+static inline void on_ready(struct lp_channel *channel, bool ready)
+{
+	((struct fixture *)channel->owner)->ready = ready;
+}
+
+static inline void on_room(struct lp_channel *channel)
+{
+	((struct fixture *)channel->owner)->rooms++;
+}
+
+static inline void on_acknowledged(struct lp_channel *channel, struct lp_parcel *parcel)
+{
+	((struct fixture *)channel->owner)->acknowledged++;
+	close(parcel->fd);
+	parcel->fd = -1;
+}
+
+static inline void on_returned(struct lp_channel *channel, struct lp_parcel *parcel, enum lp_return_reason reason)
+{
+	struct fixture *fixture = channel->owner;
+	fixture->returned++;
+	fixture->reason = reason;
+	close(parcel->fd);
+	parcel->fd = -1;
+}
+
+static inline void on_session(struct lp_channel *channel, struct lp_slice key, bool bound)
+{
+	struct fixture *fixture = channel->owner;
+	assert_true(key.length + 2 < sizeof(fixture->session));
+	fixture->session[0] = bound ? '+' : '-';
+	memcpy(fixture->session + 1, key.bytes, key.length);
+	fixture->session[1 + key.length] = '\0';
+}
+
+static inline void on_open(struct lp_channel *channel, uint64_t open)
+{
+	((struct fixture *)channel->owner)->reported_open = open;
+}
+
+static inline void on_broadcast(struct lp_channel *channel, const char *bytes, size_t length)
+{
+	struct fixture *fixture = channel->owner;
+	assert_true(length < sizeof(fixture->broadcast));
+	memcpy(fixture->broadcast, bytes, length);
+	fixture->broadcast[length] = '\0';
+}
+
+static inline void on_end(struct lp_channel *channel)
+{
+	((struct fixture *)channel->owner)->ends++;
+}
+
+static const struct lp_channel_events fixture_events = {
+	.on_ready = on_ready,
+	.on_room = on_room,
+	.on_acknowledged = on_acknowledged,
+	.on_returned = on_returned,
+	.on_session = on_session,
+	.on_open = on_open,
+	.on_broadcast = on_broadcast,
+	.on_end = on_end,
+};
+
+static inline struct fixture *open_fixture(const struct lp_dialect *dialect)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+	assert_non_null(fixture);
+	uv_loop_init(&fixture->loop);
+	lp_log_init(&fixture->log, -1, LP_LOG_ERROR, LP_LOG_TEXT);
+	assert_int_equal(lp_channel_open(&fixture->channel, &fixture->loop, dialect, 1, &fixture_events, &fixture->log,
+					 &fixture->worker_end),
+			 0);
+	fixture->channel.owner = fixture;
+	fixture->open = true;
+	return fixture;
+}
+
+static inline void close_fixture(struct fixture *fixture)
+{
+	if (fixture->open)
+		lp_channel_close(&fixture->channel, NULL);
+	if (fixture->worker_end >= 0)
+		close(fixture->worker_end);
+	uv_run(&fixture->loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&fixture->loop), 0);
+	free(fixture);
+}
+
+/* Hand over one end of a fresh socket pair. */
+static inline int hand_over(struct fixture *fixture, unsigned index, uint16_t port)
+{
+	int pair[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	close(pair[1]);
+	fixture->parcels[index] = (struct lp_parcel){.fd = pair[0], .port = port};
+	int status = lp_channel_hand_over(&fixture->channel, &fixture->parcels[index]);
+	if (status)
+		close(pair[0]);
+	return status;
+}
+
+/* What the channel has sent: bytes as text, and whether a descriptor came along. */
+static inline bool receive(struct fixture *fixture, char *text, size_t size)
+{
+	struct iovec iov = {.iov_base = text, .iov_len = size - 1};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr message = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.bytes)};
+	ssize_t got = recvmsg(fixture->worker_end, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	text[got > 0 ? got : 0] = '\0';
+	struct cmsghdr *first = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+	if (!first)
+		return false;
+	int fd;
+	memcpy(&fd, CMSG_DATA(first), sizeof(fd));
+	close(fd);
+	return true;
+}
+
+/* The worker speaks, and the channel hears it. */
+static inline void say(struct fixture *fixture, const char *text)
+{
+	assert_int_equal(send(fixture->worker_end, text, strlen(text), 0), strlen(text));
+	lp_channel_hear(&fixture->channel);
+}
+
+#endif

@@ -1,0 +1,134 @@
+#include "channel_fixture.h"
+
+static void a_parcel_is_acknowledged_once(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_native);
+	char text[256];
+	(void)state;
+	say(fixture, "ready");
+	assert_true(fixture->ready);
+	assert_int_equal(hand_over(fixture, 0, 80), 0);
+	assert_int_equal(fixture->acknowledged, 0);
+	assert_true(receive(fixture, text, sizeof(text)));
+	assert_string_equal(text, "connection 1");
+	say(fixture, "ack 1 1");
+	assert_int_equal(fixture->acknowledged, 1);
+	assert_int_equal(fixture->reported_open, 1);
+	say(fixture, "ack 1 0");
+	assert_int_equal(fixture->acknowledged, 1);
+	assert_int_equal(fixture->reported_open, 0);
+	close_fixture(fixture);
+}
+
+static void closing_returns_everything_on_its_way(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_native);
+	(void)state;
+	for (unsigned i = 0; i < 600; i++)
+		assert_int_equal(hand_over(fixture, i, 80), 0);
+	assert_true(fixture->channel.queued > 0);
+	lp_channel_close(&fixture->channel, NULL);
+	fixture->open = false;
+	assert_int_equal(fixture->returned, 600);
+	assert_int_equal(fixture->reason, LP_RETURN_LOST);
+	close_fixture(fixture);
+}
+
+static void a_full_queue_says_so_and_tells_when_there_is_room(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_native);
+	unsigned given = 0;
+	char text[256];
+	(void)state;
+	while (given < PARCELS_MAX && hand_over(fixture, given, 80) == 0)
+		given++;
+	assert_true(given > LP_CHANNEL_BACKLOG);
+	assert_true(given < PARCELS_MAX);
+	assert_int_equal(hand_over(fixture, given, 80), UV_ENOBUFS);
+	for (unsigned received = 0; received < given;) {
+		if (receive(fixture, text, sizeof(text)))
+			received++;
+		else
+			uv_run(&fixture->loop, UV_RUN_NOWAIT);
+	}
+	assert_int_equal(fixture->rooms, 1);
+	assert_int_equal(fixture->channel.queued, 0);
+	close_fixture(fixture);
+}
+
+static void a_dead_workers_last_words_count(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_native);
+	(void)state;
+	hand_over(fixture, 0, 80);
+	hand_over(fixture, 1, 80);
+	assert_int_equal(send(fixture->worker_end, "ack 1 1", 7, 0), 7);
+	close(fixture->worker_end); /* With one descriptor unread in it. */
+	fixture->worker_end = -1;
+	lp_channel_hear(&fixture->channel);
+	assert_int_equal(fixture->acknowledged, 1);
+	assert_int_equal(fixture->ends, 1);
+	assert_int_equal(hand_over(fixture, 2, 80), UV_EPIPE);
+	lp_channel_close(&fixture->channel, NULL);
+	fixture->open = false;
+	assert_int_equal(fixture->returned, 1);
+	close_fixture(fixture);
+}
+
+static void drain_follows_what_is_queued(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_native);
+	char text[256];
+	unsigned connections = 0;
+	(void)state;
+	for (unsigned i = 0; i < 600; i++)
+		hand_over(fixture, i, 80);
+	lp_channel_drain(&fixture->channel);
+	for (;;) {
+		if (receive(fixture, text, sizeof(text)))
+			connections++;
+		else if (text[0])
+			break;
+		else
+			uv_run(&fixture->loop, UV_RUN_NOWAIT);
+	}
+	assert_string_equal(text, "drain");
+	assert_int_equal(connections, 600);
+	close_fixture(fixture);
+}
+
+static void descriptors_from_a_worker_are_closed(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_cluster);
+	int pair[2];
+	char byte;
+	struct iovec iov = {.iov_base = "{\"cmd\":\"NODE_HANDLE\"}\n", .iov_len = 22};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {.align = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+	struct msghdr message = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.bytes)};
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	memcpy(CMSG_DATA(&control.align), &pair[0], sizeof(int));
+	assert_int_equal(sendmsg(fixture->worker_end, &message, 0), 22);
+	close(pair[0]);
+	lp_channel_hear(&fixture->channel);
+	assert_int_equal(read(pair[1], &byte, 1), 0);
+	close(pair[1]);
+	close_fixture(fixture);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_parcel_is_acknowledged_once),
+		cmocka_unit_test(closing_returns_everything_on_its_way),
+		cmocka_unit_test(a_full_queue_says_so_and_tells_when_there_is_room),
+		cmocka_unit_test(a_dead_workers_last_words_count),
+		cmocka_unit_test(drain_follows_what_is_queued),
+		cmocka_unit_test(descriptors_from_a_worker_are_closed),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

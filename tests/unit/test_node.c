@@ -1,0 +1,216 @@
+#include "channel_fixture.h"
+
+#include <stdio.h>
+
+static const char online[] = "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"online\",\"seq\":0}\n";
+
+static const char query[] =
+	"{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"index\":0,\"data\":null,\"address\":null,"
+	"\"port\":3999,\"addressType\":4,\"backlog\":false,\"seq\":1}\n";
+
+static void a_cluster_worker_is_ready_when_it_listens(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_cluster);
+	char text[1024];
+	(void)state;
+	say(fixture, online);
+	assert_false(fixture->ready);
+	say(fixture, query);
+	assert_true(fixture->ready);
+	receive(fixture, text, sizeof(text));
+	assert_non_null(strstr(text, "\"ack\":1"));
+	assert_non_null(strstr(text, "\"errno\":null"));
+	assert_non_null(strstr(text, "\"port\":3999"));
+	assert_int_equal(text[strlen(text) - 1], '\n');
+	say(fixture, "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"close\",\"key\":\"limpet:3999:0\",\"seq\":2}\n");
+	assert_false(fixture->ready);
+	close_fixture(fixture);
+}
+
+static void a_connection_goes_to_the_server_of_its_port(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_cluster);
+	char text[1024];
+	(void)state;
+	say(fixture, query);
+	say(fixture, "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"address\":\"/run/x\",\"port\":-1,"
+		     "\"addressType\":-1,\"seq\":2}\n");
+	receive(fixture, text, sizeof(text));
+	hand_over(fixture, 0, 3999);
+	assert_true(receive(fixture, text, sizeof(text)));
+	assert_non_null(strstr(text, "\"key\":\"limpet:3999:0\",\"seq\":1}"));
+	hand_over(fixture, 1, 0);
+	assert_true(receive(fixture, text, sizeof(text)));
+	assert_non_null(strstr(text, "\"key\":\"limpet:-1:1\",\"seq\":2}"));
+	hand_over(fixture, 2, 80);
+	assert_true(receive(fixture, text, sizeof(text)));
+	assert_non_null(strstr(text, "\"key\":\"limpet:3999:0\",\"seq\":3}"));
+	close_fixture(fixture);
+}
+
+static void a_cluster_worker_acknowledges_by_accepting(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_cluster);
+	(void)state;
+	say(fixture, query);
+	hand_over(fixture, 0, 3999);
+	hand_over(fixture, 1, 3999);
+	say(fixture, "{\"cmd\":\"NODE_HANDLE_ACK\"}\n{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
+	assert_int_equal(fixture->acknowledged, 0);
+	say(fixture, "{\"ack\":2,\"accepted\":false,\"seq\":4,\"cmd\":\"NODE_CLUSTER\"}\n");
+	assert_int_equal(fixture->returned, 1);
+	assert_int_equal(fixture->reason, LP_RETURN_REFUSED);
+	say(fixture, "{\"ack\":1,\"accepted\":true,\"seq\":5,\"cmd\":\"NODE_CLUSTER\"}\n");
+	assert_int_equal(fixture->acknowledged, 1);
+	close_fixture(fixture);
+}
+
+static void the_other_dialects_acknowledge_by_arrival(void **state)
+{
+	static const struct {
+		const struct lp_dialect *dialect;
+		const char *message;
+	} cases[] = {
+		{&lp_dialect_socketio_sticky, "\"msg\":{\"type\":\"sticky:connection\",\"data\":\"\"}"},
+		{&lp_dialect_sticky_session, "\"msg\":\"sticky:balance\""},
+		{&lp_dialect_socketio_sticky_session, "\"msg\":\"sticky-session:connection\""},
+	};
+	char text[1024];
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fixture *fixture = open_fixture(cases[i].dialect);
+		say(fixture, online);
+		assert_true(fixture->ready);
+		hand_over(fixture, 0, 80);
+		hand_over(fixture, 1, 80);
+		hand_over(fixture, 2, 80);
+		assert_true(receive(fixture, text, sizeof(text)));
+		assert_non_null(strstr(text, cases[i].message));
+		say(fixture, "{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
+		assert_int_equal(fixture->acknowledged, 1);
+		say(fixture, "{\"cmd\":\"NODE_HANDLE_NACK\"}\n");
+		assert_int_equal(fixture->returned, 1);
+		assert_int_equal(fixture->reason, LP_RETURN_NO_ROOM);
+		say(fixture, "{\"cmd\": \"NODE_HANDLE_ACK\"}\n"); /* Spelt otherwise. */
+		assert_int_equal(fixture->acknowledged, 2);
+		close_fixture(fixture);
+	}
+}
+
+static void sessions_are_learnt_and_forgotten(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_socketio_sticky);
+	(void)state;
+	say(fixture, "{\"type\":\"sticky:connection\",\"data\":\"abc_-123\"}\n");
+	assert_string_equal(fixture->session, "+abc_-123");
+	say(fixture, "{\"type\":\"sticky:disconnection\",\"data\":\"abc_-123\"}\n");
+	assert_string_equal(fixture->session, "-abc_-123");
+	close_fixture(fixture);
+}
+
+static void messages_split_anywhere_are_put_together(void **state)
+{
+	static const char message[] = "{\"type\":\"sticky:connection\",\"data\":\"abc\"}\n";
+	(void)state;
+	for (size_t split = 1; split < sizeof(message) - 1; split++) {
+		struct fixture *fixture = open_fixture(&lp_dialect_socketio_sticky);
+		char first[sizeof(message)] = {0};
+		memcpy(first, message, split);
+		say(fixture, first);
+		assert_string_equal(fixture->session, "");
+		say(fixture, message + split);
+		assert_string_equal(fixture->session, "+abc");
+		close_fixture(fixture);
+	}
+}
+
+static void garbage_costs_only_its_line(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_socketio_sticky);
+	(void)state;
+	say(fixture, "}{\n\n\"text\"\n17\nnull\n[]\n{\"cmd\":17,\"type\":{},\"data\":[]}\n"
+		     "{\"cmd\":\"NODE_CLUSTER\"}\n{\"cmd\":\"NODE_CLUSTER\",\"ack\":99,\"accepted\":true}\n"
+		     "{\"cmd\":\"NODE_HANDLE_ACK\"}\n{\"cmd\":\"NODE_HANDLE_NACK\"}\n"
+		     "{\"type\":\"sticky:connection\",\"data\":\"abc\"}\n");
+	assert_string_equal(fixture->session, "+abc");
+	assert_int_equal(fixture->ends, 0);
+	assert_int_equal(fixture->acknowledged, 0);
+	close_fixture(fixture);
+}
+
+static void a_worker_that_closes_takes_no_more(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_sticky_session);
+	(void)state;
+	say(fixture, online);
+	say(fixture, "{\"type\":\"close\"}\n");
+	assert_false(fixture->ready);
+	close_fixture(fixture);
+}
+
+static void a_worker_that_disconnects_is_answered(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_cluster);
+	char text[1024];
+	(void)state;
+	say(fixture, query);
+	receive(fixture, text, sizeof(text));
+	say(fixture, "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"exitedAfterDisconnect\",\"seq\":7}\n");
+	receive(fixture, text, sizeof(text));
+	assert_non_null(strstr(text, "\"ack\":7"));
+	assert_false(fixture->ready);
+	close_fixture(fixture);
+}
+
+static void a_handle_from_a_worker_is_acknowledged(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_cluster);
+	char text[1024];
+	(void)state;
+	say(fixture, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Socket\",\"msg\":{}}\n");
+	receive(fixture, text, sizeof(text));
+	assert_string_equal(text, "{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
+	close_fixture(fixture);
+}
+
+static void udp_is_refused_with_an_error_number(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_cluster);
+	char text[1024];
+	(void)state;
+	say(fixture,
+	    "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"port\":53,\"addressType\":\"udp4\",\"seq\":3}\n");
+	receive(fixture, text, sizeof(text));
+	assert_non_null(strstr(text, "\"errno\":-95"));
+	assert_false(fixture->ready);
+	close_fixture(fixture);
+}
+
+static void adapter_messages_go_to_the_other_workers(void **state)
+{
+	static const char message[] = "{\"source\":\"_sio_adapter\",\"type\":3,\"data\":{\"a\" : 1}}\n";
+	struct fixture *fixture = open_fixture(&lp_dialect_socketio_sticky);
+	(void)state;
+	say(fixture, message);
+	assert_string_equal(fixture->broadcast, message);
+	close_fixture(fixture);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_cluster_worker_is_ready_when_it_listens),
+		cmocka_unit_test(a_connection_goes_to_the_server_of_its_port),
+		cmocka_unit_test(a_cluster_worker_acknowledges_by_accepting),
+		cmocka_unit_test(the_other_dialects_acknowledge_by_arrival),
+		cmocka_unit_test(sessions_are_learnt_and_forgotten),
+		cmocka_unit_test(messages_split_anywhere_are_put_together),
+		cmocka_unit_test(garbage_costs_only_its_line),
+		cmocka_unit_test(a_worker_that_closes_takes_no_more),
+		cmocka_unit_test(a_worker_that_disconnects_is_answered),
+		cmocka_unit_test(a_handle_from_a_worker_is_acknowledged),
+		cmocka_unit_test(udp_is_refused_with_an_error_number),
+		cmocka_unit_test(adapter_messages_go_to_the_other_workers),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
