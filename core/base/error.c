@@ -1,8 +1,8 @@
 /*
  * Filling errors, and finding the words for their codes.
  *
- * The sentence is made beside the error and copied, so that one error can be wrapped in another: the arguments may point
- * into the text that is being replaced. Sentences quote what users and Lua wrote, line ends and all; those become blanks.
+ * The sentence is made beside the error and copied, so that one error can be wrapped in another: the arguments may
+ * point into the text that is being replaced. Sentences quote what users and Lua wrote; line ends become blanks.
  */
 #include "base/error.h"
 

@@ -1,12 +1,15 @@
 /*
  * Making a line, and writing it without waiting.
  *
- * Never waiting takes care, because the descriptor's O_NONBLOCK flag belongs to everyone who shares it (the workers, the
- * shell) and may not be touched. A socket has MSG_DONTWAIT. A pipe or a terminal is opened once more through /proc, which
- * gives a description with an O_NONBLOCK of our own, for that one line: lines are rare, and a log that holds no descriptor
- * needs no closing. Where that is forbidden, poll(2) is asked first; somebody else may then fill the pipe in
- * between. Up to PIPE_BUF bytes enter a pipe whole or not at all, hence the size of a line; a terminal may keep the
- * beginning of a line that is then counted as lost.
+ * Never waiting takes care, because the descriptor's O_NONBLOCK flag belongs to everyone who shares it (the workers,
+ * the shell) and may not be touched. A socket has MSG_DONTWAIT. A pipe or a terminal is opened once more through /proc,
+ * which gives a description with an O_NONBLOCK of our own, for that one line: lines are rare, and a log that holds no
+ * descriptor needs no closing. Where that fails (no /proc, no descriptor left, another user's terminal), poll(2) is
+ * asked, and somebody else may then fill the pipe before we do.
+ *
+ * Up to PIPE_BUF bytes enter a pipe whole or not at all, hence the size of a line. A terminal may keep the beginning of
+ * a line that is then counted as lost. A pipe whose last reader goes in the very moment raises SIGPIPE, which a server
+ * ignores anyway.
  *
  * Messages quote strangers. Whatever could end the line, or steer the terminal it is read on, is escaped: control
  * characters, C1 ones included, and bytes that are not UTF-8.
@@ -157,7 +160,7 @@ static void make_line(struct line *line, enum lp_log_format format, enum lp_log_
 	put(line, "\n", 1);
 }
 
-/* Whether a descriptor shows these events and nothing worse: POLLERR is a pipe without a reader, where SIGPIPE waits. */
+/* Whether a descriptor shows these events and nothing worse: POLLERR is a pipe without a reader, and means SIGPIPE. */
 static bool is_at(int fd, short events)
 {
 	struct pollfd pollfd = {.fd = fd, .events = events};

@@ -77,16 +77,16 @@ static size_t edit_distance(const char *a, const char *b)
 	return row[length];
 }
 
-/* Near is: at most two letters wrong and most of them right, or the beginning of it. */
+/* Near is: at most a third of the letters wrong; or else the beginning of it. */
 static void consider(struct guess *guess, const char *text, const char *name)
 {
 	size_t distance = edit_distance(text, name);
 	size_t length = strlen(text);
 
-	if (distance > 2 || distance * 3 > strlen(name)) {
+	if (distance > strlen(name) / 3) {
 		if (length < 4 || strncmp(text, name, length) != 0)
 			return;
-		distance = 3;
+		distance = strlen(name);
 	}
 	if (!guess->name || distance < guess->distance)
 		*guess = (struct guess){name, distance};

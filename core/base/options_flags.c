@@ -1,9 +1,9 @@
 /*
  * The commands and their flags: these tables are all there is to know about a flag.
  *
- * Values are checked as far as text tells, so that a mistake is named before anything is bound or started. That a policy's
- * file exists, or a program, is seen by those who open it. Base knows neither dialects nor policies, so their names stand
- * here a second time; test_options.c holds them against the real ones.
+ * Values are checked as far as text tells (and a host's name, which is looked up), so that a mistake is named before
+ * anything is bound or started. That a policy's file exists, or a program, is seen by those who open it. Base knows
+ * neither dialects nor policies, so their names stand here a second time; test_options.c compares them.
  */
 #include "base/options_flags.h"
 
@@ -14,10 +14,6 @@
 #include "base/address.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define HEADING(text)                                                                                                  \
-	{                                                                                                              \
-		.kind = LP_FLAG_HEADING, .name = (text)                                                                \
-	}
 #define FIELD(name) .field = offsetof(struct limpet_options, name)
 #define LIST(which, name, length) FIELD(name), .list = (which), .count = offsetof(struct limpet_options, length)
 
@@ -66,6 +62,8 @@ static int check_control(const char *value, struct lp_error *error)
 }
 
 /* clang-format off */
+#define HEADING(text) {.kind = LP_FLAG_HEADING, .name = (text)}
+
 static const struct lp_flag run_flags[] = {
 	HEADING("Connections and workers"),
 	{LP_FLAG_LIST, "--listen", "ADDRESS", LIST(LP_FLAG_LISTEN, listen, listen_count), .check = check_listen,

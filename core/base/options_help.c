@@ -19,11 +19,12 @@ static const char operation[] = "Signals to a running balancer:\n"
 				"  HUP        load the policies again; connections and sessions stay\n"
 				"  TERM, INT  stop: take no more connections, let the workers finish; a second\n"
 				"             one stops at once\n"
+				"  QUIT       stop at once\n"
 				"\n"
 				"Exit status:\n"
 				"  0  done, or stopped by a signal\n"
 				"  1  failed while running\n"
-				"  2  wrong usage; nothing was started\n";
+				"  2  wrong usage, or a policy that does not load; nothing was started\n";
 
 /* Print text from `column` on in lines of at most COLUMNS, broken at blanks. */
 static void print_wrapped(FILE *out, const char *text, int column)

@@ -2,10 +2,11 @@
  * The two services of sock_diag(7), Linux 4.16 and newer.
  *
  * Asked ("dump"): a request with a port filter in the kernel's own bytecode, answered in parts. It is the older of the
- * two requests for TCP sockets, for that one lists IPv4 and IPv6 in one walk; the newer needs a walk for each. The walk,
- * in our own system calls, passes every bucket of the kernel's table, which has a fixed size: 262,144 buckets are common,
- * and take 10 – 15 ms. Between parts it remembers its place in a bucket as a count: when sockets before that place go
- * away meanwhile, others behind it are left out although they are open. So an answer is a strong hint, no proof.
+ * two requests for TCP sockets, since that one lists IPv4 and IPv6 in one walk; the newer needs a walk for each. The
+ * walk, in our own system calls, passes every bucket of the kernel's table, which is as large as the machine's memory
+ * suggested at its start: 262,144 buckets take 10 – 15 ms. Between parts it remembers its place in a bucket as a count:
+ * when sockets before that place go away meanwhile, others behind it are left out although they are open. So an answer
+ * is a strong hint, no proof.
  *
  * Told: a multicast group for each family. The kernel sends one message when the last reference to a socket goes, be it
  * closed here first, there first, reset or killed; from a kernel thread, and so a moment later. A socket filter drops
@@ -195,7 +196,7 @@ static int read_listed(const struct nlmsghdr *header, struct lp_socket_diag_list
 	}
 }
 
-/* One part of an answer. It is there already: the kernel makes the first as it is asked, and each next one as one is read. */
+/* One part of an answer. It is there already: the kernel made it when it was asked, or when the part before was read. */
 static int read_part(int fd, struct lp_socket_diag_list *list)
 {
 	union {
@@ -215,7 +216,7 @@ static int read_part(int fd, struct lp_socket_diag_list *list)
 	return status;
 }
 
-/* A question and its whole answer. The descriptor is new each time: what is left of an answer that failed goes with it. */
+/* A question and its whole answer. The descriptor is new each time: what is left of a failed answer goes with it. */
 static int ask(enum lp_socket_kind kind, bool nothing, const struct lp_socket_diag_ports *ports,
 	       struct lp_socket_diag_list *list)
 {

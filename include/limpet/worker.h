@@ -28,12 +28,11 @@
  *
  * What limpet is told, and when. Every connection is acknowledged before accept returns it; until then limpet keeps a
  * copy, and gives the connection to another worker if this one dies. How many connections are open, which is what
- * limpet balances on, goes out
- *   - between an accept that returned a connection and the one that returns -EAGAIN: with one of these accepts, so that
- *     a burst costs few messages;
- *   - at any other time: at once, inside limpet_worker_closed or limpet_worker_close.
- * So accept until it returns -EAGAIN, always: connections that the library holds already do not make its descriptor
- * readable, and reports wait for that last call.
+ * limpet balances on, goes out with each acknowledgement, and LIMPET_WORKER_REPORT_MS after a close if none was sent
+ * since: the descriptor becomes readable then, and accept sends it. Sessions go out at once.
+ *
+ * Accept until it returns -EAGAIN, always: connections that the library holds already do not make its descriptor
+ * readable.
  *
  * No call ever waits. What limpet has no room for is kept and sent later: the descriptor becomes readable when there is
  * room, and accept then sends it.
@@ -69,7 +68,8 @@
  * Three rules make it safe:
  *   1. Acknowledge a connection before reading from it. limpet gives an unacknowledged connection of a dead worker to
  *      another one, which must find it whole.
- *   2. Acknowledge soon. While limpet keeps its copy, closing yours does not close the connection.
+ *   2. Acknowledge soon, and shut a connection down (shutdown(2)) before closing it. Closing alone does not end it
+ *      while limpet has its copy, which is until limpet has read the ack.
  *   3. Mark the channel close-on-exec before starting other programs: while one holds it, limpet cannot see you die.
  *
  * Words that either side does not know are passed over. An empty message counts as end-of-file. A worker that
@@ -88,6 +88,7 @@
  *         with socket.socket(fileno=descriptors[0]) as connection:
  *             connection.setblocking(True)
  *             serve(connection)
+ *             connection.shutdown(socket.SHUT_RDWR)
  *         channel.send(b"ack " + number + b" 0")
  */
 #ifndef LIMPET_WORKER_H
@@ -104,6 +105,9 @@ extern "C" {
 
 /** The most connections that one look at the channel takes. */
 #define LIMPET_WORKER_BATCH_MAX 64
+
+/** Milliseconds that a report of closed connections waits for an acknowledgement to ride with. */
+#define LIMPET_WORKER_REPORT_MS 10
 
 struct limpet_worker;
 
@@ -167,7 +171,7 @@ LIMPET_EXPORT int limpet_worker_ready(struct limpet_worker *worker);
 LIMPET_EXPORT int limpet_worker_accept(struct limpet_worker *worker, int flags);
 
 /**
- * Close a connection that accept returned, and report it.
+ * Shut down and close a connection that accept returned, and report it.
  *
  * @param worker      Borrowed.
  * @param connection  Closed always.
@@ -175,7 +179,8 @@ LIMPET_EXPORT int limpet_worker_accept(struct limpet_worker *worker, int flags);
 LIMPET_EXPORT void limpet_worker_close(struct limpet_worker *worker, int connection);
 
 /**
- * Report a connection that you have closed by other means (a stream of your event loop owns it, say).
+ * Report a connection that you have closed by other means (a stream of your event loop owns it, say). Shut it down
+ * before closing it, if the client is to see its end even while limpet has its copy.
  *
  * @param worker  Borrowed. More reports than connections are ignored.
  */

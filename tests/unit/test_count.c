@@ -322,7 +322,7 @@ static void several_listeners_are_counted(void **state)
 	for (int i = 0; i < 70; i++) { /* More than are told apart. */
 		listeners[i] = world->listener;
 		pairs[i] = take(world, 1 + (unsigned)i);
-		if (i < 4 || i > 66) { /* With one, few and too many ports known. */
+		if (i == 0 || i == 2 || i == 68) { /* With one, few and too many ports known. */
 			close(pairs[i].worker);
 			pairs[i].worker = -1;
 			while (world->closed[1 + i] == 0)
@@ -490,14 +490,15 @@ int main(void)
 		BOTH(one_whose_worker_has_said_its_last_stays_while_it_reads),
 		BOTH(one_that_the_client_resets_is_counted),
 		BOTH(those_of_a_killed_worker_are_counted),
-		BOTH(one_that_the_worker_closed_before_it_was_added_is_counted),
 		BOTH(ipv6_and_mapped_ipv4_are_counted),
 		BOTH(unix_sockets_are_counted),
 		BOTH(several_listeners_are_counted),
 		BOTH(connections_added_while_a_list_is_read_are_not_lost),
-		BOTH(those_of_a_forgotten_worker_are_not_told_of),
-		BOTH(nonsense_is_refused),
 		BOTH(it_can_be_stopped_from_its_own_news),
+		cmocka_unit_test_setup_teardown(one_that_the_worker_closed_before_it_was_added_is_counted, set_up_told,
+						tear_down),
+		cmocka_unit_test_setup_teardown(those_of_a_forgotten_worker_are_not_told_of, set_up_told, tear_down),
+		cmocka_unit_test_setup_teardown(nonsense_is_refused, set_up_told, tear_down),
 		cmocka_unit_test_setup_teardown(an_overflow_is_made_good_by_lists, set_up_told, tear_down),
 		cmocka_unit_test(stopping_nothing_stops_at_once),
 	};

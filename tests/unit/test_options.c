@@ -224,6 +224,8 @@ static void a_number_out_of_range_is_refused(void **state)
 		"--drain-timeout 1194h",
 		"--drain-timeout 4294967295h",
 		"--backlog 0",
+		"--session-wait ''",
+		"--session-wait s",
 		"--max-waiting 0",
 		"--max-sessions 100000001",
 	};
@@ -241,6 +243,8 @@ static void a_wrong_value_is_named_with_what_belongs_there(void **state)
 	assert_refused(*state, "run --workers x", "--workers: \"x\" is not a number from 1 to 256");
 	assert_refused(*state, "run --head-timeout=1d",
 		       "--head-timeout: \"1d\" is not a time from 1ms to 1h, such as 10s, 500ms or 2m");
+	assert_refused(*state, "run --session-wait 11s",
+		       "--session-wait: \"11s\" is not a time from 0ms to 10s, such as 10s, 500ms or 2m");
 	assert_refused(*state, "run --max-head 1",
 		       "--max-head: \"1\" is not a number of bytes from 256 to 1m, such as 16384 or 16k");
 	assert_refused(*state, "run --log-level inf",
@@ -270,6 +274,8 @@ static void a_misspelt_flag_is_guessed(void **state)
 	assert_refused(*state, "run --polciy=sid", "unknown flag --polciy; did you mean --policy?");
 	assert_refused(*state, "run -listen :1", "unknown flag -listen; did you mean --listen?");
 	assert_refused(*state, "run --drain 1s", "unknown flag --drain; did you mean --drain-timeout?");
+	assert_refused(*state, "run --read-timeout 1s", "unknown flag --read-timeout; did you mean --head-timeout?");
+	assert_refused(*state, "run --max-sticky 1", "unknown flag --max-sticky; limpet run --help lists them all");
 	assert_refused(*state, "run --sticky", "unknown flag --sticky; limpet run --help lists them all");
 	assert_refused(*state, "run -w", "unknown flag -w; limpet run --help lists them all");
 	assert_refused(*state, "status --workers 3", "unknown flag --workers; limpet status --help lists them all");

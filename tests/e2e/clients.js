@@ -1,0 +1,122 @@
+'use strict';
+/**
+ * Clients: raw sockets, HTTP requests with a connection each, and Engine.IO's handshake stripped to the bone.
+ *
+ * An address is what limpet's log calls it: "127.0.0.1:43211", "[::1]:43211", ":43211" or "unix:/path".
+ */
+const http = require('node:http');
+const net = require('node:net');
+const { once } = require('node:events');
+
+/** The longest that a client waits for anything. */
+const PATIENCE_MS = 20_000;
+
+/** An address in the form that net and http take. */
+function destination(address) {
+	if (address.startsWith('unix:'))
+		return { path: address.slice('unix:'.length) };
+	const [, host, port] = /^\[?(.*?)\]?:(\d+)$/.exec(address);
+	return { host: host || '127.0.0.1', port: Number(port) };
+}
+
+/** A connected socket, half-open as limpet's clients may be: each side ends for itself. */
+async function connect(address, options = {}) {
+	const socket = net.connect({ allowHalfOpen: true, ...destination(address), ...options });
+	await once(socket, 'connect');
+	socket.on('error', () => {}); // A reset shows in what was, or was not, received.
+	return socket;
+}
+
+/** All that a socket receives until its other side ends; `reset` tells whether it ended with an error. */
+function receiveAll(socket) {
+	return new Promise((resolve, reject) => {
+		const chunks = [];
+		const timer = setTimeout(() => reject(new Error('the connection is still open')), PATIENCE_MS);
+		const finish = (reset) => {
+			clearTimeout(timer);
+			socket.destroy();
+			resolve({ reset, text: Buffer.concat(chunks).toString('latin1'), bytes: Buffer.concat(chunks) });
+		};
+		socket.on('data', (chunk) => chunks.push(chunk));
+		socket.on('end', () => finish(false));
+		socket.on('error', () => finish(true));
+		socket.on('close', () => finish(socket.errored != null));
+	});
+}
+
+/** Wait until a socket has received a number of bytes. */
+async function receiveBytes(socket, count) {
+	const chunks = [];
+	let length = 0;
+	const timer = setTimeout(() => socket.destroy(new Error(`${length} of ${count} bytes came`)), PATIENCE_MS);
+	for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+		chunks.push(chunk);
+		length += chunk.length;
+		if (length >= count)
+			break;
+	}
+	clearTimeout(timer);
+	return Buffer.concat(chunks);
+}
+
+/** Send bytes on a connection of their own and receive all of the answer. */
+async function exchange(address, bytes) {
+	const socket = await connect(address);
+	const answer = receiveAll(socket);
+	socket.write(bytes);
+	return answer;
+}
+
+/**
+ * An HTTP request, on a connection of its own unless options bring an agent.
+ *
+ * @returns {Promise<{status: number, headers: object, text: string, json: any}>}
+ */
+function request(address, path, { method = 'GET', headers = {}, body, agent = false, localAddress } = {}) {
+	const { path: socketPath, ...where } = destination(address);
+	return new Promise((resolve, reject) => {
+		const call = http.request({ ...where, socketPath, path, method, headers, agent, localAddress, timeout: PATIENCE_MS });
+		call.on('error', reject);
+		call.on('timeout', () => call.destroy(new Error(`${method} ${path} got no answer in ${PATIENCE_MS} ms`)));
+		call.on('response', async (response) => {
+			try {
+				const text = Buffer.concat(await response.toArray()).toString();
+				const json = /json/.test(response.headers['content-type']) ? JSON.parse(text) : undefined;
+				resolve({ status: response.statusCode, headers: response.headers, text, json });
+			} catch (error) {
+				reject(error);
+			}
+		});
+		call.end(body);
+	});
+}
+
+/** The head of an HTTP request that asks for its connection to be closed behind the answer. */
+function head(path, { method = 'GET', headers = {}, length } = {}) {
+	const lines = [`${method} ${path} HTTP/1.1`, 'Host: limpet', 'Connection: close'];
+	if (length !== undefined)
+		lines.push(`Content-Length: ${length}`);
+	for (const [name, value] of Object.entries(headers))
+		lines.push(`${name}: ${value}`);
+	return lines.join('\r\n') + '\r\n\r\n';
+}
+
+/** Where Engine.IO's long-polling begins. */
+const ENGINE = '/socket.io/?EIO=4&transport=polling';
+
+/**
+ * Open an Engine.IO session, then use it at once on another connection: the request that a slow registration loses.
+ *
+ * @returns {Promise<string>} "ok", or what went wrong: `{"code":1,"message":"Session ID unknown"}`
+ */
+async function handshakeAndReturn(address) {
+	const opened = await exchange(address, head(ENGINE));
+	const sid = /"sid":"([^"]+)"/.exec(opened.text)?.[1];
+	if (!sid)
+		return `no handshake: ${opened.text}`;
+	const body = '40\x1e1'; // Two packets: connect to the main namespace, close the session.
+	const used = await exchange(address, head(`${ENGINE}&sid=${sid}`, { method: 'POST', length: body.length }) + body);
+	return used.text.startsWith('HTTP/1.1 200 ') ? 'ok' : used.text.split('\r\n\r\n').pop();
+}
+
+module.exports = { ENGINE, connect, destination, exchange, handshakeAndReturn, head, receiveAll, receiveBytes, request };

@@ -1,0 +1,298 @@
+'use strict';
+/**
+ * The real limpet, with real workers, for the length of one test.
+ *
+ *     test('a request is answered by a worker', run('--workers 2 --dialect cluster -- node workers/answer.js',
+ *         async (limpet) => {
+ *             assert.equal((await limpet.get('/')).status, 200);
+ *         }));
+ *
+ * Each limpet has a fresh folder as its working folder. In it are the test's own files, a link to our workers, and the
+ * control socket. It listens on a port that the kernel chose. The test's body begins when limpet's log says that it
+ * listens and that every worker is ready; nothing here sleeps until something may have happened.
+ *
+ * Behind every test limpet is told to stop (SIGTERM), and then these must hold, whatever the test was about: exit status
+ * 0; every connection accounted for; no process left; nothing from a sanitizer. When anything fails, the log is shown.
+ *
+ * The program under test is $LIMPET, by default build/limpet.
+ */
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
+const clients = require('./clients');
+const proc = require('./proc');
+
+const BINARY = path.resolve(process.env.LIMPET ?? path.join(__dirname, '../../build/limpet'));
+
+/** Marks a test's processes, so that those that are left over can be found. */
+const MARK = 'LIMPET_E2E';
+
+/** The longest that a test waits for one thing to happen. */
+const PATIENCE_MS = 20_000;
+
+/** How many lines of a log are worth showing. */
+const SHOWN_LINES = 150;
+
+/** Whether the program was built with AddressSanitizer, whose quarantine makes resident memory meaningless. */
+const sanitized = fs.existsSync(BINARY) && fs.readFileSync(BINARY).includes('__asan_init');
+
+/** What is added to a command line that does not say it. */
+const DEFAULTS = { '--listen': '127.0.0.1:0', '--control': './control', '--drain-timeout': '500ms' };
+
+function complete(command) {
+	const words = command.trim().split(/\s+/);
+	const missing = Object.entries(DEFAULTS).filter(([name]) => !words.includes(name)).flat();
+	return ['run', ...missing, ...words];
+}
+
+/** Run until `true`, or fail with `what`; for what no log line tells. Asks every few milliseconds. */
+async function eventually(what, condition, patienceMs = PATIENCE_MS) {
+	const deadline = Date.now() + patienceMs;
+	for (;;) {
+		if (await condition())
+			return;
+		assert.ok(Date.now() < deadline, `${what}: still not so after ${patienceMs} ms`);
+		await new Promise((resolve) => setTimeout(resolve, 5));
+	}
+}
+
+class Limpet {
+	/** Every line that limpet and its workers wrote, and those on standard output alone. */
+	lines = [];
+	output = [];
+	/** Where it listens, in the order of --listen. */
+	addresses = [];
+	#listeners = new Set();
+	#sockets = new Set();
+	#ended;
+	#stopping;
+
+	constructor(command, { files = {}, env = {} }) {
+		this.words = complete(command);
+		this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'limpet-'));
+		fs.symlinkSync(path.join(__dirname, 'workers'), path.join(this.folder, 'workers'));
+		for (const [name, text] of Object.entries(files))
+			this.write(name, text);
+		this.process = spawn(BINARY, this.words, {
+			cwd: this.folder,
+			env: { ...process.env, ...env, [MARK]: this.folder },
+			stdio: ['ignore', 'pipe', 'pipe'],
+		});
+		this.pid = this.process.pid;
+		this.#ended = once(this.process, 'close').then(([status, signal]) => ({ status, signal }));
+		this.#read(this.process.stdout, [this.lines, this.output]);
+		this.#read(this.process.stderr, [this.lines]);
+	}
+
+	#read(stream, into) {
+		let rest = '';
+		stream.setEncoding('utf8').on('data', (text) => {
+			const lines = (rest + text).split('\n');
+			rest = lines.pop();
+			for (const line of lines) {
+				into.forEach((list) => list.push(line));
+				const address = /^limpet: listening on (\S+)$/.exec(line)?.[1];
+				if (address)
+					this.addresses.push(address.replace(/^unix:(?!\/)/, `unix:${this.folder}/`));
+			}
+			this.#listeners.forEach((listener) => listener());
+		});
+	}
+
+	/** Wait until `found` answers something with the lines that have come; a failure says `what` was waited for. */
+	async #until(what, found, patienceMs) {
+		let listener;
+		let timer;
+		try {
+			return await new Promise((resolve, reject) => {
+				const fail = (why) => reject(new Error(`${why} before ${what}`));
+				listener = () => {
+					const result = found();
+					if (result)
+						resolve(result);
+				};
+				this.#listeners.add(listener);
+				timer = setTimeout(fail, patienceMs, `${patienceMs} ms went by`);
+				listener();
+				this.#ended.then(({ status, signal }) => fail(`limpet ended with ${signal ?? status}`));
+			});
+		} finally {
+			this.#listeners.delete(listener);
+			clearTimeout(timer);
+		}
+	}
+
+	/** Where the log ends now: what comes from here on is news to `said`. */
+	get now() {
+		return this.lines.length;
+	}
+
+	/** The first line, from `since` on, that matches; waits for it. */
+	said(pattern, since = 0, patienceMs = PATIENCE_MS) {
+		const find = () => this.lines.slice(since).map((line) => pattern.exec(line)).find(Boolean);
+		return this.#until(`a line came like ${pattern}`, find, patienceMs);
+	}
+
+	/** Wait until there are `count` matching lines, from `since` on. */
+	saidTimes(count, pattern, since = 0, patienceMs = PATIENCE_MS) {
+		const enough = () => this.lines.slice(since).filter((line) => pattern.test(line)).length >= count;
+		return this.#until(`${count} lines came like ${pattern}`, enough, patienceMs);
+	}
+
+	/** Wait until it listens everywhere, and as many workers are ready as --workers says. */
+	ready() {
+		const listeners = this.words.filter((word) => word === '--listen').length;
+		const workers = Number(this.words[this.words.indexOf('--workers') + 1]);
+		return this.#until('it was ready', () => {
+			const ready = new Set(this.lines.map((line) => /^limpet: worker (\d+) is ready/.exec(line)?.[1]));
+			ready.delete(undefined);
+			return this.addresses.length === listeners && ready.size === workers;
+		}, PATIENCE_MS);
+	}
+
+	get address() {
+		return this.addresses[0];
+	}
+
+	/** Put a file into limpet's folder, the whole of it at once. */
+	write(name, text) {
+		const file = path.join(this.folder, name);
+		fs.writeFileSync(`${file}.new`, text);
+		fs.renameSync(`${file}.new`, file);
+	}
+
+	read(name) {
+		return fs.readFileSync(path.join(this.folder, name), 'utf8');
+	}
+
+	/** Ask the control socket. */
+	async status() {
+		const socket = await clients.connect(`unix:${this.folder}/control`);
+		const answer = clients.receiveAll(socket);
+		socket.write('status\n');
+		return JSON.parse((await answer).text);
+	}
+
+	async counts() {
+		return (await this.status()).counts;
+	}
+
+	async worker(id) {
+		return (await this.status()).workers.find((worker) => worker.id === id);
+	}
+
+	signal(name) {
+		assert.ok(this.process.kill(name), `limpet is gone and cannot get ${name}`);
+	}
+
+	/** A raw connection; one that the test leaves open is closed behind it. */
+	async connect(address = this.address, options = {}) {
+		const socket = await clients.connect(address, options);
+		this.#sockets.add(socket);
+		return socket;
+	}
+
+	exchange(bytes, address = this.address) {
+		return clients.exchange(address, bytes);
+	}
+
+	/** An HTTP request on a connection of its own; options as clients.request takes them. */
+	get(target, options) {
+		return clients.request(options?.address ?? this.address, target, options);
+	}
+
+	/** Resolves to {status, signal}. */
+	async ended() {
+		let timer;
+		const late = new Promise((resolve, reject) => {
+			timer = setTimeout(() => reject(new Error('limpet does not end')), PATIENCE_MS);
+		});
+		return Promise.race([this.#ended, late]).finally(() => clearTimeout(timer));
+	}
+
+	/** Stop it (once), and check what must hold behind every test. */
+	stop(signal = 'SIGTERM') {
+		this.#stopping ??= this.#stop(signal);
+		return this.#stopping;
+	}
+
+	async #stop(signal) {
+		this.#sockets.forEach((socket) => socket.destroy());
+		if (this.process.exitCode === null)
+			this.signal(signal);
+		assert.deepEqual(await this.ended(), { status: 0, signal: null }, 'limpet ends with status 0');
+		this.#assertNothingLost();
+		assert.deepEqual(proc.withVariable(MARK, this.folder), [], 'every process has ended');
+	}
+
+	#assertNothingLost() {
+		const summary = this.lines.findLast((line) => line.startsWith('limpet: stopped: '));
+		assert.ok(summary, 'the log ends with a summary');
+		const counts = Object.fromEntries(Array.from(summary.matchAll(/(\w+)=(\d+)/g), ([, name, n]) => [name, Number(n)]));
+		const { accepted, handed_over, refused, closed_early, waiting, acknowledged, in_flight } = counts;
+		assert.equal(accepted, handed_over + refused + closed_early + waiting, summary);
+		assert.equal(handed_over, acknowledged + in_flight, summary);
+		assert.equal(waiting + in_flight, 0, summary);
+	}
+
+	assertClean() {
+		const complaints = this.lines.filter((line) => /Sanitizer|runtime error:/.test(line));
+		assert.deepEqual(complaints, [], 'the sanitizers are silent');
+	}
+
+	showLog(title) {
+		const hidden = Math.max(0, this.lines.length - SHOWN_LINES);
+		const lines = [`--- log of "${title}"${hidden ? `, without its first ${hidden} lines` : ''}`];
+		process.stderr.write([...lines, ...this.lines.slice(hidden), '---', ''].join('\n'));
+	}
+
+	/** After a failure, too, nothing may stay. */
+	async destroy() {
+		this.#sockets.forEach((socket) => socket.destroy());
+		const left = proc.withVariable(MARK, this.folder);
+		left.forEach((pid) => process.kill(pid, 'SIGKILL'));
+		await this.#ended;
+		fs.rmSync(this.folder, { recursive: true, force: true });
+	}
+}
+
+/**
+ * A test's body, with a limpet around it.
+ *
+ * @param {string} command   Behind `limpet run`; split at blanks. What it leaves out of DEFAULTS is added.
+ * @param {object} settings  files: {name: text} for its folder; env: for limpet and its workers; ready: false, not to
+ *                           wait for the workers. May be left out.
+ * @param {(limpet: Limpet, t: object) => Promise<void>} body
+ */
+function run(command, settings, body = settings) {
+	return async (t) => {
+		const limpet = new Limpet(command, settings);
+		try {
+			if (settings.ready !== false)
+				await limpet.ready();
+			await body(limpet, t);
+			await limpet.stop();
+			limpet.assertClean();
+		} catch (error) {
+			limpet.showLog(t.name);
+			throw error;
+		} finally {
+			await limpet.destroy();
+		}
+	};
+}
+
+/** Run a limpet that ends by itself: {status, log}. The command is everything behind `limpet`. */
+async function runToItsEnd(command) {
+	const child = spawn(BINARY, command.trim().split(/\s+/), { cwd: __dirname, stdio: ['ignore', 'pipe', 'pipe'] });
+	const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+	const [output, log] = await Promise.all([child.stdout.toArray(), child.stderr.toArray(), once(child, 'close')]);
+	clearTimeout(timer);
+	return { status: child.exitCode, output: Buffer.concat(output).toString(), log: Buffer.concat(log).toString() };
+}
+
+module.exports = { eventually, run, runToItsEnd, sanitized };

@@ -1,0 +1,59 @@
+'use strict';
+/**
+ * Load: clients side by side, each asking again and again, every request on a connection of its own.
+ */
+const net = require('node:net');
+const { destination, head } = require('./clients');
+
+/** One request: resolves to undefined when its answer came whole, else to what happened instead. */
+function ask(where, path) {
+	return new Promise((resolve) => {
+		const began = process.hrtime.bigint();
+		const chunks = [];
+		let port;
+		let failure;
+		const socket = net.connect(where, () => {
+			port = socket.localPort;
+			socket.write(head(path));
+		});
+		socket.on('data', (chunk) => chunks.push(chunk));
+		socket.on('error', (error) => (failure = error.code));
+		socket.on('close', () => {
+			const [top, body] = Buffer.concat(chunks).toString('latin1').split('\r\n\r\n');
+			const length = Number(/^Content-Length: (\d+)/im.exec(top)?.[1]);
+			const whole = top.startsWith('HTTP/1.1 200 ') && body?.length === length;
+			resolve(whole ? undefined : { path, port, began, ended: process.hrtime.bigint(), failure, answer: top.split('\r\n')[0] });
+		});
+	});
+}
+
+/**
+ * Start.
+ *
+ * @param {string} address  Where to.
+ * @param {number} clients  How many at a time.
+ * @returns {{stop: () => Promise<{requests: number, failures: object[]}>}}  Its stop lets every request come to its end.
+ */
+function startLoad(address, clients) {
+	const where = destination(address);
+	const failures = [];
+	let requests = 0;
+	let going = true;
+	const client = async () => {
+		while (going) {
+			const failure = await ask(where, `/?request=${++requests}`);
+			if (failure)
+				failures.push(failure);
+		}
+	};
+	const all = Promise.all(Array.from({ length: clients }, client));
+	return {
+		async stop() {
+			going = false;
+			await all;
+			return { requests, failures };
+		},
+	};
+}
+
+module.exports = { startLoad };

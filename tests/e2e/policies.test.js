@@ -1,0 +1,210 @@
+'use strict';
+/**
+ * Policies as an operator writes them: a file beside the command, what it may answer, and what happens when it fails.
+ */
+const assert = require('node:assert/strict');
+const test = require('node:test');
+const { head } = require('./clients');
+const { run } = require('./harness');
+
+const WORKERS = '--dialect cluster -- node workers/answer.js';
+
+const by = async (limpet, path, options) => (await limpet.get(path, options)).json.worker;
+
+test('a file chooses by whatever the request says', run(
+	`--workers 3 --policy ./tenants.lua --set default=3 ${WORKERS}`,
+	{
+		files: {
+			'tenants.lua': `--- Each tenant has a worker; strangers share one.
+				local fallback
+
+				return {
+				  setup = function(options)
+				    fallback = tonumber(options.default)
+				  end,
+				  on_request = function(conn, workers)
+				    local tenant = conn:header("X-Tenant") or conn:query("tenant") or conn:cookie("tenant")
+				    return workers[tonumber(tenant) or fallback]
+				  end,
+				}`,
+		},
+	},
+	async (limpet) => {
+		assert.equal(await by(limpet, '/', { headers: { 'x-tenant': '1' } }), 1);
+		assert.equal(await by(limpet, '/?tenant=2'), 2);
+		assert.equal(await by(limpet, '/', { headers: { Cookie: 'a=b; tenant=1' } }), 1);
+		assert.equal(await by(limpet, '/'), 3);
+	}));
+
+test('a refusal reaches the client whole', run(
+	`--workers 1 --policy ./closed.lua ${WORKERS}`,
+	{
+		files: {
+			'closed.lua': `return {
+				  on_request = function(conn, workers)
+				    if conn.path == "/private" then return limpet.refuse(403) end
+				    if conn.path == "/busy" then return limpet.refuse(503) end
+				  end,
+				}`,
+		},
+	},
+	async (limpet) => {
+		const { status, headers, text } = await limpet.get('/private');
+		assert.equal(status, 403);
+		assert.equal(headers.connection, 'close');
+		assert.match(text, /^403 Forbidden/);
+
+		const body = 'x'.repeat(30_000);
+		const raw = await limpet.exchange(head('/busy', { method: 'POST', length: body.length }) + body);
+		assert.match(raw.text, /^HTTP\/1\.1 503 Service Unavailable\r\n/);
+		assert.equal(raw.reset, false, 'unread bytes do not reset the answer away');
+
+		assert.equal((await limpet.get('/open')).status, 200);
+		assert.equal((await limpet.counts()).refused, 2);
+	}));
+
+test('a refusal before any byte was looked at', run(
+	`--workers 1 --policy ./never.lua ${WORKERS}`,
+	{ files: { 'never.lua': 'return { on_connect = function() return limpet.refuse(429) end }' } },
+	async (limpet) => {
+		assert.equal((await limpet.get('/')).status, 429);
+	}));
+
+test('policies are tried in order, and the least busy worker is the last resort', run(
+	`--workers 2 --policy ./odd.lua --policy ./even.lua ${WORKERS}`,
+	{
+		files: {
+			'odd.lua': 'return { on_request = function(c, workers) return c.path == "/1" and workers[1] or nil end }',
+			'even.lua': 'return { on_request = function(c, workers) return c.path == "/2" and workers[2] or nil end }',
+		},
+	},
+	async (limpet) => {
+		assert.equal(await by(limpet, '/1'), 1);
+		assert.equal(await by(limpet, '/2'), 2);
+		assert.equal((await limpet.get('/3')).status, 200);
+	}));
+
+const FAILING = {
+	'an error': ['return { on_request = function(conn)\n  return conn.absent.field\nend }', /policy \.\/bad\.lua:2: /],
+	'a wrong answer': ['return { on_request = function(conn)\n  return "worker 1"\nend }', /policy \.\/bad\.lua/],
+	'an endless loop': ['return { on_request = function(conn)\n  while true do end\nend }', /policy \.\/bad\.lua/],
+	'a memory bomb': [
+		'return { on_request = function(conn)\n  local t = {}\n  while true do t[#t + 1] = ("x"):rep(1e6) .. #t end\nend }',
+		/policy \.\/bad\.lua/,
+	],
+};
+
+for (const [failure, [source, message]] of Object.entries(FAILING))
+	test(`${failure} in a hook is logged and counted, and the connection served`, run(
+		`--workers 2 --policy ./bad.lua ${WORKERS}`,
+		{ files: { 'bad.lua': source } },
+		async (limpet) => {
+			for (let i = 0; i < 3; i++)
+				assert.equal((await limpet.get('/')).status, 200);
+			await limpet.said(message);
+			assert.ok((await limpet.counts()).policy_errors >= 3);
+		}));
+
+const clientsOf = (header, count) => Array.from({ length: count }, (_, i) => ({ headers: { [header]: `198.51.100.${i}` } }));
+
+test('forwarded_for: behind a trusted proxy a client is whom the proxy names', run(
+	`--workers 4 --policy forwarded_for --trust 127.0.0.0/8 ${WORKERS}`,
+	async (limpet) => {
+		const homes = await Promise.all(clientsOf('X-Forwarded-For', 40).map((options) => by(limpet, '/', options)));
+		assert.equal(new Set(homes).size, 4);
+		for (const [i, options] of clientsOf('X-Forwarded-For', 40).entries())
+			assert.equal(await by(limpet, '/', options), homes[i]);
+
+		const forms = { 'X-Forwarded-For': ['198.51.100.7:4321', '203.0.113.5, 198.51.100.7', '198.51.100.7, 127.0.0.9'],
+			Forwarded: ['for=198.51.100.7', 'for="198.51.100.7:99";proto=http'] };
+		for (const [header, values] of Object.entries(forms))
+			for (const value of values)
+				assert.equal(await by(limpet, '/', { headers: { [header]: value } }), homes[7], `${header}: ${value}`);
+	}));
+
+test('forwarded_for: without --trust nobody is believed', run(
+	`--workers 4 --policy forwarded_for ${WORKERS}`,
+	async (limpet) => {
+		const homes = await Promise.all(clientsOf('X-Forwarded-For', 20).map((options) => by(limpet, '/', options)));
+		assert.equal(new Set(homes).size, 1);
+	}));
+
+test('ip_hash: a client comes to one worker, and only a dead worker\'s clients move, until it is back', run(
+	`--workers 4 --policy ip_hash ${WORKERS}`,
+	async (limpet) => {
+		const all = Array.from({ length: 40 }, (_, i) => ({ localAddress: `127.0.0.${10 + i}` }));
+		const homesOf = () => Promise.all(all.map((options) => by(limpet, '/', options)));
+		const homes = await homesOf();
+		assert.equal(new Set(homes).size, 4);
+		assert.deepEqual(await homesOf(), homes);
+
+		const since = limpet.now;
+		process.kill((await limpet.worker(2)).pid, 'SIGKILL');
+		await limpet.said(/^limpet: worker 2 .* was killed/, since);
+		const meanwhile = await homesOf();
+		meanwhile.forEach((home, i) => homes[i] === 2 || assert.equal(home, homes[i]));
+		await limpet.said(/^limpet: worker 2 is ready/, since);
+		assert.deepEqual(await homesOf(), homes);
+	}));
+
+test('round_robin goes round', run(`--workers 3 --policy round_robin ${WORKERS}`, async (limpet) => {
+	const turns = [];
+	for (let i = 0; i < 9; i++)
+		turns.push(await by(limpet, '/'));
+	assert.deepEqual(turns.slice(3), turns.slice(0, 6));
+	assert.equal(new Set(turns).size, 3);
+}));
+
+test('a policy knows which listener a connection came through', run(
+	`--listen 127.0.0.1:0 --listen unix:./inside --workers 2 --policy ./inside.lua ${WORKERS}`,
+	{
+		files: {
+			'inside.lua': `return {
+				  on_connect = function(conn, workers)
+				    return workers[conn.listener == "unix:./inside" and 2 or 1]
+				  end,
+				}`,
+		},
+	},
+	async (limpet) => {
+		const [outside, inside] = limpet.addresses;
+		assert.equal(await by(limpet, '/', { address: outside }), 1);
+		assert.equal(await by(limpet, '/', { address: inside }), 2);
+	}));
+
+test('a policy hears of workers that come and go', run(
+	`--workers 2 --policy ./watch.lua ${WORKERS}`,
+	{
+		files: {
+			'watch.lua': `return {
+				  on_worker_up = function(worker) limpet.log.info("up: " .. worker.id) end,
+				  on_worker_down = function(worker) limpet.log.info("down: " .. worker.id) end,
+				}`,
+		},
+	},
+	async (limpet) => {
+		await limpet.said(/up: 2$/);
+		const since = limpet.now;
+		process.kill((await limpet.worker(2)).pid, 'SIGKILL');
+		await limpet.said(/down: 2$/, since);
+		await limpet.said(/up: 2$/, since);
+	}));
+
+test('limpet.shared survives a reload', run(
+	`--workers 2 --policy ./turns.lua ${WORKERS}`,
+	{
+		files: {
+			'turns.lua': `return {
+				  on_request = function(conn, workers)
+				    limpet.shared.turns = (limpet.shared.turns or 0) + 1
+				    return limpet.refuse(400 + limpet.shared.turns)
+				  end,
+				}`,
+		},
+	},
+	async (limpet) => {
+		assert.equal((await limpet.get('/')).status, 401);
+		limpet.signal('SIGHUP');
+		await limpet.said(/^limpet: reloaded/);
+		assert.equal((await limpet.get('/')).status, 402);
+	}));

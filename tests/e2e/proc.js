@@ -1,0 +1,34 @@
+'use strict';
+/**
+ * What /proc tells about a process.
+ */
+const fs = require('node:fs');
+
+/** Open descriptors of a process. */
+function descriptors(pid) {
+	return fs.readdirSync(`/proc/${pid}/fd`).length;
+}
+
+/** Resident memory of a process, in KiB. */
+function residentKib(pid) {
+	return Number(/^VmRSS:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+}
+
+/** Processor time that a process has used, in milliseconds; it ticks in tens. */
+function cpuMs(pid) {
+	const fields = fs.readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ');
+	return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+/** The processes that live with a variable in their environment. A zombie has none. */
+function withVariable(name, value) {
+	return fs.readdirSync('/proc').filter((pid) => {
+		try {
+			return /^\d+$/.test(pid) && fs.readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').includes(`${name}=${value}`);
+		} catch {
+			return false; // It has just ended, or is somebody else's.
+		}
+	}).map(Number);
+}
+
+module.exports = { descriptors, residentKib, cpuMs, withVariable };

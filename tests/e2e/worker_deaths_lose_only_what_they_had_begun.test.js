@@ -1,0 +1,76 @@
+'use strict';
+/**
+ * Workers are killed under load, one after the other. A request may fail only when the worker that died had begun it:
+ * the workers keep a ledger (workers/ledger.js) of every connection they took, written before limpet hears of it. What
+ * was on the way to a worker, or came while it was away, is answered by another.
+ */
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const test = require('node:test');
+const { setTimeout: pause } = require('node:timers/promises');
+const { io } = require('socket.io-client');
+const { startLoad } = require('./load');
+const { eventually, run } = require('./harness');
+
+const KILLS = 40;
+const PACE_MS = 500;
+
+/** Ports come again, so that a line of the ledger is a failure's only if it was written during it. */
+function ledgerOf(limpet) {
+	const entries = limpet.read('ledger').trim().split('\n').map((line) => {
+		const [word, port, at] = line.split(' ');
+		return { word, port: Number(port), at: BigInt(at) };
+	});
+	return (word, { port, began, ended }) =>
+		entries.some((entry) => entry.word === word && entry.port === port && entry.at >= began && entry.at <= ended);
+}
+
+test(`a worker killed every ${PACE_MS} ms for ${(KILLS * PACE_MS) / 1000} s`, run(
+	'--workers 4 --policy least_connections --dialect cluster -- node workers/ledger.js',
+	{ env: { LEDGER: 'ledger' } },
+	async (limpet, t) => {
+		const load = startLoad(limpet.address, 8);
+		for (let i = 0; i < KILLS; i++) {
+			await pause(PACE_MS);
+			const victim = await limpet.worker(1 + (i % 4));
+			if (victim.usable)
+				process.kill(victim.pid, 'SIGKILL');
+		}
+		const { requests, failures } = await load.stop();
+
+		const isInLedger = ledgerOf(limpet);
+		const begun = failures.filter((failure) => isInLedger('began', failure));
+		const strangers = failures.filter((failure) => !isInLedger('took', failure));
+		const { worker_exits, moved } = await limpet.counts();
+		t.diagnostic(`${requests} requests, ${worker_exits} kills; ${moved} connections moved; ${failures.length} requests ` +
+			`lost, all taken by a worker that was killed, ${begun.length} of them read by it`);
+		assert.deepEqual(strangers, [], 'only what a worker had taken may be lost');
+		assert.ok(worker_exits >= KILLS * 0.75, `${worker_exits} kills`);
+		assert.ok(requests > 2000, `${requests} requests are no load`);
+		assert.ok(limpet.lines.every((line) => !/worker [^1-4]/.test(line)), 'each worker returns to its own slot');
+	}));
+
+test('the sessions of the others stay', run(
+	'--workers 3 --policy sid --dialect socket.io-sticky -- node workers/socketio_sticky.js sticky201',
+	async (limpet) => {
+		const clients = await Promise.all(Array.from({ length: 9 }, async (_, i) => {
+			const transports = [i % 2 ? 'polling' : 'websocket'];
+			const client = io(`http://${limpet.address}`, { transports, forceNew: true, reconnection: false });
+			const [worker] = await once(client, 'worker');
+			return { client, worker };
+		}));
+		for (const id of [2, 3]) {
+			const since = limpet.now;
+			process.kill((await limpet.worker(id)).pid, 'SIGKILL');
+			await limpet.said(new RegExp(`^limpet: worker ${id} is ready`), since);
+		}
+
+		const stayed = clients.filter(({ worker }) => worker === 1);
+		assert.equal(stayed.length, 3);
+		for (const { client } of stayed)
+			assert.equal(await client.timeout(5000).emitWithAck('echo', 'still here'), 'still here');
+		await eventually('the others have noticed', () =>
+			clients.every(({ client, worker }) => client.connected === (worker === 1)));
+		await eventually('dead sessions are forgotten', async () => (await limpet.counts()).sessions === 3);
+		clients.forEach(({ client }) => client.close());
+	}));

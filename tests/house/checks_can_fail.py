@@ -1,0 +1,69 @@
+"""Every other check of this folder that reads the sources says of a house that breaks its rule where it does."""
+import os
+import subprocess
+import sys
+import tempfile
+
+import house
+
+# check: (file, its text, the line that is to be named)
+BROKEN = {
+    "includes_go_down": [
+        ("core/base/upward.h", '#include "server/listener.h"\n', 1),
+        ("core/base/unknown.c", '\n#include "nowhere.h"\n', 2),
+        ("core/server/round.h", '\n#include "server/listener.h"\n', 2),
+        ("core/server/listener.h", '#include "server/round.h"\n', None),
+        ("core/client/worker.c", '#include "route/head.h"\n', 1),
+        ("core/route/head.h", "", None),
+        ("include/limpet/worker.h", '#include "route/head.h"\n', 1),
+    ],
+    "route_knows_no_uv": [("core/route/loop.c", "#include <uv.h>\n", 1), ("core/base/loop.h", "\n#include <uv.h>\n", 2)],
+    "prototypes_are_documented": [
+        ("core/base/bare.h", "int bare(void);\n", 1),
+        ("core/base/parted.h", "/** Does it. */\n#define X 1\nint parted(void);\n", 3),
+        ("core/base/unnamed.h", "/** Does it. @param a One. */\nint unnamed(int a, char *(*b)(int), ...);\n", 2),
+        ("core/base/callback.h", "typedef void (*bare_cb)(void *owner);\n", 1),
+        ("core/base/inline.h", "/** Fine. */\nstruct s {\n\tint a;\n};\n\nstatic inline int in(void)\n{\n\treturn 1;\n}\n", 6),
+    ],
+    "files_are_short": [("core/base/long.c", "\n" * 501, 501)],
+    "format_is_clean": [("core/base/loose.c", "int  loose;\n", 1), (".clang-format", "BasedOnStyle: LLVM\n", None)],
+    "no_unfinished_marks": [("core/base/later.c", "/* TO" "DO */\n", 1)],
+    "lock_files_name_no_address": [("package-lock.json", '{\n"resolved": "https://example.org/"\n}\n', 2)],
+}
+
+
+def run(check, top):
+    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{check}.py")
+    return subprocess.run([sys.executable, "-B", program, top, top], capture_output=True, text=True, check=False)
+
+
+def try_out(check, files):
+    """What the check did not say of these files."""
+    with tempfile.TemporaryDirectory() as top:
+        for path, text, _ in files:
+            os.makedirs(os.path.dirname(os.path.join(top, path)), exist_ok=True)
+            with open(os.path.join(top, path), "w", encoding="utf-8") as file:
+                file.write(text)
+        told = run(check, top)
+        if told.returncode == house.SKIPPED:
+            return []
+        wanted = [f"{path}:{line}:" for path, _, line in files if line]
+        missed = [where for where in wanted if where not in told.stdout]
+        if told.returncode != 1:
+            missed.append(f"exit status 1 (it was {told.returncode})")
+        return [f"{check} did not say {what}\n{told.stdout}{told.stderr}" for what in missed]
+
+
+def main():
+    top, _ = house.arguments()
+    there = {name[:-3] for name in os.listdir(os.path.dirname(os.path.abspath(__file__))) if name.endswith(".py")}
+    untried = there - set(BROKEN) - {"house", "checks_can_fail", "an_install_is_usable"}
+    missed = [f"nothing here shows that {check} can fail" for check in sorted(untried)]
+    for check, files in BROKEN.items():
+        missed += try_out(check, files)
+    for words in missed:
+        print(words)
+    sys.exit(1 if missed else 0)
+
+
+main()
