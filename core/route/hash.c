@@ -5,11 +5,11 @@
  * that the same key belongs to the same worker wherever limpet runs.
  *
  * Both factors hide a word that depends on the seed. With a known one, a stranger would write a half of the key that
- * makes the product 0, and the other half would no longer count: collisions for every seed. The length joins at the very
- * end, where no byte of the key can make up for it.
+ * makes the product 0, and the other half would no longer count: collisions for every seed. The length joins at the
+ * very end, where no byte of the key can make up for it.
  *
- * Limits: this keeps strangers who cannot see the hashes from filling a bucket; it is no cryptographic function, and with
- * seed 0 anybody can compute it. It needs a compiler with 128-bit integers, which every 64-bit target has.
+ * Limits: this keeps strangers who cannot see the hashes from filling a bucket; it is no cryptographic function, and
+ * with seed 0 anybody can compute it. It needs a compiler with 128-bit integers, which every 64-bit target has.
  */
 #include "route/hash.h"
 

@@ -2,9 +2,9 @@
  * Policies: the operator's Lua, asked where a connection belongs.
  *
  * One `struct lp_policy` is everything that was loaded together: all --policy files, in order, in one LuaJIT state (the
- * interpreter; the JIT is off). policy.c and policy_api.c are the only files that know Lua. A reload makes a new one
- * beside the old and the caller swaps them between calls; what must live longer (sessions, shared, workers) belongs to
- * the host and is only borrowed.
+ * interpreter; the JIT is off). policy*.c are the only files that know Lua. A reload makes a new one beside the old and
+ * the caller swaps them between calls; what must live longer (sessions, shared, workers) belongs to the host and is only
+ * borrowed.
  *
  * A connection walks through the hooks in order: the first policy's on_connect, on_hello, on_request, then the second's.
  * A hook that needs bytes nobody has looked at yet stops the walk (LP_VERDICT_LOOK); the caller peeks and walks on from

@@ -1,17 +1,19 @@
 /*
- * Entries are numbered from 1 and live in pages that never move, taken one at a time as keys come: no copying, no pause,
- * however many there are. Everything that points to an entry is its 32-bit number:
+ * Entries are numbered from 1 and live in pages that never move, taken one at a time as keys come: no copying, no
+ * pause, however many there are. Everything that points to an entry is its 32-bit number:
  *
- *   index    an open-addressed hash table of {hash, number}, probed one place after another. It has two places for each
- *            key there may ever be, so it is never more than half full and never grows. calloc'd at once: a place nobody
- *            touched costs no memory. A place holds 32 bits of the hash, so a look-up reads entries only of keys that
- *            are almost surely the wanted one. Deleting moves the followers up: no tombstones, no slow decay.
+ *   index    an open-addressed hash table of {hash, number}, probed one place after another. It has two places for
+ *            each key there may ever be, so it is never more than half full and never grows. calloc'd at once: a place
+ *            nobody touched costs no memory. A place holds 32 bits of the hash, so a look-up reads entries only of
+ *            keys that are almost surely the wanted one. Deleting moves the followers up: no tombstones, no slow
+ *            decay.
  *   chains   through the entries: all of them from the least to the most recently used, those of each worker, and those
  *            that are free (by their `next` alone).
  *
- * Memory: 48 bytes an entry and 16 of index (8 a place, two places), so 64, and one more for what the allocator rounds a
- * page up to, at most two: LP_SESSION_BYTES. A key longer than LP_SESSION_KEY_INLINE is malloc'd besides. Pages are kept
- * until the table is freed.
+ * Memory: 48 bytes an entry and 16 of index (8 a place, two of them), so 64, and one more for what the allocator rounds
+ * a page up to, at most two: LP_SESSION_BYTES. A key longer than LP_SESSION_KEY_INLINE is malloc'd besides. Pages are
+ * kept until the table is freed. The index's share does not come key by key: keys are scattered over it, and each of
+ * the first few thousand touches another of its memory pages, until all 16 bytes for each of `max` are there.
  *
  *   an entry is   | in the index | in `used` | in a worker's chain | in `spare`
  *   never taken   | no           | no        | no                  | no          number > taken

@@ -1,10 +1,10 @@
 /**
  * Sessions: which worker a key belongs to.
  *
- * A bounded table. Past its bound the least recently used key is forgotten; finding and binding both count as use. Each
- * worker's keys are linked, so that its death costs only its own. A key of up to LP_SESSION_KEY_INLINE bytes (Engine.IO's
- * have 20) lives in its entry. Memory grows with use, up to LP_SESSION_BYTES for each of the most keys, plus the keys that
- * are longer; it is kept for new keys when some are forgotten.
+ * A bounded table. Past its bound the least recently used key is forgotten; finding and binding both count as use.
+ * Each worker's keys are linked, so that its death costs only its own. A key of up to LP_SESSION_KEY_INLINE bytes
+ * (Engine.IO's have 20) lives in its entry. Memory grows with use, up to LP_SESSION_BYTES for each of the most keys,
+ * plus the keys that are longer; it is kept for new keys when some are forgotten.
  */
 #ifndef LP_ROUTE_SESSIONS_H
 #define LP_ROUTE_SESSIONS_H

@@ -1,17 +1,18 @@
 /*
- * A hash table of chained items, each one allocation that holds its key and, behind it, its string. As many buckets as the
- * most entries, so that nothing ever grows or pauses; calloc'd, so that those nobody touched cost no memory.
+ * A hash table of chained items, each one allocation that holds its key and, behind it, its string. As many buckets as
+ * the most entries, so that nothing ever grows or pauses; calloc'd, so that those nobody touched cost no memory.
  *
  * Items that expire are in a heap too, the first to expire on top. Reaching a bound, a change drops those that are due
- * from the top, and so is refused only when nothing held is expired, without looking at an item that stays. Each item is
- * dropped once, O(log n), which whoever added it has paid for. Between bounds, an expired item goes when a look-up meets it.
+ * from the top, and so is refused only when nothing held is expired, without looking at an item that stays. Each item
+ * is dropped once, O(log n), which whoever added it has paid for. Between bounds, an expired item goes when a look-up
+ * meets it.
  *
  *   an item      | in its bucket | in the heap
  *   for ever     | yes           | no            expires_ms is NEVER
  *   mortal       | yes           | yes           heap_at is its place
  *
- * Limits: what an item costs besides key and string (64 bytes and its malloc) is not part of the bytes that are bounded,
- * but of the entries.
+ * Limits: what an item costs besides key and string (64 bytes and its malloc) is not part of the bytes that are
+ * bounded, but of the entries.
  */
 #include "route/shared.h"
 

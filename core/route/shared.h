@@ -20,7 +20,7 @@ struct lp_shared_value {
 	enum lp_shared_kind kind;
 	double number;          /**< LP_SHARED_NUMBER. */
 	bool boolean;           /**< LP_SHARED_BOOLEAN. */
-	struct lp_slice string; /**< LP_SHARED_STRING. In what find gives: inside the dictionary until it next changes. */
+	struct lp_slice string; /**< LP_SHARED_STRING. As found: the dictionary's, until it next changes. */
 };
 
 struct lp_shared;

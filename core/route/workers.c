@@ -5,8 +5,8 @@
  * less than keeping an order that every opened and closed connection would change. Slots are never sorted or moved: the
  * id is the place.
  *
- * For rendezvous hashing each slot bids for the key (lp_hash_weight) and the highest bid of a usable one wins. Nothing is
- * remembered between calls, so there is no ring to rebuild when a worker dies or returns.
+ * For rendezvous hashing each slot bids for the key (lp_hash_weight) and the highest bid of a usable one wins. Nothing
+ * is remembered between calls, so there is no ring to rebuild when a worker dies or returns.
  */
 #include "route/workers.h"
 
@@ -83,17 +83,35 @@ static uint32_t measured(const struct lp_worker *worker, enum lp_workers_measure
 	return worker->connections;
 }
 
-unsigned lp_workers_least(const struct lp_workers *workers, enum lp_workers_measure measure)
+/* Whether a has less than b; ties go on to the other load, so that idle workers are not all the first one's. */
+static bool is_less(const struct lp_worker *a, const struct lp_worker *b, enum lp_workers_measure measure)
+{
+	uint32_t of_a = measured(a, measure);
+	uint32_t of_b = measured(b, measure);
+
+	if (of_a != of_b)
+		return of_a < of_b;
+	if (measure == LP_LEAST_CONNECTIONS)
+		return a->sessions < b->sessions;
+	return a->connections < b->connections;
+}
+
+unsigned lp_workers_least_but(const struct lp_workers *workers, enum lp_workers_measure measure, unsigned but)
 {
 	const struct lp_worker *least = NULL;
 
 	for (unsigned i = 0; i < workers->count; i++) {
 		const struct lp_worker *worker = &workers->slots[i];
 
-		if (worker->usable && (!least || measured(worker, measure) < measured(least, measure)))
+		if (worker->usable && worker->id != but && (!least || is_less(worker, least, measure)))
 			least = worker;
 	}
 	return least ? least->id : 0;
+}
+
+unsigned lp_workers_least(const struct lp_workers *workers, enum lp_workers_measure measure)
+{
+	return lp_workers_least_but(workers, measure, 0);
 }
 
 unsigned lp_workers_next(struct lp_workers *workers)

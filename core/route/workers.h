@@ -64,10 +64,24 @@ void lp_workers_set_usable(struct lp_workers *workers, unsigned id, bool usable)
  */
 unsigned lp_workers_hash(const struct lp_workers *workers, struct lp_slice key);
 
+/**
+ * The same, but passing over workers that are too full: the usable worker that a key belongs to among those with at
+ * most load times (the mean of the usable workers' connections + 1).
+ *
+ * @param workers  Initialised.
+ * @param key      Any bytes.
+ * @param load     1 or more: then there is always one. 1.25 lets a worker have a quarter more than the mean.
+ *
+ * @return Its id; 0 when none is usable.
+ */
+unsigned lp_workers_bounded_hash(const struct lp_workers *workers, struct lp_slice key, double load);
+
 enum lp_workers_measure { LP_LEAST_CONNECTIONS, LP_LEAST_SESSIONS, LP_LEAST_WAITING };
 
 /**
- * The usable worker with the least of something; of equals the one with the lowest id.
+ * The usable worker with the least of something. Of equals, the one with the fewer sessions (for LP_LEAST_CONNECTIONS)
+ * or connections (for the others): short requests leave nearly every worker at 0 connections, and the lowest id would
+ * get them all. Of those that are equal in both, the lowest id.
  *
  * @param workers  Initialised.
  * @param measure  Of what.
@@ -75,6 +89,9 @@ enum lp_workers_measure { LP_LEAST_CONNECTIONS, LP_LEAST_SESSIONS, LP_LEAST_WAIT
  * @return Its id; 0 when none is usable.
  */
 unsigned lp_workers_least(const struct lp_workers *workers, enum lp_workers_measure measure);
+
+/** The same among all but one. @param workers Initialised. @param measure Of what. @param but Its id. @return Id, or 0. */
+unsigned lp_workers_least_but(const struct lp_workers *workers, enum lp_workers_measure measure, unsigned but);
 
 /** The usable worker after the one given last, round and round. @param workers Initialised. @return Id, or 0. */
 unsigned lp_workers_next(struct lp_workers *workers);

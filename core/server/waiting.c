@@ -120,17 +120,6 @@ static int hand_over(struct lp_waiting *waiting, struct lp_connection *connectio
 	return 0;
 }
 
-/* The least busy worker but one; 0 when there is no other. */
-static unsigned least_other(struct lp_workers *workers, unsigned but)
-{
-	struct lp_worker *worker = lp_workers_find(workers, but);
-	bool usable = worker->usable;
-	worker->usable = false;
-	unsigned other = lp_workers_least(workers, LP_LEAST_CONNECTIONS);
-	worker->usable = usable;
-	return other;
-}
-
 /* Hand over to the worker that was chosen, or to none. Returns false when it has to be chosen again. */
 static bool send_to(struct lp_waiting *waiting, struct lp_connection *connection, unsigned worker)
 {
@@ -139,7 +128,7 @@ static bool send_to(struct lp_waiting *waiting, struct lp_connection *connection
 		return true;
 	}
 	if (worker && worker == connection->refused_by)
-		worker = least_other(waiting->config.workers, worker);
+		worker = lp_workers_least_but(waiting->config.workers, LP_LEAST_CONNECTIONS, worker);
 	if (!worker) {
 		wait_in(waiting, connection, LP_HELD, &waiting->held, connection->deadline_ms);
 		return true;

@@ -112,6 +112,7 @@ static void on_retry(uv_timer_t *retry)
 static void tell_to_drain(struct lp_channel *channel)
 {
 	channel->drain_wanted = false;
+	channel->drained = true;
 	channel->dialect->drain(channel);
 }
 
@@ -180,9 +181,9 @@ static ssize_t receive_now(struct lp_channel *channel, char *bytes)
 		}
 		if (errno == EINTR)
 			continue;
-		if (errno == ECONNRESET && !channel->broken) {
-			channel->broken = true; /* Said once; what was queued before it can still be read. */
-			continue;
+		if (errno == ECONNRESET) {
+			channel->broken = true;
+			continue; /* Said once; what was queued before it can still be read, and then the end. */
 		}
 		return errno == EAGAIN ? UV_EAGAIN : 0;
 	}
@@ -276,6 +277,9 @@ void lp_channel_hear(struct lp_channel *channel)
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct lp_channel *channel = poll->data;
+	if (status < 0)
+		channel->polled =
+			0; /* libuv has stopped watching: an error is pending, behind what can still be read. */
 	if (status < 0 || events & UV_READABLE)
 		lp_channel_hear(channel);
 	if (channel->ended)
@@ -338,7 +342,7 @@ int lp_channel_hand_over(struct lp_channel *channel, struct lp_parcel *parcel)
 
 void lp_channel_drain(struct lp_channel *channel)
 {
-	if (channel->broken)
+	if (channel->broken || channel->drained)
 		return;
 	if (channel->queued)
 		channel->drain_wanted = true;

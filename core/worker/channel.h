@@ -70,6 +70,7 @@ struct lp_channel {
 	bool ready;         /**< As on_ready last said. */
 	bool short_of_room; /**< UV_ENOBUFS was said and on_room not yet. */
 	bool drain_wanted;  /**< Tell the worker once the queue is empty. */
+	bool drained;       /**< It was told. */
 	bool skipping;      /**< Inside a message that is too long. */
 	bool broken;        /**< The worker's end is closed; what it said before may still be unread. */
 	bool ended;         /**< on_end was called. */

@@ -4,16 +4,16 @@
  * every end, whoever brings it about.
  *
  * Told, a destroyed socket is looked up and counted, and lists are only a safety net: after the kernel's messages
- * overflowed their queue, and every RESYNC_MS, for messages that it dropped silently for want of memory, and for
- * connections that a worker closed and whose client no longer acknowledges (the kernel keeps such a socket for minutes;
- * a list shows that no process holds it).
+ * overflowed their queue, and every RESYNC_MS, for messages that it dropped silently for want of memory, and for sockets
+ * that a worker closed and the kernel keeps all the same, a minute and more: the client does not acknowledge, or it does
+ * not close its end (seen in one of some thousand such closes). A list shows that no process holds them.
  *
  * Asked, the lists are all there is. One list at a time, each kind of socket for itself and only while sockets of it
  * are remembered:
  *
  *     IDLE --first connection--> RESTING --timer--> LISTING --list read--> RESTING, or IDLE when nothing is remembered
  *
- * A list is read in a thread of libuv's pool, since a single one of its system calls can take 15 ms; struct listing is
+ * A list is read in a thread of libuv's pool, since a single one of its system calls can take 14 ms; struct listing is
  * the thread's until it is done. What the list says is judged on the loop.
  *
  * A connection is gone when a list says that no process holds it, or when it is in neither of two lists in a row: a

@@ -29,7 +29,7 @@ typedef void (*lp_count_closed_cb)(void *owner, unsigned worker, unsigned how_ma
 /**
  * Start counting.
  *
- * @param count      Set on success; end it with lp_count_stop.
+ * @param started    Set on success; end it with lp_count_stop.
  * @param loop       Borrowed.
  * @param log        Borrowed. Says once, at info, which way is used.
  * @param ask_only   Do not try to be told (tests; kernels that get it wrong).
@@ -38,7 +38,7 @@ typedef void (*lp_count_closed_cb)(void *owner, unsigned worker, unsigned how_ma
  *
  * @return 0; or negative errno when the kernel has no sock_diag.
  */
-int lp_count_start(struct lp_count **count, uv_loop_t *loop, struct lp_log *log, bool ask_only,
+int lp_count_start(struct lp_count **started, uv_loop_t *loop, struct lp_log *log, bool ask_only,
 		   lp_count_closed_cb on_closed, void *owner);
 
 /**

@@ -12,15 +12,22 @@
 /** One line of output that is passed on with a prefix, at most; a longer one is passed on in pieces. */
 #define LP_PROCESS_LINE_MAX 4096
 
+/** Of those, the bytes that can be the process's; the others are for "[id] " and a newline. */
+#define LP_PROCESS_TEXT_MAX (LP_PROCESS_LINE_MAX - 16)
+
 struct lp_process;
 
 /** A pipe from the process whose lines are passed on behind "[id] ". */
 struct lp_process_output {
-	uv_pipe_t pipe;
+	uv_poll_t poll;
 	struct lp_process *process;
-	int to; /**< 1 or 2. */
-	size_t length;
-	char line[LP_PROCESS_LINE_MAX];
+	int from;      /**< Our end of the pipe; -1 at its end. */
+	int to;        /**< 1 or 2. */
+	bool stalled;  /**< Nothing is read until `to` has room. */
+	bool ended;    /**< Nothing more comes. */
+	size_t sent;   /**< Bytes of the first line that are written already, its prefix included. */
+	size_t length; /**< Bytes of text. */
+	char text[LP_PROCESS_TEXT_MAX];
 };
 
 struct lp_process {
@@ -29,6 +36,7 @@ struct lp_process {
 	int pid; /**< 0 when it does not run. */
 	unsigned open_handles;
 	struct lp_process_output *outputs; /**< Two, when the output has a prefix. */
+	uv_timer_t retry;                  /**< Runs while an output is stalled. */
 	void (*exited)(struct lp_process *process, int64_t status, int signal);
 	void (*closed)(struct lp_process *process);
 	void *owner; /**< The user's. */
@@ -37,14 +45,19 @@ struct lp_process {
 /**
  * Start a process.
  *
+ * It has descriptors 0 (/dev/null), 1, 2 and LP_CHANNEL_FD, and of our others those that are not CLOEXEC; default signal
+ * handling; our environment with the dialect's variables and LIMPET_WORKER_ID, without what a Node or limpet above us
+ * had meant for us.
+ *
  * @param process     The caller's memory, until closed has run.
  * @param loop        Borrowed.
  * @param command     File (looked up in PATH) and arguments, NULL-terminated.
  * @param dialect     Whose environment is added to ours.
  * @param id          The worker's, 1 and up.
  * @param channel_fd  Becomes the child's LP_CHANNEL_FD. Borrowed for the call.
- * @param prefix      Pass its output on line by line behind "[id] "; else it inherits ours.
- * @param exited      Runs once, when it ended: exit status, or the signal that ended it and 0.
+ * @param prefix      Pass its output on line by line behind "[id] ", and let it wait while ours has no room; else it
+ *                    inherits ours.
+ * @param exited      Runs once, when it ended: its exit status and 0, or 0 and the signal that ended it.
  * @param owner       Kept in process->owner.
  *
  * @return 0; or negative errno (UV_ENOENT: no such program) with nothing running and exited never called; then, too,
@@ -54,13 +67,19 @@ int lp_process_start(struct lp_process *process, uv_loop_t *loop, char *const *c
 		     const struct lp_dialect *dialect, unsigned id, int channel_fd, bool prefix,
 		     void (*exited)(struct lp_process *process, int64_t status, int signal), void *owner);
 
-/** Send a signal; nothing happens when it has ended. @param process Started. @param signal SIGTERM, SIGKILL … */
+/**
+ * Send a signal to a process and to what it has started; nothing happens when it has ended.
+ *
+ * @param process  Started.
+ * @param signal   SIGTERM, SIGKILL …
+ */
 void lp_process_kill(struct lp_process *process, int signal);
 
 /**
- * Close the handles of a process that has ended, or never started. Output that it left in its pipes is passed on first.
+ * Close the handles of a process that has ended, or never started. Output that it left in its pipes is passed on first,
+ * as far as ours has room at this moment.
  *
- * @param process  As lp_process_start left it.
+ * @param process  As lp_process_start left it, or all zero.
  * @param closed   Runs once, on the loop, maybe before this returns; the memory is free to go then.
  */
 void lp_process_close(struct lp_process *process, void (*closed)(struct lp_process *process));

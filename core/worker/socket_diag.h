@@ -47,7 +47,7 @@ struct lp_socket_diag_list {
 };
 
 /**
- * List the open sockets of a kind in this network namespace. Takes a while: some 15 ms where the kernel's table is
+ * List the open sockets of a kind in this network namespace. Takes a while: 6 – 14 ms where the kernel's table is
  * large, however few sockets are in it, and 0.6 us for each listed; so not a thing to do on a loop.
  *
  * @param kind   Which.

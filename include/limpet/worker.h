@@ -171,16 +171,18 @@ LIMPET_EXPORT int limpet_worker_ready(struct limpet_worker *worker);
 LIMPET_EXPORT int limpet_worker_accept(struct limpet_worker *worker, int flags);
 
 /**
- * Shut down and close a connection that accept returned, and report it.
+ * End a connection that accept returned, and report it. The client sees the end at once; the descriptor is closed
+ * within LIMPET_WORKER_REPORT_MS, or when 64 more connections have ended.
  *
  * @param worker      Borrowed.
- * @param connection  Closed always.
+ * @param connection  The library's from now on. Take it out of your epoll set first: the kernel does that by itself only
+ *                    when the last copy is closed.
  */
 LIMPET_EXPORT void limpet_worker_close(struct limpet_worker *worker, int connection);
 
 /**
- * Report a connection that you have closed by other means (a stream of your event loop owns it, say). Shut it down
- * before closing it, if the client is to see its end even while limpet has its copy.
+ * Report a connection that you end by other means (a stream of your event loop owns it, say). Shut it down before you
+ * close it, if the client is to see its end even while limpet has its copy.
  *
  * @param worker  Borrowed. More reports than connections are ignored.
  */

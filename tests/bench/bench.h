@@ -86,9 +86,13 @@ void bench_ask(int fd, const char *request, size_t length, bool to_end);
  *
  * @param port         Where to.
  * @param workers      How many have sessions; requests name all of these sessions in turn.
- * @param connections  How many in all, from 16 threads.
+ * @param connections  How many in all.
+ * @param clients      From how many threads, 1 – BENCH_CLIENTS_MAX.
  */
-void bench_connections(int port, unsigned workers, unsigned connections);
+void bench_connections(int port, unsigned workers, unsigned connections, unsigned clients);
+
+/** Client threads, at most. */
+#define BENCH_CLIENTS_MAX 256
 
 /**
  * Requests on 8 kept connections, one after the other on each.

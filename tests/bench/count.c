@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -86,18 +87,26 @@ static void raise_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* The client: a child that keeps its ends open until the pipe closes. */
+/* The client: a child that closes an end when the other is closed, and ends when the pipe does. */
 static void be_the_client(const struct sockaddr_in *address, int connections, int until)
 {
+	int events = epoll_create1(0);
+	struct epoll_event wanted = {.events = EPOLLIN, .data.fd = until};
+	must(epoll_ctl(events, EPOLL_CTL_ADD, until, &wanted) == 0, "epoll");
 	for (int i = 0; i < connections; i++) {
-		int fd = socket(AF_INET, SOCK_STREAM, 0);
-		must(fd >= 0, "socket");
-		must(connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0, "connect");
+		wanted.data.fd = socket(AF_INET, SOCK_STREAM, 0);
+		must(wanted.data.fd >= 0, "socket");
+		must(connect(wanted.data.fd, (const struct sockaddr *)address, sizeof(*address)) == 0, "connect");
+		must(epoll_ctl(events, EPOLL_CTL_ADD, wanted.data.fd, &wanted) == 0, "epoll");
 	}
-	char byte;
-	while (read(until, &byte, 1) < 0)
-		;
-	_exit(0);
+	for (;;) {
+		struct epoll_event event;
+		if (epoll_wait(events, &event, 1, -1) != 1)
+			continue;
+		if (event.data.fd == until)
+			_exit(0);
+		close(event.data.fd);
+	}
 }
 
 static void open_connections(struct bench *bench)

@@ -65,8 +65,8 @@ static int listen_here(void)
 	return fd;
 }
 
-/* Waits when the channel is full: it is a blocking one. */
-static void hand_over(int channel, int fd)
+/* Whether the channel had room, or was waited for. */
+static bool hand_over(int channel, int fd, bool wait)
 {
 	static const char text[] = "connection 1";
 	struct iovec iov = {.iov_base = (char *)text, .iov_len = sizeof(text) - 1};
@@ -77,8 +77,22 @@ static void hand_over(int channel, int fd)
 	memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
 	struct msghdr message = {
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.bytes)};
-	if (sendmsg(channel, &message, MSG_NOSIGNAL) < 0)
+	if (sendmsg(channel, &message, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT)) >= 0)
+		return true;
+	if (errno != EAGAIN)
 		bench_fail("floor: sendmsg: %s", strerror(errno));
+	return false;
+}
+
+/* The next worker in turn that has room; when none has, the next in turn. */
+static unsigned choose_and_hand_over(const int *channels, unsigned workers, unsigned turn, int fd)
+{
+	for (unsigned tries = 0; tries < workers; tries++) {
+		if (hand_over(channels[(turn + tries) % workers], fd, false))
+			return turn + tries + 1;
+	}
+	hand_over(channels[turn % workers], fd, true);
+	return turn + 1;
 }
 
 int main(int argc, char **argv)
@@ -101,7 +115,7 @@ int main(int argc, char **argv)
 			continue;
 		}
 		recv(fd, peeked, sizeof(peeked), MSG_PEEK | MSG_DONTWAIT);
-		hand_over(channels[turn++ % workers], fd);
+		turn = choose_and_hand_over(channels, workers, turn, fd);
 		close(fd);
 	}
 }

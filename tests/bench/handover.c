@@ -4,7 +4,12 @@
  * (floor.c). All three are up at once and are loaded in turn, in an order that rotates, so that whatever else the
  * machine does meets them all; the ratio is the median of the rounds' ratios.
  *
- *     handover LIMPET [ROUNDS [CONNECTIONS]]
+ * The clients keep the processors busy: under load one wake-up serves many connections. An idle balancer wakes for
+ * each, and limpet a second time for its acknowledgement; with few clients a connection costs all of them more, and
+ * limpet most. The worker ends a connection as soon as it has answered. Whoever closes last then does the kernel's work
+ * of burying the socket: under the floor that is always the worker, and limpet's library sees to it that it mostly is.
+ *
+ *     handover LIMPET [ROUNDS [CONNECTIONS [CLIENTS]]]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,10 +27,10 @@ static const char *const names[SUBJECTS] = {"floor", "ip_hash", "sid"};
 static const double aims[SUBJECTS] = {1, 1.5, 2};
 
 /* Microseconds a connection. */
-static double measure(const struct bench_program *program, unsigned connections)
+static double measure(const struct bench_program *program, unsigned connections, unsigned clients)
 {
 	double before = bench_cpu(program->pid);
-	bench_connections(program->port, WORKERS, connections);
+	bench_connections(program->port, WORKERS, connections, clients);
 	return (bench_cpu(program->pid) - before) * 1e6 / connections;
 }
 
@@ -49,11 +54,12 @@ int main(int argc, char **argv)
 	static double ratios[SUBJECTS][ROUNDS_MAX];
 	struct bench_program programs[SUBJECTS];
 	if (argc < 2)
-		bench_fail("usage: handover LIMPET [ROUNDS [CONNECTIONS]]");
-	unsigned rounds = bench_number(argc > 2 ? argv[2] : NULL, 7);
-	unsigned connections = bench_number(argc > 3 ? argv[3] : NULL, 10000);
-	if (rounds > ROUNDS_MAX)
-		bench_fail("at most %d rounds", ROUNDS_MAX);
+		bench_fail("usage: handover LIMPET [ROUNDS [CONNECTIONS [CLIENTS]]]");
+	unsigned rounds = bench_number(argc > 2 ? argv[2] : NULL, 15);
+	unsigned connections = bench_number(argc > 3 ? argv[3] : NULL, 5000);
+	unsigned clients = bench_number(argc > 4 ? argv[4] : NULL, 64);
+	if (rounds > ROUNDS_MAX || clients > BENCH_CLIENTS_MAX)
+		bench_fail("at most %d rounds and %d clients", ROUNDS_MAX, BENCH_CLIENTS_MAX);
 	bench_raise_limits();
 	char *floor = bench_beside("floor");
 	char *worker = bench_beside("native_worker");
@@ -62,12 +68,13 @@ int main(int argc, char **argv)
 	bench_start_limpet(&programs[SID], argv[1], WORKERS, "sid");
 
 	for (unsigned subject = 0; subject < SUBJECTS; subject++)
-		measure(&programs[subject], connections / 4 + 1); /* Warm caches, traced policies. */
-	printf("processor time of the balancer for a new connection, %u a round, in µs\n", connections);
+		measure(&programs[subject], connections / 4 + 1, clients); /* Warm caches, traced policies. */
+	printf("processor time of the balancer for a new connection, %u a round from %u clients, in µs\n", connections,
+	       clients);
 	for (unsigned round = 0; round < rounds; round++) {
 		for (unsigned i = 0; i < SUBJECTS; i++) {
 			unsigned subject = (round + i) % SUBJECTS;
-			costs[subject][round] = measure(&programs[subject], connections);
+			costs[subject][round] = measure(&programs[subject], connections, clients);
 		}
 		printf("round %u", round + 1);
 		for (unsigned subject = 0; subject < SUBJECTS; subject++) {

@@ -17,7 +17,6 @@
 
 #include "bench.h"
 
-#define CONNECTION_THREADS 16
 #define REQUEST_THREADS 8
 #define SOURCES 200
 
@@ -127,7 +126,7 @@ static void *run_requests(void *argument)
 
 static void run_threads(struct load *load, unsigned count, void *(*run)(void *argument))
 {
-	pthread_t threads[CONNECTION_THREADS];
+	pthread_t threads[BENCH_CLIENTS_MAX];
 	for (unsigned i = 0; i < count; i++) {
 		if (pthread_create(&threads[i], NULL, run, load))
 			bench_fail("no thread for a client");
@@ -136,10 +135,10 @@ static void run_threads(struct load *load, unsigned count, void *(*run)(void *ar
 		pthread_join(threads[i], NULL);
 }
 
-void bench_connections(int port, unsigned workers, unsigned connections)
+void bench_connections(int port, unsigned workers, unsigned connections, unsigned clients)
 {
 	struct load load = {.port = port, .workers = workers, .connections = connections};
-	run_threads(&load, CONNECTION_THREADS, run_connections);
+	run_threads(&load, clients, run_connections);
 }
 
 double bench_requests(int port, double seconds)

@@ -103,7 +103,8 @@ int main(int argc, char **argv)
 	bench_raise_limits();
 	bench_start_limpet(&limpet, argv[1], WORKERS, "sid");
 	unsigned files = bench_files(limpet.pid);
-	bench_connections(limpet.port, WORKERS, 2000); /* What a first connection allocates is not a connection's. */
+	bench_connections(limpet.port, WORKERS, 2000,
+			  16); /* What a first connection allocates is not a connection's. */
 	bench_await_files(limpet.pid, files);
 	unsigned waiting = bench_number(argc > 3 ? argv[3] : NULL, 5000);
 	measure(&limpet, bench_number(argc > 2 ? argv[2] : NULL, 20000), 0, "handed over and open");

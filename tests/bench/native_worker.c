@@ -73,8 +73,8 @@ static void close_connection(struct source *source, int fd)
 		close(fd);
 }
 
-/* Answer what has come: whether the connection goes on. */
-static bool serve(struct source *source, int fd)
+/* Answer what has come: whether the connection goes on. One that has been going on is in the set. */
+static bool serve(struct source *source, int fd, int set)
 {
 	char request[BENCH_REQUEST_MAX * 2];
 	ssize_t length = recv(fd, request, sizeof(request) - 1, MSG_DONTWAIT);
@@ -84,9 +84,12 @@ static bool serve(struct source *source, int fd)
 	bool keep = strstr(request, "Connection: keep-alive\r\n") != NULL;
 	if (length > 0)
 		send(fd, keep ? kept : closed, strlen(keep ? kept : closed), MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (!keep)
-		close_connection(source, fd);
-	return keep;
+	if (keep)
+		return true;
+	if (set >= 0)
+		epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL);
+	close_connection(source, fd);
+	return false;
 }
 
 static int take_all(struct source *source, int set)
@@ -94,7 +97,7 @@ static int take_all(struct source *source, int set)
 	int fd;
 	while ((fd = take(source)) >= 0) {
 		struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-		if (serve(source, fd))
+		if (serve(source, fd, -1))
 			epoll_ctl(set, EPOLL_CTL_ADD, fd, &event);
 	}
 	return fd;
@@ -109,7 +112,7 @@ static int run(struct source *source, int set)
 		int count = epoll_wait(set, events, EVENTS, -1);
 		for (int i = 0; i < count; i++) {
 			if (events[i].data.fd != waiting)
-				serve(source, events[i].data.fd);
+				serve(source, events[i].data.fd, set);
 			else if (take_all(source, set) != -EAGAIN)
 				return 0;
 		}

@@ -7,8 +7,7 @@
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const test = require('node:test');
-const { io } = require('socket.io-client');
-const { ENGINE, exchange, handshakeAndReturn, head } = require('./clients');
+const { ENGINE, handshakeAndReturn, head } = require('./clients');
 const { eventually, run } = require('./harness');
 
 const HANDSHAKES = Number(process.env.LIMPET_E2E_HANDSHAKES ?? 3000);
@@ -28,13 +27,13 @@ for (const clients of [1, 50]) {
 		await Promise.all(Array.from({ length: clients }, client));
 		assert.deepEqual(results, { ok: HANDSHAKES });
 
-		await eventually('sessions that have ended are forgotten', async () => (await limpet.counts()).sessions === 0);
+		await eventually('ended sessions are forgotten', async () => (await limpet.counts()).sessions === 0);
 	}));
 }
 
 test('long-polling clients stay with their workers, and all workers have some', run(COMMAND, async (limpet) => {
 	const clients = await Promise.all(Array.from({ length: 12 }, async () => {
-		const client = io(`http://${limpet.address}`, { transports: ['polling'], forceNew: true, reconnection: false });
+		const client = limpet.socket({ transports: ['polling'] });
 		const [worker] = await once(client, 'worker');
 		return { client, worker };
 	}));
@@ -48,7 +47,7 @@ test('long-polling clients stay with their workers, and all workers have some', 
 }));
 
 test('a sid is one only as the query parameter', run(
-	'--workers 2 --policy sid --policy ./others.lua --dialect socket.io-sticky -- node workers/socketio_sticky.js sticky201',
+	COMMAND.replace('--policy sid', '--policy sid --policy ./others.lua'),
 	{
 		files: {
 			'others.lua': `--- Sessions begin at worker 1; whatever names none is for worker 2.
@@ -60,7 +59,7 @@ test('a sid is one only as the query parameter', run(
 		},
 	},
 	async (limpet) => {
-		const opened = await exchange(limpet.address, head(ENGINE));
+		const opened = await limpet.exchange(head(ENGINE));
 		const sid = /"sid":"([^"]+)"/.exec(opened.text)[1];
 		const encoded = `%${sid.charCodeAt(0).toString(16)}${sid.slice(1)}`;
 		const by = async (path, options) => (await limpet.get(path, options)).json.worker;
@@ -74,14 +73,14 @@ test('a sid is one only as the query parameter', run(
 		assert.equal(await by('/', { headers: { Cookie: `sid=${sid}` } }), 2, 'in a cookie');
 		assert.equal(await by('/', { method: 'POST', body: `?sid=${sid}` }), 2, 'in a body');
 
-		await exchange(limpet.address, head(`${ENGINE}&sid=${sid}`, { method: 'POST', length: 1 }) + '1');
+		await limpet.exchange(head(`${ENGINE}&sid=${sid}`, { method: 'POST', length: 1 }) + '1');
 	}));
 
 test('an unknown sid waits no longer than --session-wait, and then the worker says what it is', run(
 	`--session-wait 50ms ${COMMAND}`,
 	async (limpet) => {
 		const began = process.hrtime.bigint();
-		const answer = await exchange(limpet.address, head(`${ENGINE}&sid=AAAAAAAAAAAAAAAAAAAA`));
+		const answer = await limpet.exchange(head(`${ENGINE}&sid=AAAAAAAAAAAAAAAAAAAA`));
 		const tookMs = Number(process.hrtime.bigint() - began) / 1e6;
 		assert.match(answer.text, /^HTTP\/1\.1 400 [^]*Session ID unknown/);
 		assert.ok(tookMs >= 45 && tookMs < 1000, `it took ${tookMs} ms`);

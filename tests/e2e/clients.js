@@ -27,7 +27,7 @@ async function connect(address, options = {}) {
 	return socket;
 }
 
-/** All that a socket receives until its other side ends; `reset` tells whether it ended with an error. */
+/** All that a socket receives until the other side ends; `reset` tells whether that was an error. */
 function receiveAll(socket) {
 	return new Promise((resolve, reject) => {
 		const chunks = [];
@@ -35,7 +35,7 @@ function receiveAll(socket) {
 		const finish = (reset) => {
 			clearTimeout(timer);
 			socket.destroy();
-			resolve({ reset, text: Buffer.concat(chunks).toString('latin1'), bytes: Buffer.concat(chunks) });
+			resolve({ reset, text: Buffer.concat(chunks).toString('latin1') });
 		};
 		socket.on('data', (chunk) => chunks.push(chunk));
 		socket.on('end', () => finish(false));
@@ -48,7 +48,8 @@ function receiveAll(socket) {
 async function receiveBytes(socket, count) {
 	const chunks = [];
 	let length = 0;
-	const timer = setTimeout(() => socket.destroy(new Error(`${length} of ${count} bytes came`)), PATIENCE_MS);
+	const late = () => socket.destroy(new Error(`${length} of ${count} bytes came`));
+	const timer = setTimeout(late, PATIENCE_MS);
 	for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
 		chunks.push(chunk);
 		length += chunk.length;
@@ -75,14 +76,16 @@ async function exchange(address, bytes) {
 function request(address, path, { method = 'GET', headers = {}, body, agent = false, localAddress } = {}) {
 	const { path: socketPath, ...where } = destination(address);
 	return new Promise((resolve, reject) => {
-		const call = http.request({ ...where, socketPath, path, method, headers, agent, localAddress, timeout: PATIENCE_MS });
+		const options = { socketPath, path, method, headers, agent, localAddress, timeout: PATIENCE_MS };
+		const call = http.request({ ...where, ...options });
 		call.on('error', reject);
-		call.on('timeout', () => call.destroy(new Error(`${method} ${path} got no answer in ${PATIENCE_MS} ms`)));
+		call.on('timeout', () => call.destroy(new Error(`${method} ${path}: no answer in ${PATIENCE_MS} ms`)));
 		call.on('response', async (response) => {
 			try {
 				const text = Buffer.concat(await response.toArray()).toString();
-				const json = /json/.test(response.headers['content-type']) ? JSON.parse(text) : undefined;
-				resolve({ status: response.statusCode, headers: response.headers, text, json });
+				const { statusCode: status, headers } = response;
+				const json = text.startsWith('{') ? JSON.parse(text) : undefined;
+				resolve({ status, headers, text, json });
 			} catch (error) {
 				reject(error);
 			}
@@ -107,7 +110,7 @@ const ENGINE = '/socket.io/?EIO=4&transport=polling';
 /**
  * Open an Engine.IO session, then use it at once on another connection: the request that a slow registration loses.
  *
- * @returns {Promise<string>} "ok", or what went wrong: `{"code":1,"message":"Session ID unknown"}`
+ * @returns {Promise<string>} "ok", or what went wrong: `{"code":1,"message":"Session ID unknown"}`.
  */
 async function handshakeAndReturn(address) {
 	const opened = await exchange(address, head(ENGINE));
@@ -115,8 +118,19 @@ async function handshakeAndReturn(address) {
 	if (!sid)
 		return `no handshake: ${opened.text}`;
 	const body = '40\x1e1'; // Two packets: connect to the main namespace, close the session.
-	const used = await exchange(address, head(`${ENGINE}&sid=${sid}`, { method: 'POST', length: body.length }) + body);
+	const second = head(`${ENGINE}&sid=${sid}`, { method: 'POST', length: body.length }) + body;
+	const used = await exchange(address, second);
 	return used.text.startsWith('HTTP/1.1 200 ') ? 'ok' : used.text.split('\r\n\r\n').pop();
 }
 
-module.exports = { ENGINE, connect, destination, exchange, handshakeAndReturn, head, receiveAll, receiveBytes, request };
+module.exports = {
+	ENGINE,
+	connect,
+	destination,
+	exchange,
+	handshakeAndReturn,
+	head,
+	receiveAll,
+	receiveBytes,
+	request,
+};

@@ -8,39 +8,37 @@ const crypto = require('node:crypto');
 const { once } = require('node:events');
 const { setImmediate: turn } = require('node:timers/promises');
 const test = require('node:test');
-const { io } = require('socket.io-client');
 const { receiveAll, head } = require('./clients');
 const { run, runToItsEnd } = require('./harness');
 
 const FORWARDED = { 'X-Forwarded-For': '203.0.113.9' };
 
 const WORKERS = {
-	'@socket.io/sticky 1.0.4': '--policy sid --dialect socket.io-sticky -- node workers/socketio_sticky.js sticky104',
-	'@socket.io/sticky 2.0.1': '--policy sid --dialect socket.io-sticky -- node workers/socketio_sticky.js sticky201',
-	'sticky-session 1.1.2': '--policy ip_hash --dialect sticky-session -- node workers/sticky_session.js',
+	'@socket.io/sticky 1.0.4':
+		'--policy sid --dialect socket.io-sticky -- node workers/socketio_sticky.js sticky104',
+	'@socket.io/sticky 2.0.1':
+		'--policy sid --dialect socket.io-sticky -- node workers/socketio_sticky.js sticky201',
+	'sticky-session 1.1.2':
+		'--policy ip_hash --dialect sticky-session -- node workers/sticky_session.js',
 	'socketio-sticky-session 0.4.3':
 		'--policy ip_hash --dialect socketio-sticky-session -- node workers/socketio_sticky_session.js',
 	'socketio-sticky-session 0.4.3 behind a proxy':
-		'--policy forwarded_for --trust 127.0.0.0/8 --dialect socketio-sticky-session -- node workers/socketio_sticky_session.js proxy',
-	'a plain cluster worker': '--policy ip_hash --dialect cluster -- node workers/cluster_socketio.js',
+		'--policy forwarded_for --trust 127.0.0.0/8 --dialect socketio-sticky-session ' +
+		'-- node workers/socketio_sticky_session.js proxy',
+	'a plain cluster worker':
+		'--policy ip_hash --dialect cluster -- node workers/cluster_socketio.js',
 };
 
 /** Long-polling opens a connection for every request, so each of them has to find its session's worker. */
 const TRANSPORTS = [['polling'], ['websocket'], ['polling', 'websocket']];
 
 async function open(limpet, transports) {
-	const client = io(`http://${limpet.address}`, {
-		transports,
-		extraHeaders: FORWARDED,
-		forceNew: true,
-		reconnection: false,
-	});
-	const worker = once(client, 'worker').then(([id]) => id);
+	const client = limpet.socket({ transports, extraHeaders: FORWARDED });
 	const upgrade = transports.length > 1 && once(client.io.engine, 'upgrade');
-	await Promise.race([once(client, 'connect'), once(client, 'connect_error').then(([error]) => Promise.reject(error))]);
+	await new Promise((resolve, reject) => client.on('connect', resolve).on('connect_error', reject));
 	await upgrade;
 	assert.equal(client.io.engine.transport.name, transports.at(-1));
-	return { client, worker: await worker };
+	return client;
 }
 
 async function echo(client, message) {
@@ -67,11 +65,11 @@ for (const [name, command] of Object.entries(WORKERS)) {
 	test(name, run(`--workers 3 ${command}`, async (limpet) => {
 		for (const transports of TRANSPORTS) {
 			const opened = await Promise.all(Array.from({ length: 4 }, () => open(limpet, transports)));
-			await Promise.all(opened.map(async ({ client }, i) => assert.equal(await echo(client, i), i)));
+			await Promise.all(opened.map(async (client, i) => assert.equal(await echo(client, i), i)));
 
 			const megabyte = crypto.randomBytes(1 << 20);
-			assert.ok(megabyte.equals(await echo(opened[0].client, megabyte)), `1 MB by ${transports}`);
-			opened.forEach(({ client }) => client.close());
+			assert.ok(megabyte.equals(await echo(opened[0], megabyte)), `1 MB by ${transports}`);
+			opened.forEach((client) => client.close());
 		}
 
 		const body = crypto.randomBytes(300_000);

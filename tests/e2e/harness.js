@@ -7,23 +7,25 @@
  *             assert.equal((await limpet.get('/')).status, 200);
  *         }));
  *
- * Each limpet has a fresh folder as its working folder. In it are the test's own files, a link to our workers, and the
- * control socket. It listens on a port that the kernel chose. The test's body begins when limpet's log says that it
- * listens and that every worker is ready; nothing here sleeps until something may have happened.
+ * Each limpet works in a fresh folder, with the test's own files, a link to our workers and the control socket in it.
+ * It listens on a port that the kernel chose. The test's body begins when limpet's log says that it listens and that
+ * every worker is ready; nothing here sleeps until something may have happened.
  *
- * Behind every test limpet is told to stop (SIGTERM), and then these must hold, whatever the test was about: exit status
- * 0; every connection accounted for; no process left; nothing from a sanitizer. When anything fails, the log is shown.
+ * Behind every test limpet is told to stop (SIGTERM), and then these must hold, whatever the test was about: exit
+ * status 0; every connection accounted for; no process left; no word from a sanitizer. When anything fails, the log is
+ * shown.
  *
  * The program under test is $LIMPET, by default build/limpet.
  */
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
-const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
+const { io } = require('socket.io-client');
 const clients = require('./clients');
+const { startLoad } = require('./load');
 const proc = require('./proc');
 
 const BINARY = path.resolve(process.env.LIMPET ?? path.join(__dirname, '../../build/limpet'));
@@ -68,6 +70,8 @@ class Limpet {
 	addresses = [];
 	#listeners = new Set();
 	#sockets = new Set();
+	#clients = [];
+	#loads = [];
 	#ended;
 	#stopping;
 
@@ -133,8 +137,8 @@ class Limpet {
 
 	/** The first line, from `since` on, that matches; waits for it. */
 	said(pattern, since = 0, patienceMs = PATIENCE_MS) {
-		const find = () => this.lines.slice(since).map((line) => pattern.exec(line)).find(Boolean);
-		return this.#until(`a line came like ${pattern}`, find, patienceMs);
+		const found = () => this.lines.slice(since).map((line) => pattern.exec(line)).find(Boolean);
+		return this.#until(`a line came like ${pattern}`, found, patienceMs);
 	}
 
 	/** Wait until there are `count` matching lines, from `since` on. */
@@ -148,8 +152,8 @@ class Limpet {
 		const listeners = this.words.filter((word) => word === '--listen').length;
 		const workers = Number(this.words[this.words.indexOf('--workers') + 1]);
 		return this.#until('it was ready', () => {
-			const ready = new Set(this.lines.map((line) => /^limpet: worker (\d+) is ready/.exec(line)?.[1]));
-			ready.delete(undefined);
+			const lines = this.lines.filter((line) => /^limpet: worker \d+ is ready/.test(line));
+			const ready = new Set(lines.map((line) => line.split(' ')[2]));
 			return this.addresses.length === listeners && ready.size === workers;
 		}, PATIENCE_MS);
 	}
@@ -205,6 +209,20 @@ class Limpet {
 		return clients.request(options?.address ?? this.address, target, options);
 	}
 
+	/** A Socket.IO client; options as socket.io-client takes them. It, too, is closed behind the test. */
+	socket(options) {
+		const client = io(`http://${this.address}`, { forceNew: true, reconnection: false, ...options });
+		this.#clients.push(client);
+		return client;
+	}
+
+	/** Load, as load.js makes it; its end at the latest is the test's. */
+	startLoad(clientCount) {
+		const load = startLoad(this.address, clientCount);
+		this.#loads.push(load);
+		return load;
+	}
+
 	/** Resolves to {status, signal}. */
 	async ended() {
 		let timer;
@@ -214,6 +232,13 @@ class Limpet {
 		return Promise.race([this.#ended, late]).finally(() => clearTimeout(timer));
 	}
 
+	/** Its clients, all that are left, close their connections. */
+	async #leave() {
+		this.#sockets.forEach((socket) => socket.destroy());
+		this.#clients.forEach((client) => client.close());
+		await Promise.all(this.#loads.map((load) => load.stop()));
+	}
+
 	/** Stop it (once), and check what must hold behind every test. */
 	stop(signal = 'SIGTERM') {
 		this.#stopping ??= this.#stop(signal);
@@ -221,7 +246,7 @@ class Limpet {
 	}
 
 	async #stop(signal) {
-		this.#sockets.forEach((socket) => socket.destroy());
+		await this.#leave();
 		if (this.process.exitCode === null)
 			this.signal(signal);
 		assert.deepEqual(await this.ended(), { status: 0, signal: null }, 'limpet ends with status 0');
@@ -232,8 +257,8 @@ class Limpet {
 	#assertNothingLost() {
 		const summary = this.lines.findLast((line) => line.startsWith('limpet: stopped: '));
 		assert.ok(summary, 'the log ends with a summary');
-		const counts = Object.fromEntries(Array.from(summary.matchAll(/(\w+)=(\d+)/g), ([, name, n]) => [name, Number(n)]));
-		const { accepted, handed_over, refused, closed_early, waiting, acknowledged, in_flight } = counts;
+		const [accepted, handed_over, acknowledged, in_flight, refused, closed_early, waiting] =
+			summary.match(/\d+/g).map(Number);
 		assert.equal(accepted, handed_over + refused + closed_early + waiting, summary);
 		assert.equal(handed_over, acknowledged + in_flight, summary);
 		assert.equal(waiting + in_flight, 0, summary);
@@ -252,7 +277,7 @@ class Limpet {
 
 	/** After a failure, too, nothing may stay. */
 	async destroy() {
-		this.#sockets.forEach((socket) => socket.destroy());
+		await this.#leave();
 		const left = proc.withVariable(MARK, this.folder);
 		left.forEach((pid) => process.kill(pid, 'SIGKILL'));
 		await this.#ended;

@@ -1,7 +1,7 @@
 'use strict';
 /**
- * Heads as clients send them: in pieces, slowly, too long, not at all. Nothing of them is ever taken from the worker, and
- * none costs another client anything.
+ * Heads as clients send them: in pieces, slowly, too long, not at all. Nothing of them is ever kept from the worker,
+ * and none costs another client anything.
  */
 const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
@@ -183,11 +183,11 @@ test('a ClientHello in two pieces is waited for', run(
 		assert.equal((await limpet.worker(2)).connections, 1);
 	}));
 
-test('a policy that only has on_connect looks at nothing, not even at whether there is something', run(
+test('a connection that no policy wants to look at is handed over in silence', run(
 	'--workers 2 --policy ip_hash --dialect cluster -- node workers/echo.js',
 	async (limpet) => {
 		const socket = await limpet.connect();
-		await eventually('it is handed over in silence', async () => (await limpet.counts()).acknowledged === 1);
+		await eventually('it is at its worker', async () => (await limpet.counts()).acknowledged === 1);
 		socket.write('ping');
 		const [pong] = await once(socket, 'data');
 		assert.equal(pong.toString(), 'ping');

@@ -50,7 +50,7 @@ test('both families on one port, and a client is the same in each', needsIpv6, r
 test('a path left behind by a process that was killed is taken over', async (t) => {
 	const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'limpet-'));
 	t.after(() => fs.rmSync(folder, { recursive: true }));
-	const killed = `require("net").createServer().listen("${folder}/left", () => process.kill(process.pid, "SIGKILL"))`;
+	const killed = `require("net").createServer().listen("${folder}/left", () => process.kill(process.pid, 9))`;
 	assert.equal(spawnSync(process.execPath, ['-e', killed]).signal, 'SIGKILL');
 	assert.ok(fs.existsSync(`${folder}/left`));
 	await run(`--listen unix:${folder}/left ${COMMAND}`, async (limpet) => {
@@ -79,7 +79,7 @@ for (const [wrong, named] of Object.entries({
 	'--listen 127.0.0.1:0 --unheard-of': '--unheard-of',
 }))
 	test(`wrong usage is named, and limpet ends with status 2: ${wrong}`, async () => {
-		const { status, log } = await runToItsEnd(`run ${wrong} -- node workers/answer.js`);
+		const { status, log } = await runToItsEnd(`run ${wrong} -- sleep 60`);
 		assert.equal(status, 2);
 		assert.ok(log.includes(named), log);
 	});

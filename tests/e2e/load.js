@@ -22,7 +22,8 @@ function ask(where, path) {
 			const [top, body] = Buffer.concat(chunks).toString('latin1').split('\r\n\r\n');
 			const length = Number(/^Content-Length: (\d+)/im.exec(top)?.[1]);
 			const whole = top.startsWith('HTTP/1.1 200 ') && body?.length === length;
-			resolve(whole ? undefined : { path, port, began, ended: process.hrtime.bigint(), failure, answer: top.split('\r\n')[0] });
+			const ended = process.hrtime.bigint();
+			resolve(whole ? undefined : { path, port, began, ended, failure, answer: top.slice(0, 40) });
 		});
 	});
 }
@@ -32,7 +33,7 @@ function ask(where, path) {
  *
  * @param {string} address  Where to.
  * @param {number} clients  How many at a time.
- * @returns {{stop: () => Promise<{requests: number, failures: object[]}>}}  Its stop lets every request come to its end.
+ * @returns {{stop: () => Promise<{requests: number, failures: object[]}>}}  Stop lets each request come to its end.
  */
 function startLoad(address, clients) {
 	const where = destination(address);

@@ -9,6 +9,15 @@ function descriptors(pid) {
 	return fs.readdirSync(`/proc/${pid}/fd`).length;
 }
 
+/** The number that the next descriptor of a process gets. */
+function nextDescriptor(pid) {
+	const taken = new Set(fs.readdirSync(`/proc/${pid}/fd`).map(Number));
+	let next = 0;
+	while (taken.has(next))
+		next++;
+	return next;
+}
+
 /** Resident memory of a process, in KiB. */
 function residentKib(pid) {
 	return Number(/^VmRSS:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
@@ -22,13 +31,15 @@ function cpuMs(pid) {
 
 /** The processes that live with a variable in their environment. A zombie has none. */
 function withVariable(name, value) {
-	return fs.readdirSync('/proc').filter((pid) => {
+	const has = (pid) => {
 		try {
-			return /^\d+$/.test(pid) && fs.readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').includes(`${name}=${value}`);
+			const variables = fs.readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
+			return variables.includes(`${name}=${value}`);
 		} catch {
 			return false; // It has just ended, or is somebody else's.
 		}
-	}).map(Number);
+	};
+	return fs.readdirSync('/proc').filter((entry) => /^\d+$/.test(entry) && has(entry)).map(Number);
 }
 
-module.exports = { descriptors, residentKib, cpuMs, withVariable };
+module.exports = { descriptors, nextDescriptor, residentKib, cpuMs, withVariable };

@@ -1,7 +1,7 @@
 'use strict';
 /**
- * A worker that is stopped takes no connections, but its channel does. When it is killed then, each of those connections
- * goes, whole and unread, to a worker that lives.
+ * A stopped worker takes no connections, but its channel does. When the worker is killed then, each of those
+ * connections goes, whole and unread, to one that lives.
  */
 const assert = require('node:assert/strict');
 const test = require('node:test');

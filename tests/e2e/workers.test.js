@@ -29,11 +29,11 @@ test('a worker that dies comes back into its slot', run(
 		const before = await limpet.worker(2);
 		const since = limpet.now;
 		process.kill(before.pid, 'SIGKILL');
-		await limpet.said(/^limpet: worker 2 \(pid \d+\) was killed by signal 9 \(Killed\); starting another in its place/, since);
+		await limpet.said(/^limpet: worker 2 \(pid \d+\) was killed by signal 9 .*; starting another/, since);
 		await limpet.said(/^limpet: worker 2 is ready/, since);
 
 		const { workers, counts } = await limpet.status();
-		assert.deepEqual(workers.map(({ id, usable }) => ({ id, usable })), [{ id: 1, usable: true }, { id: 2, usable: true }]);
+		assert.deepEqual(workers.map(({ id, usable }) => [id, usable]), [[1, true], [2, true]]);
 		assert.notEqual(workers[1].pid, before.pid);
 		assert.equal(counts.worker_starts, 3);
 		assert.equal(counts.worker_exits, 1);
@@ -48,7 +48,7 @@ test('a worker that cannot even start is tried ever less often', run(
 		const tookMs = Date.now() - began;
 		assert.ok(tookMs >= 2000, `six starts in ${tookMs} ms`);
 		const { workers, counts } = await limpet.status();
-		assert.deepEqual(workers.map(({ id, usable }) => ({ id, usable })), [{ id: 1, usable: false }, { id: 2, usable: false }]);
+		assert.deepEqual(workers.map(({ id, usable }) => [id, usable]), [[1, false], [2, false]]);
 		assert.ok(counts.worker_starts <= 14, `${counts.worker_starts} starts`);
 	}));
 
@@ -184,9 +184,9 @@ test('a native worker without room for a descriptor gives the connection back', 
 		await eventually('it has room again', async () => (await limpet.get('/')).json.worker === 1);
 	}));
 
-test('a Node worker without room for a descriptor gives the connection back', run(CLUSTER, { files: FIRST }, async (limpet) => {
+test('so does a Node worker', run(CLUSTER, { files: FIRST }, async (limpet) => {
 	const { pid } = await limpet.worker(1);
-	execFileSync('prlimit', ['--pid', String(pid), `--nofile=${proc.descriptors(pid)}:`]);
+	execFileSync('prlimit', ['--pid', String(pid), `--nofile=${proc.nextDescriptor(pid)}:`]);
 	for (let i = 0; i < 5; i++)
 		assert.equal((await limpet.get('/')).json.worker, 2);
 	assert.equal((await limpet.counts()).moved, 5);

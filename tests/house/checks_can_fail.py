@@ -28,6 +28,7 @@ BROKEN = {
     "files_are_short": [("core/base/long.c", "\n" * 501, 501)],
     "format_is_clean": [("core/base/loose.c", "int  loose;\n", 1), (".clang-format", "BasedOnStyle: LLVM\n", None)],
     "no_unfinished_marks": [("core/base/later.c", "/* TO" "DO */\n", 1)],
+    "examples_are_complete": [("examples/README.md", "# Examples\n", 1), ("examples/lost/run", "", 1)],
     "lock_files_name_no_address": [("package-lock.json", '{\n"resolved": "https://example.org/"\n}\n', 2)],
 }
 

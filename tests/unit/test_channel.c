@@ -102,7 +102,8 @@ static void descriptors_from_a_worker_are_closed(void **state)
 	struct fixture *fixture = open_fixture(&lp_dialect_cluster);
 	int pair[2];
 	char byte;
-	struct iovec iov = {.iov_base = "{\"cmd\":\"NODE_HANDLE\"}\n", .iov_len = 22};
+	char text[] = "{\"cmd\":\"NODE_HANDLE\"}\n";
+	struct iovec iov = {.iov_base = text, .iov_len = strlen(text)};
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(int))];
@@ -112,7 +113,7 @@ static void descriptors_from_a_worker_are_closed(void **state)
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	memcpy(CMSG_DATA(&control.align), &pair[0], sizeof(int));
-	assert_int_equal(sendmsg(fixture->worker_end, &message, 0), 22);
+	assert_int_equal(sendmsg(fixture->worker_end, &message, 0), strlen(text));
 	close(pair[0]);
 	lp_channel_hear(&fixture->channel);
 	assert_int_equal(read(pair[1], &byte, 1), 0);

@@ -1,148 +1,8 @@
 /*
  * The library for workers, against the other end of its channel: what a program gets, and what limpet hears, in which
- * order. Every test also fails when it leaves a descriptor behind.
+ * order. test_client_room.c has what happens when limpet does not listen.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include "limpet/worker.h"
-
-/* limpet's side of everything. */
-struct fixture {
-	int limpet; /* Its end of the channel; -1 once closed. */
-	struct limpet_worker *worker;
-	uint64_t sent;
-	int clients[256]; /* Far ends of the connections, in order from 1. */
-	int descriptors;  /* Open before the test. */
-};
-
-static int count_descriptors(void)
-{
-	DIR *folder = opendir("/proc/self/fd");
-	int count = 0;
-	assert_non_null(folder);
-	while (readdir(folder))
-		count++;
-	closedir(folder);
-	return count;
-}
-
-static void make_channel(int pair[2])
-{
-	char number[16];
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-	snprintf(number, sizeof(number), "%d", pair[1]);
-	setenv("LIMPET_CHANNEL_FD", number, 1);
-	setenv("LIMPET_WORKER_ID", "7", 1);
-}
-
-static int set_up_with(void **state, unsigned batch)
-{
-	static struct fixture fixture;
-	int pair[2];
-	fixture = (struct fixture){.descriptors = count_descriptors()};
-	make_channel(pair);
-	fixture.limpet = pair[0];
-	assert_int_equal(limpet_worker_new(&fixture.worker, batch), 0);
-	*state = &fixture;
-	return 0;
-}
-
-static int set_up(void **state)
-{
-	return set_up_with(state, LIMPET_WORKER_BATCH_MAX);
-}
-
-static int set_up_one_by_one(void **state)
-{
-	return set_up_with(state, 1);
-}
-
-static void close_limpet(struct fixture *fixture)
-{
-	close(fixture->limpet);
-	fixture->limpet = -1;
-}
-
-static int tear_down(void **state)
-{
-	struct fixture *fixture = *state;
-	limpet_worker_free(fixture->worker);
-	for (uint64_t i = 1; i <= fixture->sent; i++)
-		close(fixture->clients[i]);
-	if (fixture->limpet >= 0)
-		close_limpet(fixture);
-	assert_int_equal(count_descriptors(), fixture->descriptors);
-	return 0;
-}
-
-static void send_text(struct fixture *fixture, const char *text, int fd)
-{
-	struct iovec iov = {.iov_base = (char *)text, .iov_len = strlen(text)};
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = {.align = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
-	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-	if (fd >= 0) {
-		memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
-		message.msg_control = &control;
-		message.msg_controllen = sizeof(control.bytes);
-	}
-	assert_int_equal(sendmsg(fixture->limpet, &message, MSG_NOSIGNAL | MSG_DONTWAIT), (int)iov.iov_len);
-}
-
-/* Send the next connection, with a byte of its client's in it, from a descriptor in the given mode. */
-static void send_connection(struct fixture *fixture, int mode)
-{
-	char text[32];
-	int pair[2];
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | mode, 0, pair), 0);
-	assert_int_equal(write(pair[0], "x", 1), 1);
-	fixture->clients[++fixture->sent] = pair[0];
-	snprintf(text, sizeof(text), "connection %llu", (unsigned long long)fixture->sent);
-	send_text(fixture, text, pair[1]);
-	close(pair[1]);
-}
-
-/* The next thing that the worker said; "" when it said nothing. */
-static const char *hear(struct fixture *fixture)
-{
-	static char text[2048];
-	ssize_t length = recv(fixture->limpet, text, sizeof(text) - 1, MSG_DONTWAIT);
-	if (length < 0 && errno == ECONNRESET) /* Said once when the worker closed; its words are still there. */
-		length = recv(fixture->limpet, text, sizeof(text) - 1, MSG_DONTWAIT);
-	text[length > 0 ? length : 0] = '\0';
-	return text;
-}
-
-static bool is_readable(int fd)
-{
-	struct pollfd waiting = {.fd = fd, .events = POLLIN};
-	return poll(&waiting, 1, 0) == 1;
-}
-
-static int accept_one(struct fixture *fixture)
-{
-	int connection = limpet_worker_accept(fixture->worker, 0);
-	assert_true(connection >= 0);
-	return connection;
-}
+#include "client_fixture.h"
 
 static void a_process_that_limpet_did_not_start_is_told_so(void **state)
 {
@@ -238,19 +98,27 @@ static void one_by_one_leaves_the_others_to_limpet(void **state)
 	struct fixture *fixture = *state;
 	send_connection(fixture, 0);
 	send_connection(fixture, 0);
-	int connection = accept_one(fixture);
+	close(accept_one(fixture));
 	assert_string_equal(hear(fixture), "ack 1 1");
-	limpet_worker_close(fixture->worker, connection);
 	assert_string_equal(hear(fixture), "");
-	connection = accept_one(fixture);
-	assert_string_equal(hear(fixture), "ack 2 1");
-	limpet_worker_close(fixture->worker, connection);
+	close(accept_one(fixture));
+	assert_string_equal(hear(fixture), "ack 2 2");
+}
+
+static void a_close_is_reported_with_the_next_ack(void **state)
+{
+	struct fixture *fixture = *state;
+	send_connection(fixture, 0);
+	limpet_worker_close(fixture->worker, accept_one(fixture));
+	assert_string_equal(hear(fixture), "ack 1 1");
 	assert_int_equal(limpet_worker_accept(fixture->worker, 0), -EAGAIN);
-	assert_string_equal(hear(fixture), "ack 2 0");
+	send_connection(fixture, 0);
+	limpet_worker_close(fixture->worker, accept_one(fixture));
+	assert_string_equal(hear(fixture), "ack 2 1");
 	assert_string_equal(hear(fixture), "");
 }
 
-static void a_close_is_reported_at_once_outside_of_accepting(void **state)
+static void a_close_is_reported_though_no_connection_comes(void **state)
 {
 	struct fixture *fixture = *state;
 	send_connection(fixture, 0);
@@ -259,10 +127,38 @@ static void a_close_is_reported_at_once_outside_of_accepting(void **state)
 	assert_string_equal(hear(fixture), "ack 1 1");
 	close(connection);
 	limpet_worker_closed(fixture->worker);
-	assert_string_equal(hear(fixture), "ack 1 0");
-	limpet_worker_closed(fixture->worker);
-	assert_string_equal(hear(fixture), "");
+	limpet_worker_closed(fixture->worker); /* One too many. */
 	assert_int_equal(limpet_worker_open(fixture->worker), 0);
+	await_readable(fixture);
+	assert_int_equal(limpet_worker_accept(fixture->worker, 0), -EAGAIN);
+	assert_string_equal(hear(fixture), "ack 1 0");
+	assert_false(is_readable(limpet_worker_fd(fixture->worker)));
+}
+
+static void a_close_ends_the_connection_though_limpet_has_its_copy(void **state)
+{
+	struct fixture *fixture = *state;
+	char byte;
+	send_connection(fixture, 0);
+	int connection = accept_one(fixture);
+	int copy = dup(connection);
+	assert_int_equal(read(connection, &byte, 1), 1);
+	limpet_worker_close(fixture->worker, connection);
+	assert_int_equal(recv(fixture->clients[1], &byte, 1, MSG_DONTWAIT), 0);
+	close(copy);
+}
+
+static void an_ended_connection_is_closed_a_little_later(void **state)
+{
+	struct fixture *fixture = *state;
+	int lasting = 4; /* Both ends of the channel, the timer and the set. */
+	for (int i = 0; i < 100; i++) {
+		send_connection(fixture, 0);
+		limpet_worker_close(fixture->worker, accept_one(fixture));
+	}
+	await_readable(fixture);
+	assert_int_equal(limpet_worker_accept(fixture->worker, 0), -EAGAIN);
+	assert_int_equal(count_descriptors(), fixture->descriptors + lasting + 100);
 }
 
 static void a_descriptor_is_in_the_mode_that_was_asked_for(void **state)
@@ -302,7 +198,6 @@ static void a_connection_without_its_descriptor_is_given_back_before_the_ack(voi
 	assert_int_equal(limpet_worker_accept(fixture->worker, 0), -EAGAIN);
 	send_connection(fixture, 0);
 	limpet_worker_close(fixture->worker, connection);
-	assert_string_equal(hear(fixture), "ack 2 0");
 	connection = accept_one(fixture);
 	assert_string_equal(hear(fixture), "ack 3 1");
 	close(connection);
@@ -395,100 +290,6 @@ static void words_of_a_later_limpet_are_passed_over(void **state)
 	assert_string_equal(hear(fixture), "ack 1 1");
 }
 
-/* Tell sessions until the socket is full and some wait in the library: how many were told. */
-static unsigned fill(struct fixture *fixture)
-{
-	struct pollfd channel = {.fd = atoi(getenv("LIMPET_CHANNEL_FD")), .events = POLLOUT};
-	char key[16];
-	unsigned told = 0;
-	unsigned after = 10;
-	while (after) {
-		snprintf(key, sizeof(key), "s%u", told++);
-		assert_int_equal(limpet_worker_session(fixture->worker, key, strlen(key)), 0);
-		after -= poll(&channel, 1, 0) == 0 && send(channel.fd, "x", 1, MSG_DONTWAIT) < 0;
-	}
-	return told;
-}
-
-static void hear_sessions(struct fixture *fixture, unsigned from, unsigned to)
-{
-	for (unsigned i = from; i < to; i++) {
-		char text[32];
-		snprintf(text, sizeof(text), "session s%u", i);
-		const char *heard = hear(fixture);
-		while (strcmp(heard, "x") == 0)
-			heard = hear(fixture);
-		assert_string_equal(heard, text);
-	}
-}
-
-static void a_full_channel_loses_and_disorders_nothing(void **state)
-{
-	struct fixture *fixture = *state;
-	unsigned told = fill(fixture);
-	send_connection(fixture, 0);
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(limpet_worker_accept(fixture->worker, 0), -EAGAIN);
-	hear_sessions(fixture, 0, told - 10);
-	assert_true(is_readable(limpet_worker_fd(fixture->worker)));
-	int connection = accept_one(fixture);
-	hear_sessions(fixture, told - 10, told);
-	assert_string_equal(hear(fixture), "ack 1 1");
-	assert_string_equal(hear(fixture), "");
-	assert_int_equal(limpet_worker_accept(fixture->worker, 0), -EAGAIN);
-	assert_false(is_readable(limpet_worker_fd(fixture->worker)));
-	limpet_worker_close(fixture->worker, connection);
-	assert_string_equal(hear(fixture), "ack 1 0");
-}
-
-static void a_taken_batch_waits_for_room_whatever_is_said_meanwhile(void **state)
-{
-	struct fixture *fixture = *state;
-	struct pollfd channel = {.fd = atoi(getenv("LIMPET_CHANNEL_FD")), .events = POLLOUT};
-	send_connection(fixture, 0);
-	while (send(channel.fd, "x", 1, MSG_DONTWAIT) == 1)
-		continue;
-	assert_int_equal(limpet_worker_accept(fixture->worker, 0), -EAGAIN);
-	assert_false(is_readable(limpet_worker_fd(fixture->worker)));
-	while (*hear(fixture))
-		continue;
-	assert_int_equal(limpet_worker_session(fixture->worker, "s", 1), 0);
-	assert_string_equal(hear(fixture), "session s");
-	assert_string_equal(hear(fixture), "ack 1 1");
-	close(accept_one(fixture));
-}
-
-static void a_close_that_met_a_full_channel_is_reported_later(void **state)
-{
-	struct fixture *fixture = *state;
-	send_connection(fixture, 0);
-	int connection = accept_one(fixture);
-	assert_int_equal(limpet_worker_accept(fixture->worker, 0), -EAGAIN);
-	unsigned told = fill(fixture);
-	limpet_worker_close(fixture->worker, connection);
-	assert_string_equal(hear(fixture), "ack 1 1");
-	hear_sessions(fixture, 0, told - 10);
-	assert_true(is_readable(limpet_worker_fd(fixture->worker)));
-	assert_int_equal(limpet_worker_accept(fixture->worker, 0), -EAGAIN);
-	hear_sessions(fixture, told - 10, told);
-	assert_string_equal(hear(fixture), "ack 1 0");
-}
-
-static void what_may_wait_has_a_bound(void **state)
-{
-	struct fixture *fixture = *state;
-	char key[1024];
-	int status = 0;
-	memset(key, 'k', sizeof(key));
-	for (int i = 0; i < 4096 && status == 0; i++)
-		status = limpet_worker_session(fixture->worker, key, sizeof(key));
-	assert_int_equal(status, -ENOBUFS);
-	while (*hear(fixture))
-		continue;
-	assert_int_equal(limpet_worker_accept(fixture->worker, 0), -EAGAIN);
-	assert_int_equal(limpet_worker_session(fixture->worker, key, sizeof(key)), 0);
-}
-
 static void freeing_a_worker_leaves_what_it_did_not_take_to_limpet(void **state)
 {
 	struct fixture *fixture = *state;
@@ -503,8 +304,6 @@ static void freeing_a_worker_leaves_what_it_did_not_take_to_limpet(void **state)
 	close(connection);
 }
 
-#define WITH_WORKER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -515,7 +314,10 @@ int main(void)
 		WITH_WORKER(one_ack_serves_a_batch_and_comes_before_any_of_it_is_returned),
 		WITH_WORKER(a_batch_has_its_bound),
 		cmocka_unit_test_setup_teardown(one_by_one_leaves_the_others_to_limpet, set_up_one_by_one, tear_down),
-		WITH_WORKER(a_close_is_reported_at_once_outside_of_accepting),
+		WITH_WORKER(a_close_is_reported_with_the_next_ack),
+		WITH_WORKER(a_close_is_reported_though_no_connection_comes),
+		WITH_WORKER(a_close_ends_the_connection_though_limpet_has_its_copy),
+		WITH_WORKER(an_ended_connection_is_closed_a_little_later),
 		WITH_WORKER(a_descriptor_is_in_the_mode_that_was_asked_for),
 		WITH_WORKER(a_connection_without_its_descriptor_is_given_back_before_the_ack),
 		WITH_WORKER(a_whole_batch_can_be_given_back),
@@ -524,10 +326,6 @@ int main(void)
 		WITH_WORKER(without_limpet_everything_says_so),
 		WITH_WORKER(sessions_are_told_at_once),
 		WITH_WORKER(words_of_a_later_limpet_are_passed_over),
-		WITH_WORKER(a_full_channel_loses_and_disorders_nothing),
-		WITH_WORKER(a_taken_batch_waits_for_room_whatever_is_said_meanwhile),
-		WITH_WORKER(a_close_that_met_a_full_channel_is_reported_later),
-		WITH_WORKER(what_may_wait_has_a_bound),
 		cmocka_unit_test_setup_teardown(freeing_a_worker_leaves_what_it_did_not_take_to_limpet,
 						set_up_one_by_one, tear_down),
 	};

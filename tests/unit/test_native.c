@@ -1,5 +1,6 @@
 /*
- * The native dialect over a real channel: what a worker's frames do to the connections in flight. The test is the worker.
+ * The native dialect over a real channel: what a worker's frames do to the connections in flight. The test is the
+ * worker.
  */
 #include <setjmp.h>
 #include <stdarg.h>

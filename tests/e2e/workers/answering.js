@@ -13,10 +13,11 @@ async function answer(request, response) {
 	const body = Buffer.concat(await request.toArray().catch(() => []));
 	const sha256 = crypto.createHash('sha256').update(body).digest('hex');
 	const { method, url, headers } = request;
-	const text = JSON.stringify({ worker, pid: process.pid, method, url, headers, length: body.length, sha256 });
+	const { pid } = process;
+	const text = JSON.stringify({ worker, pid, method, url, headers, length: body.length, sha256 });
 	const file = new URL(url, 'http://limpet').searchParams.get('wait');
 	const respond = () => {
-		response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) });
+		response.setHeader('Content-Type', 'application/json');
 		response.end(text);
 	};
 	if (file) {

@@ -1,8 +1,8 @@
 'use strict';
 /**
- * A plain cluster worker that keeps a ledger of what it began, in the file $LEDGER, with the client's port and the
- * monotonic time: one line of "took" before limpet hears that the connection has arrived, one of "began" before a
- * request is answered. What is not in the ledger, a worker that dies cannot have lost.
+ * A plain cluster worker that keeps a ledger in the file $LEDGER, each line with the client's port and the monotonic
+ * time: "took" before limpet hears that a connection has arrived, "read" when its request was. A worker that dies
+ * cannot have lost what is not in its ledger.
  *
  * Node acknowledges a connection inside its own listener for internal messages, so ours is put in front of it.
  */
@@ -22,6 +22,6 @@ process.prependListener('internalMessage', (message, handle) => {
 });
 
 http.createServer((request, response) => {
-	note('began', request.socket.remotePort);
+	note('read', request.socket.remotePort);
 	response.end('done');
 }).listen(3000);

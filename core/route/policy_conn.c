@@ -1,0 +1,363 @@
+/*
+ * `conn`: the connection that a hook is asked about.
+ *
+ * One userdata serves all connections. Nothing is put into it: fields are looked up in C when they are named, and
+ * become Lua strings only then. Between calls there is no connection behind it, and naming a field raises; a conn that
+ * was kept shows the next call's connection.
+ *
+ * ip, sid and client_ip are what policies name twice ("x and f(x)") and what takes work to find; the running call keeps
+ * them in upvalues of __index, which also keep the strings alive.
+ */
+#include <lua.h>
+#include <string.h>
+
+#include "route/policy_private.h"
+
+enum field {
+	FIELD_IP,
+	FIELD_PORT,
+	FIELD_LISTENER,
+	FIELD_METHOD,
+	FIELD_PATH,
+	FIELD_SID,
+	FIELD_CLIENT_IP,
+	FIELD_SNI,
+	FIELD_ALPN,
+	FIELDS
+};
+
+/* Upvalues of __index. */
+enum { UPVALUE_MEMBERS = 1, UPVALUE_IP, UPVALUE_SID, UPVALUE_CLIENT_IP };
+
+#define NAME_SID LP_SLICE("sid")
+
+static const struct lp_policy_conn *conn_of(lua_State *L, const struct lp_policy *policy)
+{
+	if (!policy->call.conn)
+		luaL_error(L, "conn is only valid during the call; keep what you need of it in locals");
+	return policy->call.conn;
+}
+
+/* What on_request knows; NULL in the other hooks, whatever has been seen for an earlier policy. */
+static const struct lp_head *head_of(const struct lp_policy *policy)
+{
+	const struct lp_policy_conn *conn = policy->call.conn;
+
+	return policy->call.hook->kind == LP_HOOK_REQUEST && conn->protocol == LP_PROTOCOL_HTTP ? conn->head : NULL;
+}
+
+static const struct lp_hello *hello_of(const struct lp_policy *policy)
+{
+	const struct lp_policy_conn *conn = policy->call.conn;
+
+	return policy->call.hook->kind == LP_HOOK_HELLO && conn->protocol == LP_PROTOCOL_TLS ? conn->hello : NULL;
+}
+
+static void push_slice(lua_State *L, struct lp_slice slice)
+{
+	if (slice.bytes)
+		lua_pushlstring(L, slice.bytes, slice.length);
+	else
+		lua_pushnil(L);
+}
+
+/* A unix peer has no address: nil, for all of them hashed as "" would meet on one worker. */
+static void push_ip(lua_State *L, const struct lp_ip *ip)
+{
+	char text[LP_IP_TEXT_SIZE];
+
+	if (ip->family == LP_FAMILY_UNIX)
+		lua_pushnil(L);
+	else
+		lua_pushlstring(L, text, lp_ip_format(ip, text));
+}
+
+static void push_query(lua_State *L, const struct lp_head *head, struct lp_slice name)
+{
+	char small[LP_SESSION_KEY_MAX];
+	char *value = small;
+	size_t size = sizeof(small);
+	int length;
+
+	if (head->query.bytes && head->query.length > size) {
+		size = head->query.length;
+		value = lp_object_push_new(L, LP_OBJECT_SCRATCH, 0, sizeof(struct lp_object) + size);
+		value += sizeof(struct lp_object);
+	}
+	length = lp_head_query(head, name, value, size);
+	if (length < 0)
+		lua_pushnil(L);
+	else
+		lua_pushlstring(L, value, (size_t)length);
+}
+
+/* Empty is as good as absent: no session has such a key. */
+static void push_sid(lua_State *L, const struct lp_head *head)
+{
+	push_query(L, head, NAME_SID);
+	if (lua_objlen(L, -1) == 0) {
+		lua_pop(L, 1);
+		lua_pushnil(L);
+	}
+}
+
+static void push_client_ip(lua_State *L, const struct lp_policy *policy, const struct lp_head *head)
+{
+	struct lp_ip client;
+
+	if (lp_forwarded_client(head, &policy->call.conn->ip, &policy->host->trust, &client) == 0)
+		push_ip(L, &client);
+	else
+		lua_pushnil(L);
+}
+
+static void push_alpn(lua_State *L, const struct lp_hello *hello)
+{
+	lua_createtable(L, (int)hello->alpn_count, 0);
+	for (size_t i = 0; i < hello->alpn_count; i++) {
+		push_slice(L, hello->alpn[i]);
+		lua_rawseti(L, -2, (int)i + 1);
+	}
+}
+
+/* Push a cached field; if it is not there yet, the caller pushes it and calls keep. */
+static bool push_kept(lua_State *L, const struct lp_policy *policy, enum lp_cached which, int upvalue)
+{
+	if (!(policy->call.cached & which))
+		return false;
+	lua_pushvalue(L, lua_upvalueindex(upvalue));
+	return true;
+}
+
+static void keep(lua_State *L, struct lp_policy *policy, enum lp_cached which, int upvalue)
+{
+	lua_pushvalue(L, -1);
+	lua_replace(L, lua_upvalueindex(upvalue));
+	policy->call.cached |= which;
+	if (which == LP_CACHED_SID)
+		policy->call.sid.bytes = lua_tolstring(L, -1, &policy->call.sid.length);
+}
+
+/* A field that is the same in all hooks. */
+static void push_peer_field(lua_State *L, struct lp_policy *policy, enum field field)
+{
+	const struct lp_policy_conn *conn = policy->call.conn;
+
+	switch (field) {
+	case FIELD_IP:
+		if (push_kept(L, policy, LP_CACHED_IP, UPVALUE_IP))
+			break;
+		push_ip(L, &conn->ip);
+		keep(L, policy, LP_CACHED_IP, UPVALUE_IP);
+		break;
+	case FIELD_PORT:
+		if (conn->ip.family == LP_FAMILY_UNIX)
+			lua_pushnil(L);
+		else
+			lua_pushinteger(L, conn->port);
+		break;
+	default:
+		lua_pushstring(L, conn->listener);
+	}
+}
+
+static void push_request_field(lua_State *L, struct lp_policy *policy, enum field field)
+{
+	const struct lp_head *head = head_of(policy);
+
+	if (!head) {
+		lua_pushnil(L);
+		return;
+	}
+	switch (field) {
+	case FIELD_METHOD:
+		push_slice(L, head->method);
+		break;
+	case FIELD_PATH:
+		push_slice(L, head->path);
+		break;
+	case FIELD_SID:
+		if (push_kept(L, policy, LP_CACHED_SID, UPVALUE_SID))
+			break;
+		push_sid(L, head);
+		keep(L, policy, LP_CACHED_SID, UPVALUE_SID);
+		break;
+	default:
+		if (push_kept(L, policy, LP_CACHED_CLIENT_IP, UPVALUE_CLIENT_IP))
+			break;
+		push_client_ip(L, policy, head);
+		keep(L, policy, LP_CACHED_CLIENT_IP, UPVALUE_CLIENT_IP);
+	}
+}
+
+static void push_hello_field(lua_State *L, const struct lp_policy *policy, enum field field)
+{
+	const struct lp_hello *hello = hello_of(policy);
+
+	if (!hello)
+		lua_pushnil(L);
+	else if (field == FIELD_SNI)
+		push_slice(L, hello->sni);
+	else
+		push_alpn(L, hello);
+}
+
+/* Upvalue 1 has a number for each field, which is its enum field, and a function for each method. */
+static int conn_index(lua_State *L)
+{
+	struct lp_policy *policy = lp_policy_of(L);
+	enum field field;
+
+	lua_settop(L, 2);
+	lua_pushvalue(L, 2);
+	lua_rawget(L, lua_upvalueindex(UPVALUE_MEMBERS));
+	if (lua_type(L, -1) != LUA_TNUMBER) {
+		if (lua_isnil(L, -1))
+			return lp_api_unknown(L, &lp_api_conn,
+					      lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2));
+		return 1;
+	}
+	conn_of(L, policy);
+	field = (enum field)lua_tointeger(L, -1);
+	if (field <= FIELD_LISTENER)
+		push_peer_field(L, policy, field);
+	else if (field <= FIELD_CLIENT_IP)
+		push_request_field(L, policy, field);
+	else
+		push_hello_field(L, policy, field);
+	return 1;
+}
+
+/* Check a method's call and take its name. Returns NULL in hooks that know no request. */
+static const struct lp_head *start_method(lua_State *L, const char *use, struct lp_slice *name)
+{
+	const struct lp_policy *policy = lp_policy_of(L);
+
+	if (!lp_object_at(L, 1, LP_OBJECT_CONN))
+		lp_api_needs_colon(L, use);
+	*name = lp_api_string(L, 2, use, "name");
+	conn_of(L, policy);
+	return head_of(policy);
+}
+
+static bool is_cookie(struct lp_slice name)
+{
+	return name.length == strlen("cookie") && strncasecmp(name.bytes, "cookie", name.length) == 0;
+}
+
+/* Cookies are joined as HTTP/2 joins them; a comma may stand inside of one. */
+static void push_joined(lua_State *L, const struct lp_head *head, struct lp_slice name, const struct lp_header *first)
+{
+	const char *between = is_cookie(name) ? "; " : ", ";
+	luaL_Buffer buffer;
+
+	luaL_buffinit(L, &buffer);
+	luaL_addlstring(&buffer, first->value.bytes, first->value.length);
+	for (const struct lp_header *next = first; (next = lp_head_header(head, name, next));) {
+		luaL_addlstring(&buffer, between, 2);
+		luaL_addlstring(&buffer, next->value.bytes, next->value.length);
+	}
+	luaL_pushresult(&buffer);
+}
+
+static int conn_header(lua_State *L)
+{
+	struct lp_slice name;
+	const struct lp_head *head = start_method(L, "conn:header(name)", &name);
+	const struct lp_header *first = head ? lp_head_header(head, name, NULL) : NULL;
+
+	if (!first)
+		lua_pushnil(L);
+	else if (!lp_head_header(head, name, first))
+		push_slice(L, first->value);
+	else
+		push_joined(L, head, name, first);
+	return 1;
+}
+
+static int conn_query(lua_State *L)
+{
+	struct lp_slice name;
+	const struct lp_head *head = start_method(L, "conn:query(name)", &name);
+
+	if (head)
+		push_query(L, head, name);
+	else
+		lua_pushnil(L);
+	return 1;
+}
+
+static int conn_cookie(lua_State *L)
+{
+	struct lp_slice name;
+	const struct lp_head *head = start_method(L, "conn:cookie(name)", &name);
+
+	push_slice(L, head ? lp_head_cookie(head, name) : (struct lp_slice){0});
+	return 1;
+}
+
+static int conn_tostring(lua_State *L)
+{
+	lua_pushliteral(L, "conn");
+	return 1;
+}
+
+/* The fields by enum field, then the methods. */
+static const struct lp_api_member members[] = {
+	[FIELD_IP] = {"ip", "conn.ip", NULL},
+	[FIELD_PORT] = {"port", "conn.port", NULL},
+	[FIELD_LISTENER] = {"listener", "conn.listener", NULL},
+	[FIELD_METHOD] = {"method", "conn.method", NULL},
+	[FIELD_PATH] = {"path", "conn.path", NULL},
+	[FIELD_SID] = {"sid", "conn.sid", NULL},
+	[FIELD_CLIENT_IP] = {"client_ip", "conn.client_ip", NULL},
+	[FIELD_SNI] = {"sni", "conn.sni", NULL},
+	[FIELD_ALPN] = {"alpn", "conn.alpn", NULL},
+	[FIELDS] = {"query", "conn:query(name)", conn_query},
+	{"header", "conn:header(name)", conn_header},
+	{"cookie", "conn:cookie(name)", conn_cookie},
+	{0},
+};
+
+const struct lp_api_type lp_api_conn = {"conn", members};
+
+void lp_conn_push_new(lua_State *L)
+{
+	lp_object_push_new(L, LP_OBJECT_CONN, 0, sizeof(struct lp_object));
+	lua_newtable(L);
+	lp_api_seal(L, &lp_api_conn);
+
+	lua_newtable(L);
+	lp_api_set_functions(L, &lp_api_conn, 0);
+	for (int field = 0; field < FIELDS; field++) {
+		lua_pushinteger(L, field);
+		lua_setfield(L, -2, members[field].name);
+	}
+	lua_pushnil(L);
+	lua_pushnil(L);
+	lua_pushnil(L);
+	lua_pushcclosure(L, conn_index, UPVALUE_CLIENT_IP);
+	lua_setfield(L, -2, "__index");
+
+	lua_pushcfunction(L, conn_tostring);
+	lua_setfield(L, -2, "__tostring");
+	lua_setmetatable(L, -2);
+}
+
+bool lp_conn_is_sid(const struct lp_policy *policy, struct lp_slice key)
+{
+	const struct lp_head *head = policy->call.conn ? head_of(policy) : NULL;
+	char bytes[LP_SESSION_KEY_MAX];
+	struct lp_slice sid = policy->call.sid;
+
+	if (!head)
+		return false;
+	if (!(policy->call.cached & LP_CACHED_SID)) {
+		int length = lp_head_query(head, NAME_SID, bytes, sizeof(bytes));
+
+		if (length <= 0)
+			return false;
+		sid = (struct lp_slice){bytes, (size_t)length};
+	}
+	return sid.bytes && sid.length == key.length && memcmp(sid.bytes, key.bytes, key.length) == 0;
+}

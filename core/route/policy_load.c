@@ -1,0 +1,357 @@
+/*
+ * From a name to hooks: find the source, compile and run it in its own environment, check the shape of what it returned.
+ *
+ * The shape is checked with care, because a misspelt hook would otherwise be a policy that silently has no opinion. Only
+ * a table's own fields count; metatables are not asked.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <lua.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/nearest.h"
+#include "route/included.h"
+#include "route/policy_private.h"
+
+#define SOURCE_BYTES_MAX ((size_t)1 << 20)
+
+/* The most tables with hooks, and how deep lists may nest: a list that contains itself must end. */
+#define UNITS_MAX 256
+#define DEPTH_MAX 8
+
+/* The first byte of LuaJIT's bytecode. */
+#define BYTECODE_MARK '\x1b'
+
+#define MIXED "the table has fields and a list; return either a policy or a list of policies"
+
+/* A table on its way to being a unit. */
+struct shape {
+	struct lp_policy *policy;
+	const char *script;
+	char place[64]; /* "" or, in a list, "[2][1]". */
+	struct lp_error *error;
+};
+
+const struct lp_api_type lp_api_policy = {
+	"policy", (const struct lp_api_member[]){
+			  [LP_HOOK_CONNECT] = {"on_connect", "policy.on_connect", NULL},
+			  [LP_HOOK_HELLO] = {"on_hello", "policy.on_hello", NULL},
+			  [LP_HOOK_REQUEST] = {"on_request", "policy.on_request", NULL},
+			  [LP_HOOK_SETUP] = {"setup", "policy.setup", NULL},
+			  [LP_HOOK_WORKER_UP] = {"on_worker_up", "policy.on_worker_up", NULL},
+			  [LP_HOOK_WORKER_DOWN] = {"on_worker_down", "policy.on_worker_down", NULL},
+			  [LP_HOOKS] = {"name", "policy.name", NULL},
+			  {0},
+		  }};
+
+static int refuse_included(const char *name, struct lp_error *error)
+{
+	struct lp_nearest nearest = {0};
+	char names[512] = "";
+	size_t length = 0;
+
+	for (const struct lp_included_policy *included = lp_included_policies; included->name; included++) {
+		lp_nearest_consider(&nearest, name, included->name);
+		if (length < sizeof(names))
+			length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s", length ? ", " : "",
+						   included->name);
+	}
+	if (nearest.name)
+		return lp_error_set(error, LP_EPOLICY,
+				    "policy %s: no included policy has this name; did you mean %s? "
+				    "(a file is named with a slash or .lua: ./%s.lua)",
+				    name, nearest.name, name);
+	return lp_error_set(error, LP_EPOLICY,
+			    "policy %s: no included policy has this name; there are %s (a file is "
+			    "named with a slash or .lua: ./%s.lua)",
+			    name, names, name);
+}
+
+/* Read until the end or the size; both come again as 0 bytes read or a full buffer. Returns the length, or -errno. */
+static ssize_t read_whole(int fd, char *bytes, size_t size)
+{
+	size_t length = 0;
+
+	while (length < size) {
+		ssize_t got = read(fd, bytes + length, size - length);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (got == 0)
+			break;
+		length += (size_t)got;
+	}
+	return (ssize_t)length;
+}
+
+/* O_NONBLOCK, so that a pipe without a writer is an error and no wait. */
+static int read_file(const char *path, char **source, size_t *length, struct lp_error *error)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat status;
+	ssize_t got = -errno;
+
+	*source = NULL;
+	if (fd < 0)
+		goto failed;
+	got = fstat(fd, &status) == 0 ? 0 : -errno;
+	if (got == 0 && !S_ISREG(status.st_mode))
+		got = S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
+	if (got < 0)
+		goto failed;
+	*source = malloc(SOURCE_BYTES_MAX + 1);
+	got = *source ? read_whole(fd, *source, SOURCE_BYTES_MAX + 1) : -ENOMEM;
+	if (got < 0)
+		goto failed;
+	close(fd);
+	*length = (size_t)got;
+	if (*length <= SOURCE_BYTES_MAX)
+		return 0;
+	free(*source);
+	return lp_error_set(error, LP_EPOLICY, "policy %s: the file is larger than 1 MiB", path);
+
+failed:
+	free(*source);
+	if (fd >= 0)
+		close(fd);
+	return lp_error_set(error, (int)got, "policy %s: %s", path, lp_error_words((int)got));
+}
+
+/* Leave the compiled function on the stack. */
+static int compile(lua_State *L, const char *name, const char *source, size_t length, struct lp_error *error)
+{
+	char chunk[256];
+
+	if (length > 0 && source[0] == BYTECODE_MARK)
+		return lp_error_set(error, LP_EPOLICY, "policy %s: this is bytecode; name the source file", name);
+
+	/* '@' and not '=': of a name that is too long for a message, the end is shown. */
+	snprintf(chunk, sizeof(chunk), "@%s", strlen(name) < sizeof(chunk) - 1 ? name : name + strlen(name) - 200);
+	if (luaL_loadbufferx(L, source, length, chunk, "t") == 0)
+		return 0;
+	return lp_error_set(error, LP_EPOLICY, "policy %s", lua_tostring(L, -1));
+}
+
+static int compile_named(lua_State *L, const char *name, struct lp_error *error)
+{
+	char *source;
+	size_t length = 0;
+	int status;
+
+	if (!strchr(name, '/') && !(strlen(name) > 4 && strcmp(name + strlen(name) - 4, ".lua") == 0)) {
+		for (const struct lp_included_policy *included = lp_included_policies; included->name; included++)
+			if (strcmp(name, included->name) == 0)
+				return compile(L, name, included->source, included->length, error);
+		return refuse_included(name, error);
+	}
+	status = read_file(name, &source, &length, error);
+	if (status < 0)
+		return status;
+	status = compile(L, name, source, length, error);
+	free(source);
+	return status;
+}
+
+static int add_hook(struct lp_hooks *hooks, struct lp_hook hook)
+{
+	struct lp_hook *all = reallocarray(hooks->all, hooks->count + 1, sizeof(*all));
+
+	if (!all)
+		return -ENOMEM;
+	hooks->all = all;
+	all[hooks->count++] = hook;
+	return 0;
+}
+
+static int add_unit(struct lp_policy *policy, const char *script, const char *name)
+{
+	struct lp_policy_unit *units = reallocarray(policy->units, policy->unit_count + 1, sizeof(*units));
+
+	if (!units)
+		return -ENOMEM;
+	policy->units = units;
+	units[policy->unit_count++] = (struct lp_policy_unit){
+		.script = strdup(script),
+		.name = name ? strdup(name) : NULL,
+	};
+	return units[policy->unit_count - 1].script && !name == !units[policy->unit_count - 1].name ? 0 : -ENOMEM;
+}
+
+static int refuse_shape(const struct shape *shape, const char *what, const char *hint)
+{
+	return lp_error_set(shape->error, LP_EPOLICY, "policy %s: %s%s%s%s", shape->script, shape->place,
+			    *shape->place ? ": " : "", what, hint);
+}
+
+/* Says what is wrong with the field whose key and value are on top. */
+static int check_field(lua_State *L, const struct shape *shape)
+{
+	const struct lp_api_member *members = lp_api_policy.members;
+	struct lp_nearest nearest = {0};
+	const char *name;
+	char what[256];
+
+	if (lua_type(L, -2) != LUA_TSTRING)
+		return refuse_shape(shape, MIXED, "");
+	name = lua_tostring(L, -2);
+	for (int i = 0; i <= LP_HOOKS; i++) {
+		int wanted = i == LP_HOOKS ? LUA_TSTRING : LUA_TFUNCTION;
+
+		lp_nearest_consider(&nearest, name, members[i].name);
+		if (strcmp(name, members[i].name) != 0)
+			continue;
+		if (lua_type(L, -1) == wanted)
+			return 0;
+		snprintf(what, sizeof(what), "%s must be a %s, not a %s", name, lua_typename(L, wanted),
+			 luaL_typename(L, -1));
+		return refuse_shape(shape, what, "");
+	}
+	snprintf(what, sizeof(what), "a policy has no field '%.64s'; ", name);
+	if (!nearest.name)
+		return refuse_shape(shape, what,
+				    "there are on_connect, on_hello, on_request, setup, on_worker_up, "
+				    "on_worker_down and name");
+	snprintf(what + strlen(what), sizeof(what) - strlen(what), "did you mean %s?", nearest.name);
+	return refuse_shape(shape, what, "");
+}
+
+/* Take the hooks of the table on top, which is a policy. */
+static int take_policy(lua_State *L, const struct shape *shape)
+{
+	struct lp_policy *policy = shape->policy;
+	uint32_t before = policy->routing.count + policy->events.count;
+	int status = 0;
+
+	for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+		status = check_field(L, shape);
+		if (status < 0)
+			return status;
+	}
+	if (policy->unit_count == UNITS_MAX)
+		return refuse_shape(shape, "these are too many policies; 256 is the most", "");
+	lua_getfield(L, -1, "name");
+	status = add_unit(policy, shape->script, lua_tostring(L, -1));
+	lua_pop(L, 1);
+
+	for (int kind = 0; kind < LP_HOOKS && status == 0; kind++) {
+		struct lp_hooks *hooks = kind <= LP_HOOK_REQUEST ? &policy->routing : &policy->events;
+
+		lua_getfield(L, -1, lp_api_policy.members[kind].name);
+		if (lua_isnil(L, -1)) {
+			lua_pop(L, 1);
+			continue;
+		}
+		status =
+			add_hook(hooks, (struct lp_hook){kind, policy->unit_count - 1, luaL_ref(L, LUA_REGISTRYINDEX)});
+	}
+	if (status < 0)
+		return refuse_shape(shape, lp_error_words(status), "");
+	if (policy->routing.count + policy->events.count == before)
+		return refuse_shape(shape, "the policy has no hook", "; give it on_connect, on_hello or on_request");
+	return 0;
+}
+
+static int take(lua_State *L, struct shape *shape, int depth);
+
+/* Take the list on top. */
+static int take_list(lua_State *L, struct shape *shape, int depth)
+{
+	size_t end = strlen(shape->place);
+	int count = (int)lua_objlen(L, -1);
+
+	if (depth == DEPTH_MAX)
+		return refuse_shape(shape, "lists of policies are nested too deep; 8 is the most", "");
+	for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
+		if (lua_type(L, -2) != LUA_TNUMBER)
+			return refuse_shape(shape, MIXED, "");
+	for (int i = 1; i <= count; i++) {
+		int status;
+
+		snprintf(shape->place + end, sizeof(shape->place) - end, "[%d]", i);
+		lua_rawgeti(L, -1, i);
+		status = take(L, shape, depth + 1);
+		lua_pop(L, 1);
+		if (status < 0)
+			return status;
+	}
+	shape->place[end] = '\0';
+	return 0;
+}
+
+/* Take what is on top: a policy or a list of policies. */
+static int take(lua_State *L, struct shape *shape, int depth)
+{
+	char what[128];
+	bool is_list;
+
+	if (!lua_istable(L, -1)) {
+		snprintf(what, sizeof(what), "a %s is no policy", luaL_typename(L, -1));
+		if (lua_isnil(L, -1))
+			snprintf(what, sizeof(what), *shape->place ? "nil is no policy" : "the file returns nothing");
+		return refuse_shape(shape, what, "; return a table with on_connect, on_hello or on_request");
+	}
+	luaL_checkstack(L, 8, "lists of policies are nested too deep");
+	lua_rawgeti(L, -1, 1);
+	is_list = !lua_isnil(L, -1);
+	lua_pop(L, 1);
+	return is_list ? take_list(L, shape, depth) : take_policy(L, shape);
+}
+
+int lp_policy_load_script(struct lp_policy *policy, const char *name, struct lp_error *error)
+{
+	struct shape shape = {.policy = policy, .script = name, .error = error};
+	lua_State *L = policy->lua;
+	int status = compile_named(L, name, error);
+
+	if (status < 0)
+		return status;
+	lp_sandbox_push_environment(L, name);
+	lua_setfenv(L, -2);
+	policy->call = (struct lp_policy_call){.script = name};
+	status = lp_policy_call(L, 0, 1);
+	if (status != 0)
+		return lp_policy_raised(L, status, error);
+	policy->call = (struct lp_policy_call){0};
+	status = take(L, &shape, 0);
+	lua_pop(L, 1);
+	return status;
+}
+
+static void push_options(lua_State *L, const struct lp_policy_host *host)
+{
+	lua_createtable(L, 0, (int)host->setting_count);
+	for (size_t i = 0; i < host->setting_count; i++) {
+		const char *equals = strchrnul(host->settings[i], '=');
+
+		lua_pushlstring(L, host->settings[i], (size_t)(equals - host->settings[i]));
+		lua_pushstring(L, *equals ? equals + 1 : equals);
+		lua_rawset(L, -3);
+	}
+}
+
+int lp_policy_run_setups(struct lp_policy *policy, struct lp_error *error)
+{
+	lua_State *L = policy->lua;
+
+	for (uint32_t i = 0; i < policy->events.count; i++) {
+		const struct lp_hook *hook = &policy->events.all[i];
+		int status;
+
+		if (hook->kind != LP_HOOK_SETUP)
+			continue;
+		lua_rawgeti(L, LUA_REGISTRYINDEX, hook->function);
+		push_options(L, policy->host);
+		policy->call = (struct lp_policy_call){.script = policy->units[hook->unit].script, .hook = hook};
+		status = lp_policy_call(L, 1, 0);
+		if (status != 0)
+			return lp_policy_raised(L, status, error);
+		policy->call = (struct lp_policy_call){0};
+	}
+	return 0;
+}

@@ -1,0 +1,292 @@
+/**
+ * What the policy*.c files share. Nobody else includes this: it knows Lua.
+ *
+ *     policy.c          the calls: asking hooks, judging what they answer, telling errors; the collector
+ *     policy_load.c     from names to hooks: finding, reading, running, checking the shape
+ *     policy_sandbox.c  the environment of a file: which of Lua's functions it sees
+ *     policy_api.c      how an API is registered and a misspelt name answered
+ *     policy_limpet.c   `limpet`
+ *     policy_conn.c     `conn`
+ *     policy_workers.c  `workers` and its workers
+ *
+ * A Lua state knows its policy: it is the owner of the state's allocator. Everything of Lua's that a call needs lies
+ * made and ready in the first slots of the state's stack (enum lp_slot), so that a call by itself allocates nothing.
+ *
+ * An error raised by C code leaves its function for good, as longjmp does: such a function holds nothing that wants
+ * freeing when it calls what may raise. "Raises" below means that.
+ */
+#ifndef LP_ROUTE_POLICY_PRIVATE_H
+#define LP_ROUTE_POLICY_PRIVATE_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "route/policy.h"
+
+/** Where on the stack of a state, outside of calls. */
+enum lp_slot {
+	LP_SLOT_HANDLER = 1, /**< Turns what was raised into one line. */
+	LP_SLOT_CONN,
+	LP_SLOT_WORKERS, /**< The table that policies see. */
+	LP_SLOT_OBJECTS, /**< Every worker's userdata by id. */
+	LP_SLOTS = LP_SLOT_OBJECTS,
+};
+
+/** What a userdata is: all that a state has begin with this. */
+enum lp_object_kind {
+	LP_OBJECT_CONN,
+	LP_OBJECT_WORKER,
+	LP_OBJECT_REFUSAL,
+	LP_OBJECT_SHARED,
+	LP_OBJECT_NETWORKS,
+	LP_OBJECT_SCRATCH
+};
+
+struct lp_object {
+	enum lp_object_kind kind;
+	unsigned number; /**< A worker's id, a refusal's status; else 0. */
+};
+
+enum lp_hook_kind {
+	LP_HOOK_CONNECT,
+	LP_HOOK_HELLO,
+	LP_HOOK_REQUEST,
+	LP_HOOK_SETUP,
+	LP_HOOK_WORKER_UP,
+	LP_HOOK_WORKER_DOWN,
+	LP_HOOKS
+};
+
+/** One table with hooks: a file's own, or one of the list that a file returned. */
+struct lp_policy_unit {
+	char *script; /**< As --policy names it. */
+	char *name;   /**< The table's `name`, or NULL. */
+};
+
+struct lp_hook {
+	enum lp_hook_kind kind;
+	uint32_t unit; /**< Index of its unit. */
+	int function;  /**< Reference in the registry. */
+};
+
+struct lp_hooks {
+	struct lp_hook *all;
+	uint32_t count;
+};
+
+/** What the running call has found out about its connection, so that asking twice costs once. */
+enum lp_cached { LP_CACHED_IP = 1, LP_CACHED_SID = 2, LP_CACHED_CLIENT_IP = 4 };
+
+/** The call that runs now. All zero when none does. */
+struct lp_policy_call {
+	const struct lp_policy_conn *conn; /**< NULL: `conn` is not to be used. */
+	const char *script;                /**< For what is raised where Lua tells no place. */
+	const struct lp_hook *hook;        /**< NULL while a script itself runs. */
+	unsigned cached;                   /**< enum lp_cached, or-ed. */
+	struct lp_slice sid;               /**< With LP_CACHED_SID: conn.sid, or absent. */
+	bool suspended;        /**< Being unwound for LP_VERDICT_AWAIT: whoever catches an error must pass it on. */
+	uint64_t session_hash; /**< When suspended. */
+};
+
+struct lp_policy {
+	lua_State *lua;
+	const struct lp_policy_host *host;
+	struct lp_policy_unit *units;
+	uint32_t unit_count;
+	struct lp_hooks routing; /**< In the order in which a connection walks through them. */
+	struct lp_hooks events;  /**< setup, on_worker_up, on_worker_down. */
+	struct lp_policy_call call;
+	uint64_t errors;
+	const void *workers_table;   /**< LP_SLOT_WORKERS, to know it again. */
+	uint32_t workers_generation; /**< Of host->workers, when that table was filled. */
+	bool workers_filled;         /**< At all. */
+	unsigned calls;              /**< Since the collector last ran. */
+	int collected_kb;            /**< In use when it last ran. */
+	int collect_at_kb;           /**< The next collection begins when so much is in use. */
+};
+
+/** One thing that policies can name. */
+struct lp_api_member {
+	const char *name;
+	const char *use;        /**< How a policy writes it: "conn:header(name)". */
+	lua_CFunction function; /**< NULL for a field. */
+};
+
+/** One of the API's objects. The names end with one that is NULL. */
+struct lp_api_type {
+	const char *name; /**< "conn". */
+	const struct lp_api_member *members;
+};
+
+/** Every object of the API, ended by NULL; what limpet.meta.lua is held against. */
+extern const struct lp_api_type *const lp_api_types[];
+
+extern const struct lp_api_type lp_api_conn;    /**< policy_conn.c. */
+extern const struct lp_api_type lp_api_workers; /**< policy_workers.c. */
+extern const struct lp_api_type lp_api_worker;  /**< policy_workers.c. */
+extern const struct lp_api_type lp_api_limpet;  /**< policy_limpet.c, as the next three. */
+extern const struct lp_api_type lp_api_log;
+extern const struct lp_api_type lp_api_shared;
+extern const struct lp_api_type lp_api_networks;
+extern const struct lp_api_type lp_api_policy; /**< policy_load.c: the hooks by enum lp_hook_kind, then `name`. */
+
+/** The policy of a state. @param lua Made for a policy. */
+static inline struct lp_policy *lp_policy_of(lua_State *lua)
+{
+	void *owner;
+
+	lua_getallocf(lua, &owner);
+	return owner;
+}
+
+/**
+ * Call Lua: the one way in, where a call is guarded. Like lua_pcall, with the handler at LP_SLOT_HANDLER of the current
+ * frame: what was raised is on the stack as one line with file and line. The caller sets the policy's `call` before, and
+ * clears it after.
+ *
+ * @param lua        Function and arguments on top.
+ * @param arguments  How many.
+ * @param results    How many to leave.
+ *
+ * @return 0 or LUA_ERR*.
+ */
+int lp_policy_call(lua_State *lua, int arguments, int results);
+
+/**
+ * Say what lp_policy_call caught, which is on top of the stack.
+ *
+ * @param lua     Its policy's `call` still says what was called.
+ * @param status  What lp_policy_call returned.
+ * @param error   Filled. NULL is allowed.
+ *
+ * @return LP_EPOLICY.
+ */
+int lp_policy_raised(lua_State *lua, int status, struct lp_error *error);
+
+/**
+ * Read, compile, run and check one file or included policy, and add its hooks.
+ *
+ * @param policy  Being built: its state's libraries and slots are there.
+ * @param name    As --policy names it. Borrowed for the call.
+ * @param error   Filled on failure.
+ *
+ * @return 0, LP_EPOLICY or negative errno. Units and hooks already added stay.
+ */
+int lp_policy_load_script(struct lp_policy *policy, const char *name, struct lp_error *error);
+
+/**
+ * Call every setup(options).
+ *
+ * @param policy  All of its scripts are loaded.
+ * @param error   Filled on failure.
+ *
+ * @return 0, or LP_EPOLICY at the first that raised an error.
+ */
+int lp_policy_run_setups(struct lp_policy *policy, struct lp_error *error);
+
+/** Load Lua's libraries as far as the sandbox uses any, and seed math.random. @param lua New. Raises. */
+void lp_sandbox_open(lua_State *lua);
+
+/**
+ * Make a file's environment and push it: the allowed part of Lua, and `limpet`.
+ *
+ * @param lua     Opened. Raises.
+ * @param script  What limpet.log calls the policy. Copied.
+ */
+void lp_sandbox_push_environment(lua_State *lua, const char *script);
+
+/** Make `conn` and push it. @param lua Opened. Raises. */
+void lp_conn_push_new(lua_State *lua);
+
+/**
+ * Whether a key is the sid of the connection that the running hook sees.
+ *
+ * @param policy  Borrowed.
+ * @param key     Not absent.
+ */
+bool lp_conn_is_sid(const struct lp_policy *policy, struct lp_slice key);
+
+/** Make `workers`, with a userdata for every slot, and push it and the table of the userdata. @param lua Opened. Raises. */
+void lp_workers_push_new(lua_State *lua);
+
+/** Bring the table at LP_SLOT_WORKERS up to date; only costs when workers came or went. @param policy Between calls. */
+void lp_workers_refresh(struct lp_policy *policy);
+
+/** Make a file's `limpet` and push it. @param lua Opened. Raises. @param script As lp_sandbox_push_environment. */
+void lp_api_push_limpet(lua_State *lua, const char *script);
+
+/**
+ * Make a userdata without a metatable and push it.
+ *
+ * @param lua     Opened. Raises.
+ * @param kind    What it will be.
+ * @param number  As in struct lp_object.
+ * @param size    Of the whole, which begins with a struct lp_object.
+ *
+ * @return Its memory, which Lua frees; zeroed past the struct lp_object.
+ */
+void *lp_object_push_new(lua_State *lua, enum lp_object_kind kind, unsigned number, size_t size);
+
+/** The userdata at an index, if it is of that kind, or NULL. @param lua Opened. @param index Valid. @param kind Which. */
+void *lp_object_at(lua_State *lua, int index, enum lp_object_kind kind);
+
+/**
+ * Put a type's functions into the table on top of the stack.
+ *
+ * @param lua       Below the table lie the upvalues that each function gets; they are popped. Raises.
+ * @param type      Static.
+ * @param upvalues  How many.
+ */
+void lp_api_set_functions(lua_State *lua, const struct lp_api_type *type, int upvalues);
+
+/**
+ * Close the table on top of the stack: a name that it does not have is an error that says which there are, and so is
+ * setting one. A number that it does not have stays nil.
+ *
+ * @param lua   Opened. Raises.
+ * @param type  Static.
+ */
+void lp_api_close(lua_State *lua, const struct lp_api_type *type);
+
+/**
+ * Seal the metatable on top of the stack: policies neither see it nor set fields of what it belongs to.
+ *
+ * @param lua   Opened. Raises.
+ * @param type  Static.
+ */
+void lp_api_seal(lua_State *lua, const struct lp_api_type *type);
+
+/**
+ * Raise the error that a type has no field of a name.
+ *
+ * @param lua   Opened. Raises.
+ * @param type  Static.
+ * @param name  What was written.
+ *
+ * @return Never; for `return lp_api_unknown(…)`.
+ */
+int lp_api_unknown(lua_State *lua, const struct lp_api_type *type, const char *name);
+
+/**
+ * A function's argument that must be a string; a number becomes one.
+ *
+ * @param lua     Opened. Raises when it is anything else.
+ * @param index   Of the argument.
+ * @param use     "workers:hash(key)": what the error calls the function.
+ * @param name    "key": what the error calls the argument.
+ *
+ * @return Inside Lua, good while the argument is on the stack.
+ */
+struct lp_slice lp_api_string(lua_State *lua, int index, const char *use, const char *name);
+
+/**
+ * Raise the error that a method was called with a dot.
+ *
+ * @param lua  Opened. Raises.
+ * @param use  As lp_api_string.
+ *
+ * @return Never; for `return lp_api_needs_colon(…)`.
+ */
+int lp_api_needs_colon(lua_State *lua, const char *use);
+
+#endif

@@ -1,0 +1,7 @@
+--- A session returns to the worker that opened it; a new or unknown one is not ours, and goes to the least busy worker.
+---@type Policy
+return {
+  on_request = function(conn, workers)
+    return conn.sid and workers:session(conn.sid)
+  end,
+}

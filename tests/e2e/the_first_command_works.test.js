@@ -1,0 +1,43 @@
+'use strict';
+/**
+ * examples/run, the first thing that anyone does with limpet: it ends in a page that is served, and Ctrl-C ends it all.
+ */
+const assert = require('node:assert/strict');
+const path = require('node:path');
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
+const readline = require('node:readline');
+const { test } = require('node:test');
+
+const RUN = path.resolve(__dirname, '../../examples/run');
+
+test('examples/run serves the chat', { timeout: 120_000 }, async () => {
+	const log = [];
+	const child = spawn(RUN, { env: { ...process.env, PORT: '0' }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+	const closed = once(child, 'close');
+	const readers = [child.stdout, child.stderr].map((input) => readline.createInterface({ input }));
+	try {
+		const address = await new Promise((resolve, reject) => {
+			for (const reader of readers)
+				reader.on('line', (line) => {
+					log.push(line);
+					const found = /^limpet: listening on (\S+)$/.exec(line);
+					if (found)
+						resolve(found[1]);
+				});
+			closed.then(() => reject(new Error('it ended')));
+		});
+		const page = await fetch(`http://${address}/`);
+		assert.equal(page.status, 200);
+		assert.match(await page.text(), /<title>Limpet chat<\/title>/);
+
+		process.kill(-child.pid, 'SIGINT'); // As a terminal sends it: to limpet and to its workers.
+		assert.deepEqual(await closed, [0, null]);
+	} catch (error) {
+		console.error(log.join('\n'));
+		throw error;
+	} finally {
+		if (child.exitCode === null && child.signalCode === null)
+			process.kill(-child.pid, 'SIGKILL');
+	}
+});
