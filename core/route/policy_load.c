@@ -91,41 +91,50 @@ static ssize_t read_whole(int fd, char *bytes, size_t size)
 }
 
 /* O_NONBLOCK, so that a pipe without a writer is an error and no wait. */
-static int read_file(const char *path, char **source, size_t *length, struct lp_error *error)
+static int open_regular(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat status;
-	ssize_t got = -errno;
+	int error = 0;
 
-	*source = NULL;
 	if (fd < 0)
-		goto failed;
-	got = fstat(fd, &status) == 0 ? 0 : -errno;
-	if (got == 0 && !S_ISREG(status.st_mode))
-		got = S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
-	if (got < 0)
-		goto failed;
-	*source = malloc(SOURCE_BYTES_MAX + 1);
-	got = *source ? read_whole(fd, *source, SOURCE_BYTES_MAX + 1) : -ENOMEM;
-	if (got < 0)
-		goto failed;
+		return -errno;
+	if (fstat(fd, &status) < 0)
+		error = -errno;
+	else if (!S_ISREG(status.st_mode))
+		error = S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
+	if (error == 0)
+		return fd;
 	close(fd);
-	*length = (size_t)got;
-	if (*length <= SOURCE_BYTES_MAX)
-		return 0;
-	free(*source);
-	return lp_error_set(error, LP_EPOLICY, "policy %s: the file is larger than 1 MiB", path);
+	return error;
+}
 
-failed:
-	free(*source);
-	if (fd >= 0)
+/* On success the source is the caller's to free. */
+static int read_file(const char *path, char **source, size_t *length, struct lp_error *error)
+{
+	char *bytes = malloc(SOURCE_BYTES_MAX + 1);
+	int fd = bytes ? open_regular(path) : -ENOMEM;
+	ssize_t got = fd;
+
+	if (fd >= 0) {
+		got = read_whole(fd, bytes, SOURCE_BYTES_MAX + 1);
 		close(fd);
+	}
+	if (got >= 0 && (size_t)got <= SOURCE_BYTES_MAX) {
+		*source = bytes;
+		*length = (size_t)got;
+		return 0;
+	}
+	free(bytes);
+	if (got >= 0)
+		return lp_error_set(error, LP_EPOLICY, "policy %s: the file is larger than 1 MiB", path);
 	return lp_error_set(error, (int)got, "policy %s: %s", path, lp_error_words((int)got));
 }
 
 /* Leave the compiled function on the stack. */
 static int compile(lua_State *L, const char *name, const char *source, size_t length, struct lp_error *error)
 {
+	const char *message;
 	char chunk[256];
 
 	if (length > 0 && source[0] == BYTECODE_MARK)
@@ -135,12 +144,15 @@ static int compile(lua_State *L, const char *name, const char *source, size_t le
 	snprintf(chunk, sizeof(chunk), "@%s", strlen(name) < sizeof(chunk) - 1 ? name : name + strlen(name) - 200);
 	if (luaL_loadbufferx(L, source, length, chunk, "t") == 0)
 		return 0;
-	return lp_error_set(error, LP_EPOLICY, "policy %s", lua_tostring(L, -1));
+	message = lua_tostring(L, -1);
+	if (strchr(message, ':'))
+		return lp_error_set(error, LP_EPOLICY, "policy %s", message);
+	return lp_error_set(error, LP_EPOLICY, "policy %s: %s", name, message);
 }
 
 static int compile_named(lua_State *L, const char *name, struct lp_error *error)
 {
-	char *source;
+	char *source = NULL;
 	size_t length = 0;
 	int status;
 

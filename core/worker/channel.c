@@ -58,6 +58,7 @@ static ssize_t send_now(struct lp_channel *channel, const char *bytes, size_t le
 	} control;
 	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
 	if (fd >= 0) {
+		memset(&control, 0, sizeof(control)); /* Its padding goes to the kernel too. */
 		control.align = (struct cmsghdr){
 			.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
 		memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
