@@ -19,17 +19,17 @@
 
 struct lp_parcel {
 	struct lp_list link;
-	int fd;           /**< The connected socket. */
-	uint16_t port;    /**< Of the listener it came through; 0 for a unix path. Some dialects tell the worker. */
-	bool arrived;     /**< The worker has the descriptor, and has not said yet that it takes the connection. */
-	uint64_t number;  /**< Of the hand-over, counted from 1 on each channel. */
+	int fd;          /**< The connected socket. */
+	uint16_t port;   /**< Of the listener it came through; 0 for a unix path. Some dialects tell the worker. */
+	bool arrived;    /**< The worker has the descriptor, and has not said yet that it takes the connection. */
+	uint64_t number; /**< Of the hand-over, counted from 1 on each channel. */
 };
 
 /** Why a parcel came back. */
 enum lp_return_reason {
-	LP_RETURN_LOST,     /**< The channel closed, mostly with the worker's death. */
-	LP_RETURN_REFUSED,  /**< The worker does not take it: its server closed, or it has all it wants. */
-	LP_RETURN_NO_ROOM,  /**< The descriptor did not get through: the worker is at its limit of open files. */
+	LP_RETURN_LOST,    /**< The channel closed, mostly with the worker's death. */
+	LP_RETURN_REFUSED, /**< The worker does not take it: its server closed, or it has all it wants. */
+	LP_RETURN_NO_ROOM, /**< The descriptor did not get through: the worker is at its limit of open files. */
 };
 
 #endif

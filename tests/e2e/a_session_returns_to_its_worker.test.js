@@ -2,7 +2,8 @@
 /**
  * What belongs to a session comes to the worker that opened it, on however many connections, and from the first request
  * behind the handshake on: that one often arrives before the worker has told of the session. With the packages' own
- * primaries it is answered "Session ID unknown" a few hundred times in 3000.
+ * primaries it is answered "Session ID unknown" a few hundred times in 3000, and so it would be by a limpet that does
+ * not wait for the worker's word.
  */
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
@@ -14,22 +15,31 @@ const HANDSHAKES = Number(process.env.LIMPET_E2E_HANDSHAKES ?? 3000);
 
 const COMMAND = '--workers 4 --policy sid --dialect socket.io-sticky -- node workers/socketio_sticky.js sticky201';
 
-for (const clients of [1, 50]) {
-	test(`${HANDSHAKES} handshakes of ${clients} at a time, each used at once`, run(COMMAND, async (limpet) => {
-		const results = {};
-		let left = HANDSHAKES;
-		const client = async () => {
-			while (left-- > 0) {
-				const result = await handshakeAndReturn(limpet.address);
-				results[result] = (results[result] ?? 0) + 1;
-			}
-		};
-		await Promise.all(Array.from({ length: clients }, client));
-		assert.deepEqual(results, { ok: HANDSHAKES });
+/** Shake hands, use the session at once, and so on: {"ok": how often, or an error: how often}. */
+async function shakeHands(limpet, count, clients) {
+	const results = {};
+	let left = count;
+	const client = async () => {
+		while (left-- > 0) {
+			const result = await handshakeAndReturn(limpet.address);
+			results[result] = (results[result] ?? 0) + 1;
+		}
+	};
+	await Promise.all(Array.from({ length: clients }, client));
+	return results;
+}
 
+for (const clients of [1, 50])
+	test(`${HANDSHAKES} handshakes of ${clients} at a time, each used at once`, run(COMMAND, async (limpet) => {
+		assert.deepEqual(await shakeHands(limpet, HANDSHAKES, clients), { ok: HANDSHAKES });
 		await eventually('ended sessions are forgotten', async () => (await limpet.counts()).sessions === 0);
 	}));
-}
+
+test('even when each worker tells of its sessions 20 ms late', run(
+	COMMAND.replace('-- node', '-- node --require ./workers/tell_late.js'),
+	async (limpet) => {
+		assert.deepEqual(await shakeHands(limpet, 200, 10), { ok: 200 });
+	}));
 
 test('long-polling clients stay with their workers, and all workers have some', run(COMMAND, async (limpet) => {
 	const clients = await Promise.all(Array.from({ length: 12 }, async () => {
@@ -76,12 +86,16 @@ test('a sid is one only as the query parameter', run(
 		await limpet.exchange(head(`${ENGINE}&sid=${sid}`, { method: 'POST', length: 1 }) + '1');
 	}));
 
-test('an unknown sid waits no longer than --session-wait, and then the worker says what it is', run(
-	`--session-wait 50ms ${COMMAND}`,
+test('an unknown sid waits as long as --session-wait, and then the worker says what it is', run(
+	`--session-wait 200ms ${COMMAND}`,
 	async (limpet) => {
-		const began = process.hrtime.bigint();
-		const answer = await limpet.exchange(head(`${ENGINE}&sid=AAAAAAAAAAAAAAAAAAAA`));
-		const tookMs = Number(process.hrtime.bigint() - began) / 1e6;
-		assert.match(answer.text, /^HTTP\/1\.1 400 [^]*Session ID unknown/);
-		assert.ok(tookMs >= 45 && tookMs < 1000, `it took ${tookMs} ms`);
+		const tookMs = [];
+		for (let i = 0; i < 5; i++) {
+			const began = process.hrtime.bigint();
+			const { text } = await limpet.exchange(head(`${ENGINE}&sid=AAAAAAAAAAAAAAAAAAAA`));
+			tookMs.push(Number(process.hrtime.bigint() - began) / 1e6);
+			assert.match(text, /^HTTP\/1\.1 400 [^]*Session ID unknown/);
+		}
+		const fastest = Math.min(...tookMs); // Node's own first answer takes long.
+		assert.ok(fastest >= 195 && fastest < 400, `${tookMs} ms`);
 	}));

@@ -107,20 +107,35 @@ function head(path, { method = 'GET', headers = {}, length } = {}) {
 /** Where Engine.IO's long-polling begins. */
 const ENGINE = '/socket.io/?EIO=4&transport=polling';
 
+/** The sid of a handshake, as soon as it can be read. */
+function receiveSid(socket) {
+	return new Promise((resolve, reject) => {
+		let text = '';
+		socket.on('data', (chunk) => {
+			text += chunk.toString('latin1');
+			const sid = /"sid":"([^"]+)"/.exec(text)?.[1];
+			if (sid)
+				resolve(sid);
+		});
+		socket.on('close', () => reject(new Error(`no handshake: ${text}`)));
+	});
+}
+
 /**
- * Open an Engine.IO session, then use it at once on another connection: the request that a slow registration loses.
+ * Open an Engine.IO session and use it at once, on another connection that is open already: the request that a slow
+ * registration loses.
  *
- * @returns {Promise<string>} "ok", or what went wrong: `{"code":1,"message":"Session ID unknown"}`.
+ * @returns {Promise<string>} "ok", or what the server said instead.
  */
 async function handshakeAndReturn(address) {
-	const opened = await exchange(address, head(ENGINE));
-	const sid = /"sid":"([^"]+)"/.exec(opened.text)?.[1];
-	if (!sid)
-		return `no handshake: ${opened.text}`;
 	const body = '40\x1e1'; // Two packets: connect to the main namespace, close the session.
-	const second = head(`${ENGINE}&sid=${sid}`, { method: 'POST', length: body.length }) + body;
-	const used = await exchange(address, second);
-	return used.text.startsWith('HTTP/1.1 200 ') ? 'ok' : used.text.split('\r\n\r\n').pop();
+	const [first, second] = await Promise.all([connect(address), connect(address)]);
+	first.write(head(ENGINE));
+	const sid = await receiveSid(first);
+	second.write(head(`${ENGINE}&sid=${sid}`, { method: 'POST', length: body.length }) + body);
+	const { text } = await receiveAll(second);
+	first.destroy();
+	return text.startsWith('HTTP/1.1 200 ') ? 'ok' : /\{.*\}/.exec(text)?.[0] ?? text;
 }
 
 module.exports = {
