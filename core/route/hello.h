@@ -8,6 +8,9 @@
 
 #include "base/slice.h"
 
+/** The first byte of every TLS handshake (its record's type); no HTTP method begins with it. */
+#define LP_HELLO_FIRST_BYTE 0x16
+
 /** Protocols of one hello that are kept; later ones are passed over. */
 #define LP_HELLO_ALPN_MAX 8
 

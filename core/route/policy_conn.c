@@ -208,7 +208,6 @@ static int conn_index(lua_State *L)
 	struct lp_policy *policy = lp_policy_of(L);
 	enum field field;
 
-	lua_settop(L, 2);
 	lua_pushvalue(L, 2);
 	lua_rawget(L, lua_upvalueindex(UPVALUE_MEMBERS));
 	if (lua_type(L, -1) != LUA_TNUMBER) {

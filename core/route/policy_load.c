@@ -201,7 +201,7 @@ static int refuse_shape(const struct shape *shape, const char *what, const char 
 			    *shape->place ? ": " : "", what, hint);
 }
 
-/* Says what is wrong with the field whose key and value are on top. */
+/* Find what is wrong with the field whose key and value are on top. */
 static int check_field(lua_State *L, const struct shape *shape)
 {
 	const struct lp_api_member *members = lp_api_policy.members;
@@ -233,6 +233,12 @@ static int check_field(lua_State *L, const struct shape *shape)
 	return refuse_shape(shape, what, "");
 }
 
+static void push_own_field(lua_State *L, const char *name)
+{
+	lua_pushstring(L, name);
+	lua_rawget(L, -2);
+}
+
 /* Take the hooks of the table on top, which is a policy. */
 static int take_policy(lua_State *L, const struct shape *shape)
 {
@@ -247,20 +253,23 @@ static int take_policy(lua_State *L, const struct shape *shape)
 	}
 	if (policy->unit_count == UNITS_MAX)
 		return refuse_shape(shape, "these are too many policies; 256 is the most", "");
-	lua_getfield(L, -1, "name");
+	push_own_field(L, lp_api_policy.members[LP_HOOKS].name);
 	status = add_unit(policy, shape->script, lua_tostring(L, -1));
 	lua_pop(L, 1);
 
 	for (int kind = 0; kind < LP_HOOKS && status == 0; kind++) {
 		struct lp_hooks *hooks = kind <= LP_HOOK_REQUEST ? &policy->routing : &policy->events;
 
-		lua_getfield(L, -1, lp_api_policy.members[kind].name);
+		push_own_field(L, lp_api_policy.members[kind].name);
 		if (lua_isnil(L, -1)) {
 			lua_pop(L, 1);
 			continue;
 		}
-		status =
-			add_hook(hooks, (struct lp_hook){kind, policy->unit_count - 1, luaL_ref(L, LUA_REGISTRYINDEX)});
+		status = add_hook(hooks, (struct lp_hook){
+						 .kind = kind,
+						 .unit = policy->unit_count - 1,
+						 .function = luaL_ref(L, LUA_REGISTRYINDEX),
+					 });
 	}
 	if (status < 0)
 		return refuse_shape(shape, lp_error_words(status), "");
@@ -276,12 +285,15 @@ static int take_list(lua_State *L, struct shape *shape, int depth)
 {
 	size_t end = strlen(shape->place);
 	int count = (int)lua_objlen(L, -1);
+	int keys = 0;
 
 	if (depth == DEPTH_MAX)
 		return refuse_shape(shape, "lists of policies are nested too deep; 8 is the most", "");
-	for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
+	for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1), keys++)
 		if (lua_type(L, -2) != LUA_TNUMBER)
 			return refuse_shape(shape, MIXED, "");
+	if (keys != count)
+		return refuse_shape(shape, "the list has a hole: one of its policies is nil", "");
 	for (int i = 1; i <= count; i++) {
 		int status;
 

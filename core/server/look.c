@@ -12,9 +12,6 @@
 #include <sys/socket.h>
 #include <uv.h>
 
-/* The record type every TLS handshake begins with; no HTTP method does. */
-#define TLS_HANDSHAKE 0x16
-
 int lp_look_init(struct lp_look *look, size_t max_head_bytes)
 {
 	*look = (struct lp_look){.size = max_head_bytes};
@@ -62,7 +59,7 @@ int lp_look(struct lp_look *look, int fd, size_t seen, struct lp_policy_conn *co
 		return UV_EOF;
 	if (got < 0)
 		return errno == EAGAIN ? LP_AGAIN : -errno;
-	if (look->bytes[0] == TLS_HANDSHAKE)
+	if (look->bytes[0] == LP_HELLO_FIRST_BYTE)
 		return look_at_hello(look, conn);
 	return look_at_head(look, seen, conn);
 }

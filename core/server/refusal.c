@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "route/hello.h"
+
 static const struct reason {
 	int status;
 	const char *phrase;
@@ -39,18 +41,27 @@ static const char *reason_of(int status)
 	return status < 500 ? "Refused" : "Unavailable";
 }
 
+/* To a TLS client an answer in plain text would be garbage. */
+static bool speaks_tls(int fd)
+{
+	char first;
+	return recv(fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && first == LP_HELLO_FIRST_BYTE;
+}
+
 void lp_refusal_send(int fd, int status)
 {
 	char body[64];
 	char answer[256];
 	unsigned left = LP_REFUSAL_DISCARD_BYTES;
+	bool understands = !speaks_tls(fd);
 	lp_refusal_discard(fd, &left);
 	int length = snprintf(body, sizeof(body), "%d %s\n", status, reason_of(status));
 	int total = snprintf(answer, sizeof(answer),
 			     "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: text/plain\r\n"
 			     "Content-Length: %d\r\n\r\n%s",
 			     status, reason_of(status), length, body);
-	(void)!send(fd, answer, (size_t)total, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (understands)
+		(void)!send(fd, answer, (size_t)total, MSG_DONTWAIT | MSG_NOSIGNAL);
 	shutdown(fd, SHUT_WR);
 }
 

@@ -10,7 +10,8 @@
 #define LP_REFUSAL_DISCARD_BYTES (64u << 10)
 
 /**
- * Answer with a status and end our side of the connection; the client's is read out with lp_refusal_discard.
+ * Answer with a status and end our side of the connection; the client's is read out with lp_refusal_discard. A client
+ * that speaks TLS gets no answer, only the end.
  *
  * @param fd      The connection. What it has sent so far is thrown away.
  * @param status  400 – 599.

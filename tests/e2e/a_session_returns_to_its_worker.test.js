@@ -8,6 +8,7 @@
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const test = require('node:test');
+const { setTimeout: pause } = require('node:timers/promises');
 const { ENGINE, handshakeAndReturn, head } = require('./clients');
 const { eventually, run } = require('./harness');
 
@@ -35,10 +36,22 @@ for (const clients of [1, 50])
 		await eventually('ended sessions are forgotten', async () => (await limpet.counts()).sessions === 0);
 	}));
 
-test('even when each worker tells of its sessions 20 ms late', run(
-	COMMAND.replace('-- node', '-- node --require ./workers/tell_late.js'),
+const LATE = COMMAND.replace('-- node', '-- node --require ./workers/tell_late.js');
+
+test('even when each worker tells of its sessions late', run(LATE, { env: { LATE_MS: '20' } }, async (limpet) => {
+	assert.deepEqual(await shakeHands(limpet, 200, 10), { ok: 200 });
+}));
+
+test('even when limpet is held up until the wait is over, but the word has come', run(
+	`--session-wait 400ms ${LATE}`,
+	{ env: { LATE_MS: '200' } },
 	async (limpet) => {
-		assert.deepEqual(await shakeHands(limpet, 200, 10), { ok: 200 });
+		const results = shakeHands(limpet, 4, 4);
+		await eventually('they wait', async () => (await limpet.counts()).waiting > 0);
+		limpet.signal('SIGSTOP');
+		await pause(600);
+		limpet.signal('SIGCONT');
+		assert.deepEqual(await results, { ok: 4 });
 	}));
 
 test('long-polling clients stay with their workers, and all workers have some', run(COMMAND, async (limpet) => {

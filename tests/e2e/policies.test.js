@@ -3,6 +3,7 @@
  * Policies as an operator writes them: a file beside the command, what it may answer, and what happens when it fails.
  */
 const assert = require('node:assert/strict');
+const { once } = require('node:events');
 const test = require('node:test');
 const { head } = require('./clients');
 const { run } = require('./harness');
@@ -54,13 +55,22 @@ test('a refusal reaches the client whole', run(
 		assert.equal(headers.connection, 'close');
 		assert.match(text, /^403 Forbidden/);
 
-		const body = 'x'.repeat(30_000);
-		const raw = await limpet.exchange(head('/busy', { method: 'POST', length: body.length }) + body);
-		assert.match(raw.text, /^HTTP\/1\.1 503 Service Unavailable\r\n/);
-		assert.equal(raw.reset, false, 'unread bytes do not reset the answer away');
+		const busy = head('/busy', { method: 'POST', length: 30_000 });
+		const { text: raw, reset } = await limpet.exchange(busy + 'x'.repeat(30_000));
+		assert.match(raw, /^HTTP\/1\.1 503 Service Unavailable\r\n/);
+		assert.equal(reset, false, 'unread bytes do not reset the answer away');
+
+		const socket = await limpet.connect();
+		socket.write(busy);
+		await once(socket, 'data');
+		for (let i = 0; i < 3; i++)
+			await new Promise((resolve) => socket.write('x'.repeat(10_000), resolve));
+		socket.end();
+		await once(socket, 'close');
+		assert.equal(socket.errored, null, 'who still sends its request may finish');
 
 		assert.equal((await limpet.get('/open')).status, 200);
-		assert.equal((await limpet.counts()).refused, 2);
+		assert.equal((await limpet.counts()).refused, 3);
 	}));
 
 test('a refusal before any byte was looked at', run(

@@ -1,0 +1,172 @@
+---@meta limpet
+
+--- What a policy can use, for editors that read LuaCATS annotations (lua-language-server and those built on it). Nothing
+--- runs this file; a test holds it against what limpet really has. README.md beside it is the guide.
+
+--- What a policy file returns, or a list of these, or of lists. At least one hook must be there.
+---@class Policy
+---@field name? string How messages call it.
+---@field setup? fun(options: table<string, string>) Runs once, at load. `options` are the --set key=value of the command line.
+---@field on_connect? fun(conn: Conn, workers: Workers): Answer? Runs at once; nothing of the connection has been looked at.
+---@field on_hello? fun(conn: Conn, workers: Workers): Answer? Runs when a TLS ClientHello is complete.
+---@field on_request? fun(conn: Conn, workers: Workers): Answer? Runs when an HTTP request head is complete.
+---@field on_worker_up? fun(worker: Worker) A worker can take connections from now on.
+---@field on_worker_down? fun(worker: Worker) A worker is gone.
+local policy = {}
+
+--- A worker, a refusal, or nothing: nil and false mean "no opinion".
+---@alias Answer Worker|Refusal|false
+
+--- The connection that a hook is asked about. Read-only, and valid during the call.
+---@class Conn
+---@field ip string? The peer's address; IPv4 inside IPv6 is plain IPv4. nil on a unix socket.
+---@field port integer? The peer's port. nil on a unix socket.
+---@field listener string Where it came in, as --listen names it.
+---@field method string? In on_request: "GET".
+---@field path string? In on_request: the target without its query, as sent.
+---@field sid string? In on_request: the query parameter `sid`, decoded; the first of several; nil if absent or empty.
+---@field client_ip string? In on_request: the client's address as --trust believes it; nil if a trusted proxy named nobody.
+---@field sni string? In on_hello: the host that the client wants.
+---@field alpn string[]? In on_hello: the protocols that the client speaks.
+local conn = {}
+
+--- A query parameter, decoded; the first of several. nil outside of on_request.
+---@param name string
+---@return string?
+function conn:query(name) end
+
+--- A header; repeated ones are joined by ", " in order (Cookie by "; "). nil outside of on_request.
+---@param name string Without regard to case.
+---@return string?
+function conn:header(name) end
+
+--- A cookie, as sent, without quotes; the first of several. nil outside of on_request.
+---@param name string
+---@return string?
+function conn:cookie(name) end
+
+--- The workers that can take a connection now, in slot order. Read-only: to sort them, copy them with `{ unpack(workers) }`.
+---@class Workers: { [integer]: Worker }
+local workers = {}
+
+--- The worker that a key belongs to (rendezvous hashing): a worker's death moves only its own keys, and its return brings
+--- them home.
+---@param key string|number
+---@return Worker?
+function workers:hash(key) end
+
+--- The same, passing over workers with more than `load` times the mean of open connections (the mean taken one higher).
+---@param key string|number
+---@param load number From 1 up; 1.25 lets a worker have a quarter more than the mean.
+---@return Worker?
+function workers:bounded_hash(key, load) end
+
+--- The worker that has a session, or nil. If the key is conn.sid and unknown, limpet first hears what workers have to
+--- say, and asks the hook again from its beginning.
+---@param key string|number
+---@return Worker?
+function workers:session(key) end
+
+--- Make a session: from now on workers:session(key) is that worker.
+---@param key string|number Of 1 to 1024 bytes.
+---@param worker Worker
+---@return Worker worker The same.
+function workers:bind(key, worker) end
+
+--- The worker with the least of something. Of equals, the one with fewer sessions (of "connections") or connections (of
+--- the others), then the lowest id.
+---@param measure "connections"|"sessions"|"waiting"
+---@return Worker?
+function workers:least(measure) end
+
+--- The worker after the one given last, round and round.
+---@return Worker?
+function workers:next() end
+
+--- Any worker, each equally likely.
+---@return Worker?
+function workers:random() end
+
+--- One worker. There is one a slot: the process that takes a dead one's place is the same worker. Read-only.
+---@class Worker
+---@field id integer Its slot, from 1.
+---@field pid integer? nil while no process is there.
+---@field connections integer Open now, those on the way to it included.
+---@field sessions integer Bound to it.
+---@field waiting integer Of its connections, handed over and not yet acknowledged.
+---@field uptime number Seconds since it was ready.
+local worker = {}
+
+--- What limpet.refuse gives.
+---@class Refusal
+
+--- What limpet.cidr gives.
+---@class Networks
+local networks = {}
+
+--- Whether an address lies in one of the networks; false for nil and for what is no address.
+---@param ip string?
+---@return boolean
+function networks:contains(ip) end
+
+---@class limpet
+---@field log limpet.log
+---@field shared limpet.shared
+limpet = {}
+
+--- To return: refuse the connection. An HTTP client is answered with the status, any other is closed.
+---@param status integer 400 to 599.
+---@return Refusal
+function limpet.refuse(status) end
+
+--- Seconds on a clock that is never set. For differences.
+---@return number
+function limpet.now() end
+
+--- Networks such as "10.0.0.0/8", "fd00::/8", "192.0.2.1". Make them once, outside of the hooks.
+---@param ... string
+---@return Networks
+function limpet.cidr(...) end
+
+--- limpet's log; each line begins with the policy's name. Past ten lines a second, all policies together, lines are only
+--- counted.
+---@class limpet.log
+limpet.log = {}
+
+---@param ... any
+function limpet.log.error(...) end
+
+---@param ... any
+function limpet.log.warning(...) end
+
+---@param ... any
+function limpet.log.info(...) end
+
+---@param ... any
+function limpet.log.debug(...) end
+
+--- A small dictionary that all policies share and reloads do not empty. Numbers and strings are the same keys: 7 is "7".
+---@class limpet.shared
+limpet.shared = {}
+
+---@param key string|number
+---@return string|number|boolean|nil
+function limpet.shared:get(key) end
+
+---@param key string|number
+---@param value string|number|boolean
+---@param ttl? number Seconds until it is forgotten; without it, never.
+---@return true? done nil when there is no room.
+---@return string? why_not
+function limpet.shared:set(key, value, ttl) end
+
+--- Add to a number; a key that is not there starts at 0.
+---@param key string|number
+---@param by? number 1 if left out.
+---@param ttl? number Seconds from that start until it is forgotten; later additions do not renew it.
+---@return number? sum nil when there is no room, or the key holds no number.
+---@return string? why_not
+function limpet.shared:incr(key, by, ttl) end
+
+---@param key string|number
+function limpet.shared:delete(key) end
