@@ -32,6 +32,9 @@ struct lp_dialect {
 	/** "NAME=%u" or "NAME=value", NULL-terminated; %u becomes the worker's id. */
 	const char *environment[LP_DIALECT_VARIABLES + 1];
 
+	/** What a worker does to be ready, for those that wonder why theirs is not: "calls server.listen()". */
+	const char *readiness;
+
 	/** JSON: the message that goes with every connection, for the Node dialects in which it is always the same. */
 	const char *message;
 

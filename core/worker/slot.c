@@ -14,17 +14,24 @@
  * Pauses: none after a process that was ready for STEADY_MS; else FIRST_PAUSE_MS, doubled with every further failure up to
  * LONGEST_PAUSE_MS, a fifth more or less by chance so that slots do not beat in time.
  *
+ * The same timer, while a process runs and has not been ready, says once that it is late: most likely the dialect is wrong.
+ *
  * Open connections: a worker that tells (native) is believed. For the others the kernel is asked (count.h); that starts
  * with the first connection such a worker takes, and ends for a worker with its first report.
  */
 #include "worker/slot.h"
 
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 
 #define STEADY_MS 1000
+
+/* When a worker that is not ready is wondered about. */
+#define LATE_MS 10000
+
 #define FIRST_PAUSE_MS 100
 #define LONGEST_PAUSE_MS 30000
 
@@ -51,6 +58,7 @@ static void set_up(struct lp_slot *slot, bool up)
 	slot->up = up;
 	update_usable(slot);
 	if (up) {
+		uv_timer_stop(&slot->timer);
 		if (!slot->worker->started_ns)
 			slot->worker->started_ns = lp_clock_ns();
 		lp_log_write(slots->config.log, LP_LOG_INFO, "worker %u is ready (pid %d)", slot->worker->id,
@@ -64,6 +72,17 @@ static void set_up(struct lp_slot *slot, bool up)
 static void on_slot_timer(uv_timer_t *timer)
 {
 	start_process(timer->data);
+}
+
+static void on_late(uv_timer_t *timer)
+{
+	struct lp_slot *slot = timer->data;
+	const struct lp_dialect *dialect = slot->slots->config.dialect;
+	lp_log_write(slot->slots->config.log, LP_LOG_WARNING,
+		     "worker %u (pid %d) has run for %d s and is not ready: in the dialect %s it is once it %s; is "
+		     "--dialect "
+		     "right for it?",
+		     slot->worker->id, slot->worker->pid, LATE_MS / 1000, dialect->name, dialect->readiness);
 }
 
 static void pause_slot(struct lp_slot *slot, uint64_t pause_ms)
@@ -105,6 +124,9 @@ void lp_slot_finish(struct lp_slot *slot)
 		lp_channel_drain(&slot->channel);
 	if (slot->state == LP_SLOT_PAUSED)
 		end_slot(slot);
+	else if (slot->state == LP_SLOT_RUNNING && !slot->worker->started_ns)
+		lp_process_kill(&slot->process,
+				SIGTERM); /* It has nothing to finish, and maybe does not listen to us. */
 }
 
 /* Processes */
@@ -171,6 +193,7 @@ static void on_exit_of(struct lp_process *process, int64_t status, int signal)
 	slots->exits++;
 	log_exit(slot, status, signal);
 	slot->state = LP_SLOT_CLOSING;
+	uv_timer_stop(&slot->timer);
 	hear_out(slot);
 	lp_sessions_forget_worker(slots->config.sessions, worker->id);
 	if (slots->count)
@@ -208,6 +231,7 @@ static void start_process(struct lp_slot *slot)
 	if (status == 0) {
 		slots->starts++;
 		slot->worker->pid = slot->process.pid;
+		uv_timer_start(&slot->timer, on_late, LATE_MS, 0);
 		return;
 	}
 	slot->failures++;

@@ -43,7 +43,7 @@ struct lp_slot {
 	bool full;        /**< The channel's queue has no room. */
 	bool reports;     /**< The worker tells how many connections it has open. */
 	unsigned failures;
-	uv_timer_t timer; /**< To the next start. */
+	uv_timer_t timer; /**< PAUSED: to the next start. RUNNING: to the remark that it is late. */
 };
 
 /**

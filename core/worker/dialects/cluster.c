@@ -32,6 +32,7 @@ static size_t address(struct lp_channel *channel, const struct lp_parcel *parcel
 const struct lp_dialect lp_dialect_cluster = {
 	.name = "cluster",
 	.socket_type = SOCK_STREAM,
+	.readiness = "calls server.listen()",
 	.environment = LP_NODE_ENVIRONMENT,
 	.open = lp_node_open_cluster,
 	.close = lp_node_close,

@@ -132,6 +132,7 @@ static void drain(struct lp_channel *channel)
 const struct lp_dialect lp_dialect_native = {
 	.name = "native",
 	.socket_type = SOCK_SEQPACKET,
+	.readiness = "says \"ready\" on its channel (limpet/worker.h)",
 	.environment = {"LIMPET_CHANNEL_FD=3", "LIMPET_WORKER_ID=%u", NULL},
 	.open = open_state,
 	.close = close_state,
