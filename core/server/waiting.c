@@ -46,7 +46,7 @@ static void decide(struct lp_waiting *waiting, struct lp_connection *connection)
 
 /* Waiting */
 
-static void expire_looking(struct lp_waiting *waiting, struct lp_connection *connection)
+static void give_up_looking(struct lp_waiting *waiting, struct lp_connection *connection)
 {
 	if (connection->seen)
 		lp_connection_refuse(waiting, connection, 408);
@@ -62,7 +62,7 @@ static void make_room(struct lp_waiting *waiting)
 	lp_log_limited(waiting->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WAITING,
 		       "%u connections wait; the oldest incomplete one is closed (--max-waiting)",
 		       waiting->config.max_waiting);
-	expire_looking(waiting, lp_connection_of(waiting->looking.next));
+	give_up_looking(waiting, lp_connection_of(waiting->looking.next));
 }
 
 static void wait_in(struct lp_waiting *waiting, struct lp_connection *connection, enum lp_connection_state state,
@@ -256,6 +256,18 @@ static void expire(struct lp_waiting *waiting, struct lp_list *list, uint64_t no
 		lp_waiting_arm_timer(waiting, lp_connection_of(list->next)->until_ms);
 }
 
+/* When we have not run for a while, the rest of a head can be here although nobody has told us yet. */
+static void expire_looking(struct lp_waiting *waiting, struct lp_connection *connection)
+{
+	struct lp_policy_conn view = {0};
+	if (lp_look(&waiting->look, connection->parcel.fd, connection->seen, &view) == 0) {
+		lp_connection_delist(connection);
+		decide(waiting, connection);
+	} else {
+		give_up_looking(waiting, connection);
+	}
+}
+
 static void expire_awaiting(struct lp_waiting *waiting, struct lp_connection *connection)
 {
 	lp_connection_delist(connection);
@@ -276,6 +288,9 @@ static void on_timer(uv_timer_t *timer)
 {
 	struct lp_waiting *waiting = timer->data;
 	uint64_t now = uv_now(waiting->config.loop);
+	bool awaited = !lp_list_empty(&waiting->awaiting) && lp_connection_of(waiting->awaiting.next)->until_ms <= now;
+	if (awaited && waiting->supervisor)
+		lp_supervisor_hear(waiting->supervisor); /* For the same reason: the claim may be here already. */
 	expire(waiting, &waiting->looking, now, expire_looking);
 	expire(waiting, &waiting->awaiting, now, expire_awaiting);
 	expire(waiting, &waiting->held, now, expire_held);

@@ -7,6 +7,7 @@
 #ifndef LP_WORKER_DIALECT_H
 #define LP_WORKER_DIALECT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
@@ -34,6 +35,9 @@ struct lp_dialect {
 
 	/** What a worker does to be ready, for those that wonder why theirs is not: "calls server.listen()". */
 	const char *readiness;
+
+	/** Workers acknowledge a connection before they read from it: our copy is kept until they do (taken.h). */
+	bool keep_until_read;
 
 	/** JSON: the message that goes with every connection, for the Node dialects in which it is always the same. */
 	const char *message;

@@ -5,8 +5,8 @@
  * it (from a successful lp_channel_hand_over until one of the two ends below) `link`, `number` and `arrived` are the
  * channel's, and the descriptor stays open: it is what makes a second try possible. A parcel ends exactly once:
  *
- *     acknowledged   the worker has it for good; the receiver of that event closes the descriptor, at once, for the
- *                    client sees no FIN from the worker while a copy is open here
+ *     acknowledged   the worker has it for good; the receiver of that event closes the descriptor, soon, for the
+ *                    client sees no FIN from the worker while a copy is open here (taken.h says how soon)
  *     returned       nothing of it was read; the descriptor and the parcel are the sender's again
  */
 #ifndef LP_WORKER_PARCEL_H
@@ -22,6 +22,8 @@ struct lp_parcel {
 	int fd;          /**< The connected socket. */
 	uint16_t port;   /**< Of the listener it came through; 0 for a unix path. Some dialects tell the worker. */
 	bool arrived;    /**< The worker has the descriptor, and has not said yet that it takes the connection. */
+	uint16_t worker; /**< Whom it was handed to. The slot sets it. */
+	uint16_t ticks;  /**< Since it was acknowledged; of taken.c. */
 	uint64_t number; /**< Of the hand-over, counted from 1 on each channel. */
 };
 

@@ -14,7 +14,8 @@
  * Pauses: none after a process that was ready for STEADY_MS; else FIRST_PAUSE_MS, doubled with every further failure up to
  * LONGEST_PAUSE_MS, a fifth more or less by chance so that slots do not beat in time.
  *
- * The same timer, while a process runs and has not been ready, says once that it is late: most likely the dialect is wrong.
+ * While a process runs, the same timer serves for two other things: to say once that it is late to be ready (most likely
+ * the dialect is wrong), and, when all is to end, to terminate one that has hung up and has no connection left.
  *
  * Open connections: a worker that tells (native) is believed. For the others the kernel is asked (count.h); that starts
  * with the first connection such a worker takes, and ends for a worker with its first report.
@@ -28,6 +29,9 @@
 #include "base/clock.h"
 
 #define STEADY_MS 1000
+
+/* How long a worker that is told to end, and has no connection left, may take to do so by itself. */
+#define IDLE_MS 500
 
 /* When a worker that is not ready is wondered about. */
 #define LATE_MS 10000
@@ -117,6 +121,20 @@ static void end_slot(struct lp_slot *slot)
 	uv_close((uv_handle_t *)&slot->timer, on_timer_closed);
 }
 
+static void on_idle(uv_timer_t *timer)
+{
+	struct lp_slot *slot = timer->data;
+	lp_process_kill(&slot->process, SIGTERM);
+}
+
+/* While stopping: a worker that has hung up and has no connection left is kept alive by nothing but its own timers. */
+static void end_if_idle(struct lp_slot *slot)
+{
+	if (slot->slots->stopping && slot->state == LP_SLOT_RUNNING && !slot->channel_open &&
+	    slot->worker->connections == 0)
+		uv_timer_start(&slot->timer, on_idle, IDLE_MS, 0);
+}
+
 void lp_slot_finish(struct lp_slot *slot)
 {
 	update_usable(slot);
@@ -158,6 +176,7 @@ static void close_channel(struct lp_slot *slot)
 	slot->channel_open = false;
 	set_up(slot, false);
 	lp_channel_close(&slot->channel, on_channel_closed);
+	end_if_idle(slot);
 }
 
 static void log_exit(const struct lp_slot *slot, int64_t status, int signal)
@@ -183,6 +202,20 @@ static void hear_out(struct lp_slot *slot)
 	close_channel(slot);
 }
 
+/* Of what it had acknowledged, the dead worker leaves what it never read. */
+static void return_untouched(struct lp_slot *slot)
+{
+	struct lp_slots *slots = slot->slots;
+	struct lp_list untouched;
+	lp_list_init(&untouched);
+	lp_taken_leave(&slots->taken, slot->worker->id, &untouched);
+	while (!lp_list_empty(&untouched)) {
+		struct lp_parcel *parcel = LP_LIST_OWNER(untouched.next, struct lp_parcel, link);
+		lp_list_remove(&parcel->link);
+		slots->config.events->on_returned(slots->config.owner, parcel, slot->worker->id, LP_RETURN_LOST);
+	}
+}
+
 static void on_exit_of(struct lp_process *process, int64_t status, int signal)
 {
 	struct lp_slot *slot = process->owner;
@@ -195,6 +228,7 @@ static void on_exit_of(struct lp_process *process, int64_t status, int signal)
 	slot->state = LP_SLOT_CLOSING;
 	uv_timer_stop(&slot->timer);
 	hear_out(slot);
+	return_untouched(slot);
 	lp_sessions_forget_worker(slots->config.sessions, worker->id);
 	if (slots->count)
 		lp_count_forget_worker(slots->count, worker->id);
@@ -262,6 +296,7 @@ static void on_connections_closed(void *owner, unsigned worker, unsigned how_man
 	struct lp_slots *slots = owner;
 	struct lp_worker *of = lp_workers_find(slots->config.workers, worker);
 	of->connections -= how_many < of->connections ? how_many : of->connections;
+	end_if_idle(&slots->all[worker - 1]);
 }
 
 /* Remember a connection whose end its worker will not tell. */
@@ -282,15 +317,30 @@ static void count_connection(struct lp_slot *slot, const struct lp_parcel *parce
 		slot->worker->connections--;
 }
 
-static void on_acknowledged(struct lp_channel *channel, struct lp_parcel *parcel)
+/* The connection is its worker's for good. */
+static void settle(struct lp_slot *slot, struct lp_parcel *parcel)
 {
-	struct lp_slot *slot = channel->owner;
-	slot->worker->waiting--;
 	if (!slot->reports)
 		count_connection(slot, parcel);
 	close(parcel->fd);
 	parcel->fd = -1;
 	slot->slots->config.events->on_acknowledged(slot->slots->config.owner, parcel);
+}
+
+void lp_slot_settle(struct lp_taken *taken, struct lp_parcel *parcel)
+{
+	struct lp_slots *slots = taken->owner;
+	settle(&slots->all[parcel->worker - 1], parcel);
+}
+
+static void on_acknowledged(struct lp_channel *channel, struct lp_parcel *parcel)
+{
+	struct lp_slot *slot = channel->owner;
+	slot->worker->waiting--;
+	if (slot->slots->config.dialect->keep_until_read)
+		lp_taken_add(&slot->slots->taken, parcel);
+	else
+		settle(slot, parcel);
 }
 
 static void on_returned(struct lp_channel *channel, struct lp_parcel *parcel, enum lp_return_reason reason)
@@ -368,6 +418,7 @@ int lp_slot_hand_over(struct lp_slot *slot, struct lp_parcel *parcel)
 {
 	int status = slot->channel_open ? lp_channel_hand_over(&slot->channel, parcel) : UV_EPIPE;
 	if (status == 0) {
+		parcel->worker = (uint16_t)slot->worker->id;
 		slot->worker->connections++;
 		slot->worker->waiting++;
 	} else if (status == UV_ENOBUFS) {

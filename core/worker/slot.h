@@ -13,6 +13,7 @@
 #include "worker/count.h"
 #include "worker/process.h"
 #include "worker/supervisor.h"
+#include "worker/taken.h"
 
 struct lp_slot;
 
@@ -20,6 +21,7 @@ struct lp_slot;
 struct lp_slots {
 	struct lp_supervisor_config config;
 	struct lp_slot *all;    /**< config.workers->count of them, by id. */
+	struct lp_taken taken;  /**< Acknowledged, and not yet read from. Its timer is the supervisor's to close. */
 	struct lp_count *count; /**< NULL until a worker that does not report takes a connection. */
 	bool count_tried;
 	uint64_t starts;
@@ -54,6 +56,9 @@ struct lp_slot {
  * @param index  0 and up; the worker's id less one.
  */
 void lp_slot_start(struct lp_slot *slot, struct lp_slots *slots, unsigned index);
+
+/** For slots->taken: a connection's worker has read from it. @param taken The slots'. @param parcel In no list. */
+void lp_slot_settle(struct lp_taken *taken, struct lp_parcel *parcel);
 
 /**
  * Hand a connection to the slot's worker.

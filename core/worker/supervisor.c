@@ -34,12 +34,19 @@ static void on_count_stopped(void *owner)
 	supervisor->slots.config.events->on_stopped(supervisor->slots.config.owner);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void on_taken_closed(uv_handle_t *handle)
 {
-	struct lp_supervisor *supervisor = handle->data;
+	struct lp_taken *taken = handle->data;
+	struct lp_supervisor *supervisor = taken->owner;
 	struct lp_count *count = supervisor->slots.count;
 	supervisor->slots.count = NULL;
 	lp_count_stop(count, on_count_stopped, supervisor);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	struct lp_supervisor *supervisor = handle->data;
+	uv_close((uv_handle_t *)&supervisor->slots.taken.timer, on_taken_closed);
 }
 
 static void on_slot_ended(struct lp_slots *slots)
@@ -123,6 +130,7 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 	}
 	supervisor->slots = (struct lp_slots){.config = *config, .all = all, .on_ended = on_slot_ended};
 	supervisor->left = count;
+	lp_taken_init(&supervisor->slots.taken, config->loop, lp_slot_settle, &supervisor->slots);
 	uv_timer_init(config->loop, &supervisor->timer);
 	supervisor->timer.data = supervisor;
 	for (unsigned i = 0; i < count; i++)

@@ -54,7 +54,7 @@ struct limpet_options {
 	uint32_t head_timeout_ms;  /**< From accept to a complete head, in all; also the wait for a first worker. */
 	uint32_t max_head_bytes;   /**< 256 – 1 MiB. A longer request head is answered with 431. */
 	uint32_t max_waiting;      /**< Connections that wait for a head, a session or a worker. */
-	uint32_t max_sessions;     /**< Past it the least recently used is forgotten. 80 bytes each, at most. */
+	uint32_t max_sessions;     /**< Past it the least recently used is forgotten. 66 bytes each, at most. */
 	uint32_t session_wait_ms;  /**< How long a connection with an unknown sid waits for a worker to claim it. */
 	uint32_t drain_timeout_ms; /**< From stop to the end of workers that have not ended by themselves. */
 

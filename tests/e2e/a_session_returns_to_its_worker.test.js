@@ -43,13 +43,13 @@ test('even when each worker tells of its sessions late', run(LATE, { env: { LATE
 }));
 
 test('even when limpet is held up until the wait is over, but the word has come', run(
-	`--session-wait 400ms ${LATE}`,
-	{ env: { LATE_MS: '200' } },
+	`--session-wait 1500ms ${LATE}`,
+	{ env: { LATE_MS: '1000' } },
 	async (limpet) => {
 		const results = shakeHands(limpet, 4, 4);
-		await eventually('they wait', async () => (await limpet.counts()).waiting > 0);
+		await eventually('they wait', async () => (await limpet.counts()).waiting === 4);
 		limpet.signal('SIGSTOP');
-		await pause(600);
+		await pause(2000);
 		limpet.signal('SIGCONT');
 		assert.deepEqual(await results, { ok: 4 });
 	}));

@@ -103,8 +103,8 @@ test('policies are tried in order, and the least busy worker is the last resort'
 	}));
 
 const FAILING = {
-	'raises an error': ['return { on_request = function(conn)\n  return conn.a.b\nend }', /policy \.\/bad\.lua:2: /],
-	'returns no worker': ['return { on_request = function(conn)\n  return "worker 1"\nend }', /policy \.\/bad\.lua/],
+	'raises an error': ['return { on_request = function(c)\n  return c.a.b\nend }', /policy \.\/bad\.lua:2: /],
+	'returns no worker': ['return { on_request = function()\n  return "worker 1"\nend }', /policy \.\/bad\.lua/],
 };
 
 for (const [failure, [source, message]] of Object.entries(FAILING))

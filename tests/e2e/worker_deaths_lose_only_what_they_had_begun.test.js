@@ -20,7 +20,7 @@ function ledgerOf(limpet) {
 		return { word, port: Number(port), at: BigInt(at) };
 	});
 	return (word, { port, began, ended }) =>
-		entries.some((line) => line.word === word && line.port === port && began <= line.at && line.at <= ended);
+		entries.some((line) => line.word === word && line.port === port && line.at > began && line.at < ended);
 }
 
 test(`a worker killed every ${PACE_MS} ms for ${(KILLS * PACE_MS) / 1000} s`, run(

@@ -33,6 +33,7 @@ const struct lp_dialect lp_dialect_cluster = {
 	.name = "cluster",
 	.socket_type = SOCK_STREAM,
 	.readiness = "calls server.listen()",
+	.keep_until_read = true,
 	.environment = LP_NODE_ENVIRONMENT,
 	.open = lp_node_open_cluster,
 	.close = lp_node_close,

@@ -11,6 +11,7 @@ const struct lp_dialect lp_dialect_socketio_sticky = {
 	.name = "socket.io-sticky",
 	.socket_type = SOCK_STREAM,
 	.readiness = "is started by node",
+	.keep_until_read = true,
 	.environment = LP_NODE_ENVIRONMENT,
 	.message = "{\"type\":\"sticky:connection\",\"data\":\"\"}",
 	.open = lp_node_open,

@@ -11,6 +11,7 @@ const struct lp_dialect lp_dialect_socketio_sticky_session = {
 	.name = "socketio-sticky-session",
 	.socket_type = SOCK_STREAM,
 	.readiness = "is started by node",
+	.keep_until_read = true,
 	.environment = LP_NODE_ENVIRONMENT,
 	.message = "\"sticky-session:connection\"",
 	.open = lp_node_open,

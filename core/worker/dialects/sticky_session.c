@@ -10,6 +10,7 @@ const struct lp_dialect lp_dialect_sticky_session = {
 	.name = "sticky-session",
 	.socket_type = SOCK_STREAM,
 	.readiness = "is started by node",
+	.keep_until_read = true,
 	.environment = LP_NODE_ENVIRONMENT,
 	.message = "\"sticky:balance\"",
 	.open = lp_node_open,
