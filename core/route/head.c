@@ -334,10 +334,20 @@ static bool decodes_to(struct lp_slice encoded, struct lp_slice text)
 	return encoded.length == 0;
 }
 
+static bool is_plain(struct lp_slice text)
+{
+	return !memchr(text.bytes, '%', text.length) && !memchr(text.bytes, '+', text.length);
+}
+
 static int decode(struct lp_slice encoded, char *out, size_t size)
 {
 	size_t length = 0;
 
+	/* As sids are. */
+	if (encoded.length > 0 && encoded.length <= size && is_plain(encoded)) {
+		memcpy(out, encoded.bytes, encoded.length);
+		return (int)encoded.length;
+	}
 	while (encoded.length > 0) {
 		if (length == size)
 			return -1;
