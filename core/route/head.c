@@ -334,7 +334,7 @@ static bool decodes_to(struct lp_slice encoded, struct lp_slice text)
 	return encoded.length == 0;
 }
 
-static bool is_plain(struct lp_slice text)
+static bool is_undecoded(struct lp_slice text)
 {
 	return !memchr(text.bytes, '%', text.length) && !memchr(text.bytes, '+', text.length);
 }
@@ -344,7 +344,7 @@ static int decode(struct lp_slice encoded, char *out, size_t size)
 	size_t length = 0;
 
 	/* As sids are. */
-	if (encoded.length > 0 && encoded.length <= size && is_plain(encoded)) {
+	if (encoded.length > 0 && encoded.length <= size && is_undecoded(encoded)) {
 		memcpy(out, encoded.bytes, encoded.length);
 		return (int)encoded.length;
 	}
