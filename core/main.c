@@ -8,16 +8,26 @@
  *
  * Exit status: 0, 1 (failed while running), 2 (wrong usage: a flag, or a policy that does not load).
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "base/options.h"
 #include "limpet/balancer.h"
 #include "limpet/version.h"
 #include "server/control.h"
+#include "tools/bench.h"
+#include "tools/check.h"
+#include "tools/replay.h"
+#include "tools/route.h"
+#include "tools/simulate.h"
+#include "tools/testing.h"
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
@@ -141,6 +151,95 @@ static int ask_status(const char *control)
 	return EXIT_FAILED;
 }
 
+/* A recording is as private as what it recorded. */
+static FILE *open_private(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "wb");
+	if (fd >= 0 && !file)
+		close(fd);
+	return file;
+}
+
+static int write_recording(const char *path, const char *bytes, size_t length)
+{
+	FILE *out = path ? open_private(path) : stdout;
+	bool written = out && fwrite(bytes, 1, length, out) == length && fflush(out) == 0;
+	if (!written)
+		fprintf(stderr, "limpet: cannot write the recording to %s: %s\n", path ? path : "standard output",
+			lp_error_words(-errno));
+	if (path && out)
+		fclose(out);
+	return written ? EXIT_SUCCESS : EXIT_FAILED;
+}
+
+/* Nothing is written before all of it is here, so that a recording of before stays when nobody answers. */
+static int record(const char *control, const char *path, bool raw)
+{
+	struct lp_error error = {0};
+	char *bytes = NULL;
+	size_t length = 0;
+	FILE *memory = open_memstream(&bytes, &length);
+	int status = memory ? lp_control_ask(control, raw ? "record raw" : "record", memory, &error)
+			    : lp_error_set(&error, -ENOMEM, "no memory for a recording");
+	if (memory && fclose(memory) != 0)
+		status = lp_error_set(&error, -ENOMEM, "no memory for a recording");
+	if (status)
+		fprintf(stderr, "limpet: %s\n", error.text);
+	status = status ? EXIT_FAILED : write_recording(path, bytes, length);
+	free(bytes);
+	return status;
+}
+
+/* The exit status of a command that tries policies: its usage, or a policy, was wrong, or it failed by itself. */
+static int status_of(const struct lp_error *error)
+{
+	fprintf(stderr, "limpet: %s\n", error->text);
+	return error->code == LP_EUSAGE || error->code == LP_EPOLICY || error->code == -ENOENT ? EXIT_USAGE
+											       : EXIT_FAILED;
+}
+
+/* Of those that answer how many mistakes they found. */
+static int status_of_findings(int found, const struct lp_error *error)
+{
+	if (found < 0)
+		return status_of(error);
+	return found > 0 ? EXIT_FAILED : EXIT_SUCCESS;
+}
+
+static int simulate(const struct lp_command_line *line)
+{
+	const struct lp_tool_options *tool = &line->tool;
+	struct lp_chart_style style = lp_chart_style_of_environment();
+	struct lp_error error = {0};
+	struct lp_simulation what = {
+		.policies = tool->files,
+		.policy_count = tool->file_count,
+		.settings = line->options.settings,
+		.setting_count = line->options.setting_count,
+		.clients = tool->clients,
+		.workers = tool->workers,
+		.kill = tool->kill,
+		.add = tool->add,
+		.nat = tool->nat,
+	};
+	return lp_simulate(&what, &style, tool->svg, stdout, &error) == 0 ? EXIT_SUCCESS : status_of(&error);
+}
+
+static int bench(const struct lp_command_line *line)
+{
+	struct lp_error error = {0};
+	struct lp_bench what = {
+		.policies = line->tool.files,
+		.policy_count = line->tool.file_count,
+		.settings = line->options.settings,
+		.setting_count = line->options.setting_count,
+		.workers = line->tool.workers,
+		.rounds = LP_BENCH_ROUNDS,
+	};
+	return lp_bench(&what, stdout, &error) == 0 ? EXIT_SUCCESS : status_of(&error);
+}
+
 int main(int argc, char **argv)
 {
 	struct lp_command_line line;
@@ -157,6 +256,26 @@ int main(int argc, char **argv)
 		break;
 	case LP_COMMAND_STATUS:
 		status = ask_status(line.options.control);
+		break;
+	case LP_COMMAND_RECORD:
+		status = record(line.options.control, line.tool.out, line.tool.unredacted);
+		break;
+	case LP_COMMAND_CHECK:
+		status = status_of_findings(lp_check(&line, stdout, &error), &error);
+		break;
+	case LP_COMMAND_ROUTE:
+		status = status_of_findings(
+			line.tool.replay ? lp_replay(&line, stdout, &error) : lp_route(&line, stdout, &error), &error);
+		break;
+	case LP_COMMAND_TEST:
+		status =
+			status_of_findings(lp_run_tests(line.tool.files, line.tool.file_count, stdout, &error), &error);
+		break;
+	case LP_COMMAND_SIMULATE:
+		status = simulate(&line);
+		break;
+	case LP_COMMAND_BENCH:
+		status = bench(&line);
 		break;
 	case LP_COMMAND_HELP:
 		status = print_help(line.help_of);

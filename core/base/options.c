@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "base/options_flags.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define RUN_EXAMPLE "limpet run --listen :3000 -- node server.js"
 
 /* A command line on its way into a struct lp_command_line. */
@@ -23,12 +23,6 @@ struct parser {
 	const struct lp_command_entry *command;
 	size_t list_size; /* The most that any list can hold. */
 	struct lp_error *error;
-};
-
-/* The best answer yet to "did you mean …?". */
-struct guess {
-	const char *name;
-	size_t distance;
 };
 
 void limpet_options_init(struct limpet_options *options)
@@ -40,6 +34,7 @@ void limpet_options_init(struct limpet_options *options)
 		.max_waiting = 10000,
 		.max_sessions = 1000000,
 		.session_wait_ms = 50,
+		.max_moved = 100,
 		.drain_timeout_ms = 30000,
 		.backlog = 4096,
 		.defer_accept = 1,
@@ -49,60 +44,27 @@ void limpet_options_init(struct limpet_options *options)
 	};
 }
 
-/* How many letters must be put in, left out or changed to make b from a. */
-static size_t edit_distance(const char *a, const char *b)
+void lp_command_line_init(struct lp_command_line *line)
 {
-	size_t row[32];
-	size_t length = strlen(b);
-
-	if (length >= COUNT(row))
-		return SIZE_MAX;
-	for (size_t j = 0; j <= length; j++)
-		row[j] = j;
-	for (size_t i = 1; a[i - 1]; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= length; j++) {
-			size_t best = diagonal + (a[i - 1] != b[j - 1]);
-
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			diagonal = row[j];
-			row[j] = best;
-		}
-	}
-	return row[length];
-}
-
-/* Near is: at most a third of the letters wrong; or else the beginning of it. */
-static void consider(struct guess *guess, const char *text, const char *name)
-{
-	size_t distance = edit_distance(text, name);
-	size_t length = strlen(text);
-
-	if (distance > strlen(name) / 3) {
-		if (length < 4 || strncmp(text, name, length) != 0)
-			return;
-		distance = strlen(name);
-	}
-	if (!guess->name || distance < guess->distance)
-		*guess = (struct guess){name, distance};
+	*line = (struct lp_command_line){
+		.command = LP_COMMAND_HELP,
+		.help_of = LP_COMMAND_HELP,
+		.tool = {.workers = 4, .ip = "192.0.2.1", .port = 50000, .listener = ":3000", .clients = 100000},
+	};
+	limpet_options_init(&line->options);
 }
 
 static int refuse_value(struct parser *parser, const struct lp_flag *flag, const char *value)
 {
-	struct guess guess = {0};
+	struct lp_nearest nearest = {0};
 	char wanted[160];
 
 	lp_flag_describe(flag, wanted, sizeof(wanted));
 	for (size_t i = 0; flag->kind == LP_FLAG_CHOICE && flag->choices[i]; i++)
-		consider(&guess, value, flag->choices[i]);
-	if (guess.name)
+		lp_nearest_consider(&nearest, value, flag->choices[i]);
+	if (nearest.name)
 		return lp_error_set(parser->error, LP_EUSAGE, "%s: \"%s\" is not %s; did you mean %s?", flag->name,
-				    value, wanted, guess.name);
+				    value, wanted, nearest.name);
 	return lp_error_set(parser->error, LP_EUSAGE, "%s: \"%s\" is not %s", flag->name, value, wanted);
 }
 
@@ -114,11 +76,11 @@ static bool is_choice(const struct lp_flag *flag, const char *value)
 	return false;
 }
 
-/* Put a flag into the options. */
+/* Put a flag into the command line. */
 static int take(struct parser *parser, const struct lp_flag *flag, const char *value)
 {
-	char *options = (char *)&parser->line->options;
-	char *field = options + flag->field;
+	char *line = (char *)parser->line;
+	char *field = line + flag->field;
 	struct lp_error reason;
 	uint32_t number;
 	size_t *count;
@@ -148,7 +110,7 @@ static int take(struct parser *parser, const struct lp_flag *flag, const char *v
 		*(const char **)field = value;
 		break;
 	case LP_FLAG_LIST:
-		count = (size_t *)(options + flag->count);
+		count = (size_t *)(line + flag->count);
 		parser->line->lists[flag->list * parser->list_size + (*count)++] = value;
 		break;
 	}
@@ -158,15 +120,15 @@ static int take(struct parser *parser, const struct lp_flag *flag, const char *v
 static int refuse_flag(struct parser *parser, const char *text, size_t length)
 {
 	const struct lp_command_entry *command = parser->command;
-	struct guess guess = {0};
+	struct lp_nearest nearest = {0};
 	char name[64];
 
 	snprintf(name, sizeof(name), "%.*s", (int)(length < sizeof(name) ? length : sizeof(name) - 1), text);
 	for (size_t i = 0; i < command->flag_count; i++)
 		if (command->flags[i].kind != LP_FLAG_HEADING)
-			consider(&guess, name, command->flags[i].name);
-	if (guess.name)
-		return lp_error_set(parser->error, LP_EUSAGE, "unknown flag %s; did you mean %s?", name, guess.name);
+			lp_nearest_consider(&nearest, name, command->flags[i].name);
+	if (nearest.name)
+		return lp_error_set(parser->error, LP_EUSAGE, "unknown flag %s; did you mean %s?", name, nearest.name);
 	return lp_error_set(parser->error, LP_EUSAGE, "unknown flag %s; limpet %s --help lists them all", name,
 			    command->name);
 }
@@ -209,41 +171,110 @@ static int parse_flag(struct parser *parser, char ***at)
 	return take(parser, flag, value);
 }
 
+/* An argument that is no flag. */
+static int take_argument(struct parser *parser, const char *argument)
+{
+	struct lp_tool_options *tool = &parser->line->tool;
+
+	if (parser->line->command == LP_COMMAND_RUN)
+		return lp_error_set(parser->error, LP_EUSAGE,
+				    "\"%s\" is not a flag; the program stands behind --, such as: " RUN_EXAMPLE,
+				    argument);
+	if (!parser->command->files)
+		return lp_error_set(parser->error, LP_EUSAGE, "%s does not take \"%s\"; limpet %s --help explains it",
+				    parser->command->name, argument, parser->command->name);
+	if (!*argument)
+		return lp_error_set(parser->error, LP_EUSAGE, "\"\" is not %s", parser->command->files);
+	parser->line->lists[LP_FLAG_FILES * parser->list_size + tool->file_count++] = argument;
+	return 0;
+}
+
 static int parse_arguments(struct parser *parser, char **at)
 {
-	bool is_run = parser->line->command == LP_COMMAND_RUN;
+	bool only_files = false; /* Behind "--". */
 
 	for (; *at; at++) {
 		int status;
 
-		if (is_run && strcmp(*at, "--") == 0) {
+		if (!only_files && strcmp(*at, "--") == 0 && parser->line->command == LP_COMMAND_RUN) {
 			if (at[1])
 				parser->line->options.command = at + 1;
 			return 0;
 		}
-		if ((*at)[0] != '-' && is_run)
-			return lp_error_set(parser->error, LP_EUSAGE,
-					    "\"%s\" is not a flag; the program stands behind --, such as: " RUN_EXAMPLE,
-					    *at);
-		if ((*at)[0] != '-' || parser->command->flag_count == 0)
-			return lp_error_set(parser->error, LP_EUSAGE,
-					    "%s does not take \"%s\"; limpet %s --help explains it",
-					    parser->command->name, *at, parser->command->name);
-		status = parse_flag(parser, &at);
+		if (!only_files && strcmp(*at, "--") == 0 && parser->command->files) {
+			only_files = true;
+			continue;
+		}
+		if (only_files || (*at)[0] != '-' || (parser->command->flag_count == 0 && !parser->command->files))
+			status = take_argument(parser, *at);
+		else
+			status = parse_flag(parser, &at);
 		if (status != 0)
 			return status;
 	}
 	return 0;
 }
 
-static int check_needed(const struct lp_command_line *line, struct lp_error *error)
+/* What a made-up connection cannot have together. */
+static int check_connection(const struct lp_tool_options *tool, struct lp_error *error)
 {
-	if (line->command == LP_COMMAND_STATUS && !line->options.control)
+	const char *http = tool->method         ? "--method"
+			   : tool->path         ? "--path"
+			   : tool->sid          ? "--sid"
+			   : tool->header_count ? "--header"
+						: NULL;
+	const char *tls = tool->sni ? "--sni" : tool->alpn_count ? "--alpn" : NULL;
+
+	if (tool->raw && (http || tls))
 		return lp_error_set(error, LP_EUSAGE,
-				    "status needs --control PATH, as given to limpet run, such as: "
-				    "limpet status --control /run/limpet.sock");
-	if (line->command != LP_COMMAND_RUN)
-		return 0;
+				    "--raw has all that the client sends; leave out %s, or write it into %s",
+				    http ? http : tls, tool->raw);
+	if (http && tls)
+		return lp_error_set(
+			error, LP_EUSAGE,
+			"%s makes the connection TLS, and %s would be encrypted in it; leave out one of them", tls,
+			http);
+	return 0;
+}
+
+static int check_workers(const struct lp_tool_options *tool, struct lp_error *error)
+{
+	for (size_t i = 0; i < tool->session_count; i++) {
+		const char *id = strrchr(tool->sessions[i], '=') + 1;
+
+		if (strtoul(id, NULL, 10) > tool->workers)
+			return lp_error_set(error, LP_EUSAGE, "--session: there is no worker %s; --workers makes %u",
+					    id, tool->workers);
+	}
+	if (tool->kill > tool->workers)
+		return lp_error_set(error, LP_EUSAGE, "--kill: there is no worker %u; --workers makes %u", tool->kill,
+				    tool->workers);
+	return 0;
+}
+
+static int check_needed(const struct parser *parser)
+{
+	const struct lp_command_line *line = parser->line;
+	struct lp_error *error = parser->error;
+	int status;
+
+	if ((line->command == LP_COMMAND_STATUS || line->command == LP_COMMAND_RECORD) && !line->options.control)
+		return lp_error_set(error, LP_EUSAGE,
+				    "%s needs --control PATH, as given to limpet run, such as: "
+				    "limpet %s --control /run/limpet.sock",
+				    parser->command->name, parser->command->name);
+	if (line->tool.replay && line->tool.file_count != 2)
+		return lp_error_set(error, LP_EUSAGE,
+				    "route --replay compares two policies, not %zu, such as: "
+				    "limpet route --replay recent.txt ./old.lua ./new.lua",
+				    line->tool.file_count);
+	if (parser->command->files && line->tool.file_count == 0)
+		return lp_error_set(error, LP_EUSAGE, "%s needs %s; limpet %s --help has examples",
+				    parser->command->name, parser->command->files, parser->command->name);
+	if (line->command != LP_COMMAND_RUN) {
+		status = check_connection(&line->tool, error);
+		return status ? status : check_workers(&line->tool, error);
+	}
 	if (line->options.listen_count == 0)
 		return lp_error_set(error, LP_EUSAGE, "run needs --listen ADDRESS, such as: " RUN_EXAMPLE);
 	if (!line->options.command)
@@ -259,23 +290,37 @@ static bool asks_for_help(char *const *at)
 	return false;
 }
 
+static int refuse_command(const char *name, struct lp_error *error)
+{
+	char names[256] = "";
+	size_t length = 0;
+
+	for (unsigned i = 0; i < LP_COMMANDS && length < sizeof(names); i++)
+		length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s",
+					   i == 0                 ? ""
+					   : i == LP_COMMANDS - 1 ? " and "
+								  : ", ",
+					   lp_command_entries[i].name);
+	return lp_error_set(error, LP_EUSAGE, "unknown command \"%s\"; there are %s", name, names);
+}
+
 static int find_command(const char *name, enum lp_command *command, struct lp_error *error)
 {
-	struct guess guess = {0};
+	struct lp_nearest nearest = {0};
 
 	for (unsigned i = 0; i < LP_COMMANDS; i++) {
 		if (strcmp(lp_command_entries[i].name, name) == 0) {
 			*command = i;
 			return 0;
 		}
-		consider(&guess, name, lp_command_entries[i].name);
+		lp_nearest_consider(&nearest, name, lp_command_entries[i].name);
 	}
 	if (name[0] == '-')
 		return lp_error_set(error, LP_EUSAGE, "\"%s\" stands where a command belongs, such as: " RUN_EXAMPLE,
 				    name);
-	if (guess.name)
-		return lp_error_set(error, LP_EUSAGE, "unknown command \"%s\"; did you mean %s?", name, guess.name);
-	return lp_error_set(error, LP_EUSAGE, "unknown command \"%s\"; there are run, status, help and version", name);
+	if (nearest.name)
+		return lp_error_set(error, LP_EUSAGE, "unknown command \"%s\"; did you mean %s?", name, nearest.name);
+	return refuse_command(name, error);
 }
 
 /* Everything behind `limpet COMMAND`. */
@@ -297,8 +342,12 @@ static int parse_command(int argc, char **argv, struct lp_command_line *line, st
 	options->policies = line->lists + LP_FLAG_POLICIES * parser.list_size;
 	options->settings = line->lists + LP_FLAG_SETTINGS * parser.list_size;
 	options->trusted = line->lists + LP_FLAG_TRUSTED * parser.list_size;
+	line->tool.files = line->lists + LP_FLAG_FILES * parser.list_size;
+	line->tool.headers = line->lists + LP_FLAG_HEADERS * parser.list_size;
+	line->tool.alpn = line->lists + LP_FLAG_ALPN * parser.list_size;
+	line->tool.sessions = line->lists + LP_FLAG_SESSIONS * parser.list_size;
 	status = parse_arguments(&parser, argv + 2);
-	return status ? status : check_needed(line, error);
+	return status ? status : check_needed(&parser);
 }
 
 int lp_options_parse(int argc, char **argv, struct lp_command_line *line, struct lp_error *error)
@@ -306,8 +355,7 @@ int lp_options_parse(int argc, char **argv, struct lp_command_line *line, struct
 	enum lp_command command = LP_COMMAND_HELP;
 	int status;
 
-	*line = (struct lp_command_line){.command = LP_COMMAND_HELP, .help_of = LP_COMMAND_HELP};
-	limpet_options_init(&line->options);
+	lp_command_line_init(line);
 	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
 		return 0;
 	if (strcmp(argv[1], "--version") == 0) {

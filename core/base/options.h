@@ -12,9 +12,55 @@
 
 enum lp_command {
 	LP_COMMAND_RUN,
-	LP_COMMAND_STATUS,  /**< `limpet status --control PATH`: print what a running balancer answers. */
+	LP_COMMAND_STATUS, /**< `limpet status --control PATH`: print what a running balancer answers. */
+	LP_COMMAND_RECORD, /**< `limpet record --control PATH`: write its recent connections. */
+	LP_COMMAND_CHECK,
+	LP_COMMAND_ROUTE,
+	LP_COMMAND_TEST,
+	LP_COMMAND_SIMULATE,
+	LP_COMMAND_BENCH,
 	LP_COMMAND_HELP,    /**< `limpet`, `limpet help`, `limpet run --help` … */
 	LP_COMMAND_VERSION, /**< `limpet version`, `limpet --version`. */
+};
+
+/**
+ * What the commands that try policies are given, beside the `settings` and `trusted` of struct limpet_options. A text
+ * that is not given is NULL.
+ */
+struct lp_tool_options {
+	const char *const
+		*files; /**< Policies in order: paths, or names of included ones. For `test`: files and folders. */
+	size_t file_count;
+	uint32_t workers; /**< How many are made up, 1 – LIMPET_WORKERS_MAX; 4 unless said. */
+
+	/* A made-up connection. */
+	const char *ip; /**< An address. */
+	uint32_t port;  /**< 1 – 65535. */
+	const char *listener;
+	const char *method;
+	const char *path; /**< Begins with '/'; may have a query. */
+	const char *sid;
+	const char *const *headers; /**< "Name: value" each. */
+	size_t header_count;
+	const char
+		*raw; /**< A file with its first bytes; then method, path, sid, headers, sni and alpn are not given. */
+	const char *sni; /**< With this or alpn the connection is TLS; then raw and all of HTTP are not given. */
+	const char *const *alpn;
+	size_t alpn_count;
+	const char *const *sessions; /**< "SID=ID" each, with an ID of 1 – workers. */
+	size_t session_count;
+
+	/* A recording. */
+	const char *replay; /**< One to ask two files about; then no connection is made up. */
+	const char *out; /**< The file to write; NULL: standard output. */
+	int unredacted;  /**< Whether credentials stay in it. */
+
+	/* A made-up crowd. */
+	uint32_t clients; /**< How many, 1 up; 100,000 unless said. */
+	uint32_t kill;    /**< Id of the worker to die and return, 1 – workers; 0: none. */
+	uint32_t add;     /**< How many workers to add; 0: none. */
+	int nat;          /**< Whether many clients share few addresses. */
+	const char *svg;  /**< A file to write. */
 };
 
 /** A parsed command line. Owns its arrays; borrows argv's strings. */
@@ -22,6 +68,7 @@ struct lp_command_line {
 	enum lp_command command;
 	enum lp_command help_of; /**< For LP_COMMAND_HELP: which one's; LP_COMMAND_HELP itself for the overview. */
 	struct limpet_options options;
+	struct lp_tool_options tool;
 	const char **lists; /**< The memory behind the options' lists. */
 };
 

@@ -14,8 +14,12 @@
 #include "base/address.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define FIELD(name) .field = offsetof(struct limpet_options, name)
-#define LIST(which, name, length) FIELD(name), .list = (which), .count = offsetof(struct limpet_options, length)
+#define FIELD(name) .field = offsetof(struct lp_command_line, options.name)
+#define LIST(which, name, length)                                                                                      \
+	FIELD(name), .list = (which), .count = offsetof(struct lp_command_line, options.length)
+#define TOOL(name) .field = offsetof(struct lp_command_line, tool.name)
+#define TOOL_LIST(which, name, length)                                                                                 \
+	TOOL(name), .list = (which), .count = offsetof(struct lp_command_line, tool.length)
 
 static const char *const dialects[] = {
 	"auto", "cluster", "socket.io-sticky", "sticky-session", "socketio-sticky-session", "native", NULL,
@@ -52,6 +56,43 @@ static int check_network(const char *value, struct lp_error *error)
 	return lp_network_parse(value, &network, error);
 }
 
+static int check_ip(const char *value, struct lp_error *error)
+{
+	struct lp_ip ip;
+
+	if (lp_ip_parse(value, strlen(value), &ip) == 0)
+		return 0;
+	return lp_error_set(error, LP_EUSAGE, "\"%s\" is no address, such as 192.0.2.1 or 2001:db8::1", value);
+}
+
+/* As far as a mistake is likely; the parser of heads has the last word. */
+static int check_header(const char *value, struct lp_error *error)
+{
+	const char *colon = strchr(value, ':');
+
+	if (colon && colon != value && colon[-1] != ' ')
+		return 0;
+	return lp_error_set(error, LP_EUSAGE, "\"%s\" is no header; write it as \"Name: value\"", value);
+}
+
+static int check_path(const char *value, struct lp_error *error)
+{
+	if (*value == '/' && !strchr(value, ' '))
+		return 0;
+	return lp_error_set(error, LP_EUSAGE, "\"%s\" is no path; it begins with / and has no blanks", value);
+}
+
+static int check_session(const char *value, struct lp_error *error)
+{
+	const char *equals = strrchr(value, '=');
+	size_t digits = equals ? strspn(equals + 1, "0123456789") : 0;
+
+	if (equals && equals != value && digits > 0 && digits < 4 && !equals[1 + digits] && equals[1] != '0')
+		return 0;
+	return lp_error_set(error, LP_EUSAGE, "\"%s\" is not SID=ID, a session and its worker's number, such as abc=2",
+			    value);
+}
+
 static int check_control(const char *value, struct lp_error *error)
 {
 	size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
@@ -84,6 +125,8 @@ static const struct lp_flag run_flags[] = {
 	 .help = "an option for the policies' setup(options); repeatable"},
 	{LP_FLAG_LIST, "--trust", "CIDR", LIST(LP_FLAG_TRUSTED, trusted, trusted_count), .check = check_network,
 	 .help = "proxies whose forwarded headers are believed, such as 10.0.0.0/8; repeatable"},
+	{LP_FLAG_NUMBER, "--max-moved", "PERCENT", FIELD(max_moved), .least = 0, .most = 100,
+	 .help = "refuse a reload that would send more of the recent clients to another worker"},
 
 	HEADING("Limits"),
 	{LP_FLAG_DURATION, "--head-timeout", "TIME", FIELD(head_timeout_ms), .least = 1, .most = 3600000,
@@ -116,6 +159,69 @@ static const struct lp_flag status_flags[] = {
 	{LP_FLAG_TEXT, "--control", "PATH", FIELD(control), .check = check_control,
 	 .help = "as given to limpet run; needed"},
 };
+
+static const struct lp_flag record_flags[] = {
+	{LP_FLAG_TEXT, "--control", "PATH", FIELD(control), .check = check_control,
+	 .help = "as given to limpet run; needed"},
+	{LP_FLAG_TEXT, "--out", "FILE", TOOL(out), .help = "where to; standard output if it is left out"},
+	{LP_FLAG_ON, "--raw", NULL, TOOL(unredacted),
+	 .help = "leave the values of cookies and of authorization headers in"},
+};
+
+#define SETTING_FLAG \
+	{LP_FLAG_LIST, "--set", "KEY=VALUE", LIST(LP_FLAG_SETTINGS, settings, setting_count), .check = check_setting, \
+	 .help = "an option for the policies' setup(options); repeatable"}
+#define TRUST_FLAG \
+	{LP_FLAG_LIST, "--trust", "CIDR", LIST(LP_FLAG_TRUSTED, trusted, trusted_count), .check = check_network, \
+	 .help = "proxies whose forwarded headers are believed, such as 10.0.0.0/8; repeatable"}
+#define WORKERS_FLAG \
+	{LP_FLAG_NUMBER, "--workers", "N", TOOL(workers), .least = 1, .most = LIMPET_WORKERS_MAX, \
+	 .help = "how many workers there are"}
+
+static const struct lp_flag check_flags[] = {SETTING_FLAG, TRUST_FLAG};
+
+static const struct lp_flag route_flags[] = {
+	HEADING("The connection"),
+	{LP_FLAG_TEXT, "--ip", "ADDRESS", TOOL(ip), .check = check_ip, .help = "whom it is from"},
+	{LP_FLAG_NUMBER, "--port", "N", TOOL(port), .least = 1, .most = 65535, .help = "from which port"},
+	{LP_FLAG_TEXT, "--listener", "ADDRESS", TOOL(listener), .help = "where it came in, as run's --listen names it"},
+	{LP_FLAG_TEXT, "--method", "METHOD", TOOL(method), .help = "of its request; GET if it is left out"},
+	{LP_FLAG_TEXT, "--path", "PATH", TOOL(path), .check = check_path,
+	 .help = "what it requests, with or without a query; / if it is left out"},
+	{LP_FLAG_TEXT, "--sid", "SID", TOOL(sid), .help = "its session, put into the query"},
+	{LP_FLAG_LIST, "--header", "HEADER", TOOL_LIST(LP_FLAG_HEADERS, headers, header_count),
+	 .check = check_header, .help = "of its request, such as 'X-Tenant: acme'; repeatable"},
+	{LP_FLAG_TEXT, "--raw", "FILE", TOOL(raw),
+	 .help = "instead: all that it sends, as recorded: a request head, a TLS hello, anything"},
+	{LP_FLAG_TEXT, "--sni", "HOST", TOOL(sni), .help = "instead: it is TLS, to this host"},
+	{LP_FLAG_LIST, "--alpn", "PROTOCOL", TOOL_LIST(LP_FLAG_ALPN, alpn, alpn_count),
+	 .help = "instead: it is TLS, for this protocol; repeatable"},
+	{LP_FLAG_TEXT, "--replay", "FILE", TOOL(replay),
+	 .help = "instead: which connections of a recording two policies send elsewhere"},
+
+	HEADING("The balancer"),
+	WORKERS_FLAG,
+	{LP_FLAG_LIST, "--session", "SID=ID", TOOL_LIST(LP_FLAG_SESSIONS, sessions, session_count),
+	 .check = check_session, .help = "a session that is known, and its worker; repeatable"},
+	{LP_FLAG_LIST, "--policy", "NAME|FILE", TOOL_LIST(LP_FLAG_FILES, files, file_count), .check = check_policy,
+	 .help = "the same as a FILE, for command lines made from run's; repeatable"},
+	SETTING_FLAG,
+	TRUST_FLAG,
+};
+
+static const struct lp_flag simulate_flags[] = {
+	{LP_FLAG_NUMBER, "--clients", "N", TOOL(clients), .least = 1, .most = 10000000, .help = "how many there are"},
+	WORKERS_FLAG,
+	{LP_FLAG_ON, "--nat", NULL, TOOL(nat), .help = "many clients share few addresses, as in offices"},
+	{LP_FLAG_NUMBER, "--kill", "ID", TOOL(kill), .least = 1, .most = LIMPET_WORKERS_MAX,
+	 .help = "let this worker die, and return: how many clients move"},
+	{LP_FLAG_NUMBER, "--add", "N", TOOL(add), .least = 1, .most = LIMPET_WORKERS_MAX,
+	 .help = "add so many workers: how many clients move"},
+	{LP_FLAG_TEXT, "--svg", "FILE", TOOL(svg), .help = "write the chart as a picture"},
+	SETTING_FLAG,
+};
+
+static const struct lp_flag bench_flags[] = {WORKERS_FLAG, SETTING_FLAG};
 /* clang-format on */
 
 const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
@@ -140,6 +246,83 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.notes = "Example:\n  limpet status --control /run/limpet.sock\n",
 			.flags = status_flags,
 			.flag_count = COUNT(status_flags),
+		},
+	[LP_COMMAND_RECORD] =
+		{
+			.name = "record",
+			.arguments = "--control PATH [FLAG]...",
+			.summary = "write the recent connections of a running balancer to a file",
+			.notes = "Up to 256 connections, at most one a millisecond, each as the line\n"
+				 "\"IP PORT WORKER BYTES LISTENER\", its request head or TLS hello, and a newline.\n"
+				 "There are no heads when no policy looks at them.\n"
+				 "\n"
+				 "Example:\n"
+				 "  limpet record --control /run/limpet.sock --out recent.txt\n",
+			.flags = record_flags,
+			.flag_count = COUNT(record_flags),
+		},
+	[LP_COMMAND_CHECK] =
+		{
+			.name = "check",
+			.arguments = "FILE... [FLAG]...",
+			.files = "a policy",
+			.summary = "find mistakes in policies, and try them on made-up connections",
+			.notes = "Prints file:line: what is wrong. Exit status: 0 when nothing is, else 1.\n"
+				 "\n"
+				 "Example:\n"
+				 "  limpet check ./mine.lua\n",
+			.flags = check_flags,
+			.flag_count = COUNT(check_flags),
+		},
+	[LP_COMMAND_ROUTE] =
+		{
+			.name = "route",
+			.arguments = "FILE... [FLAG]...",
+			.files = "a policy",
+			.summary = "say which worker a made-up connection goes to, and why",
+			.notes = "Each FILE is a policy as run's --policy takes them, tried in order.\n"
+				 "\n"
+				 "Examples:\n"
+				 "  limpet route ./mine.lua --ip 10.1.2.3 --header 'X-Tenant: acme'\n"
+				 "  limpet route sid ip_hash --sid abc --session abc=2 --workers 8\n"
+				 "  limpet route ./mine.lua --raw request.txt\n",
+			.flags = route_flags,
+			.flag_count = COUNT(route_flags),
+		},
+	[LP_COMMAND_TEST] =
+		{
+			.name = "test",
+			.arguments = "FILE|FOLDER...",
+			.files = "a test file or a folder with *.test.lua",
+			.summary = "run the tests of policies",
+			.notes = "Exit status: 0 when all pass, else 1.\n"
+				 "\n"
+				 "Examples:\n"
+				 "  limpet test policies\n"
+				 "  limpet test ./mine.test.lua\n",
+		},
+	[LP_COMMAND_SIMULATE] =
+		{
+			.name = "simulate",
+			.arguments = "FILE... [FLAG]...",
+			.files = "a policy",
+			.summary = "show how policies spread a crowd of clients over workers",
+			.notes = "Each FILE is a policy as run's --policy takes them, tried in order.\n"
+				 "\n"
+				 "Example:\n"
+				 "  limpet simulate ip_hash --clients 100000 --workers 8 --kill 3 --nat\n",
+			.flags = simulate_flags,
+			.flag_count = COUNT(simulate_flags),
+		},
+	[LP_COMMAND_BENCH] =
+		{
+			.name = "bench",
+			.arguments = "FILE... [FLAG]...",
+			.files = "a policy",
+			.summary = "measure what policies cost a connection",
+			.notes = "Example:\n  limpet bench ./mine.lua\n",
+			.flags = bench_flags,
+			.flag_count = COUNT(bench_flags),
 		},
 	[LP_COMMAND_HELP] = {.name = "help", .arguments = "[COMMAND]", .summary = "explain a command and its flags"},
 	[LP_COMMAND_VERSION] = {.name = "version", .arguments = "", .summary = "print the version"},

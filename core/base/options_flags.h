@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/options.h"
 
-/** What a flag takes, and so what its field in struct limpet_options is. */
+/** What a flag takes, and so what its field is. */
 enum lp_flag_kind {
 	LP_FLAG_HEADING,  /**< Not a flag: a heading of the help, its name the text. */
 	LP_FLAG_ON,       /**< No value; int, becomes 1. */
@@ -25,13 +25,23 @@ enum lp_flag_kind {
 };
 
 /** Where a list lies in the memory behind all of them. */
-enum lp_flag_list { LP_FLAG_LISTEN, LP_FLAG_POLICIES, LP_FLAG_SETTINGS, LP_FLAG_TRUSTED, LP_FLAG_LISTS };
+enum lp_flag_list {
+	LP_FLAG_LISTEN,
+	LP_FLAG_POLICIES,
+	LP_FLAG_SETTINGS,
+	LP_FLAG_TRUSTED,
+	LP_FLAG_FILES,
+	LP_FLAG_HEADERS,
+	LP_FLAG_ALPN,
+	LP_FLAG_SESSIONS,
+	LP_FLAG_LISTS
+};
 
 struct lp_flag {
 	enum lp_flag_kind kind;
 	const char *name;  /**< With its dashes. */
 	const char *value; /**< What the help calls its value. NULL: it takes none. */
-	size_t field;      /**< Offset in struct limpet_options. */
+	size_t field;      /**< Offset in struct lp_command_line. */
 	union {
 		struct {
 			uint32_t least;
@@ -52,6 +62,8 @@ struct lp_flag {
 struct lp_command_entry {
 	const char *name;
 	const char *arguments; /**< Behind the name in "Usage:". */
+	const char *
+		files; /**< What the arguments that are no flags are, at least one: "a policy". NULL: there are none. */
 	const char *summary;
 	const char *notes; /**< Whole lines behind the flags: values explained, examples. NULL: none. */
 	const struct lp_flag *flags;
@@ -62,6 +74,9 @@ struct lp_command_entry {
 
 /** By enum lp_command. */
 extern const struct lp_command_entry lp_command_entries[LP_COMMANDS];
+
+/** Fill a command line with what holds for flags that are not given. @param line Overwritten whole. */
+void lp_command_line_init(struct lp_command_line *line);
 
 /** Room for lp_flag_format. */
 #define LP_FLAG_TEXT_SIZE 16

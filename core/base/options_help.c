@@ -1,7 +1,7 @@
 /*
  * The help: the tables of options_flags.c, laid out for a terminal of 80 columns.
  *
- * Bounds come from the tables and defaults from limpet_options_init, so the help says what the program does.
+ * Bounds come from the tables and defaults from lp_command_line_init, so the help says what the program does.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,13 +43,14 @@ static void print_wrapped(FILE *out, const char *text, int column)
 }
 
 /* What a flag is if it is not given, as its user would write it; "" when there is nothing to tell. */
-static void describe_default(const struct lp_flag *flag, const struct limpet_options *defaults, char *text, size_t size)
+static void describe_default(const struct lp_flag *flag, const struct lp_command_line *defaults, char *text,
+			     size_t size)
 {
 	const char *field = (const char *)defaults + flag->field;
 	char number[LP_FLAG_TEXT_SIZE];
 
 	text[0] = '\0';
-	if (flag->kind == LP_FLAG_CHOICE) {
+	if (flag->kind == LP_FLAG_CHOICE || (flag->kind == LP_FLAG_TEXT && *(const char *const *)field)) {
 		snprintf(text, size, " (default %s)", *(const char *const *)field);
 	} else if (flag->kind >= LP_FLAG_NUMBER && flag->kind <= LP_FLAG_DURATION && *(const uint32_t *)field != 0) {
 		lp_flag_format(flag->kind, *(const uint32_t *)field, number);
@@ -57,7 +58,7 @@ static void describe_default(const struct lp_flag *flag, const struct limpet_opt
 	}
 }
 
-static void print_flag(FILE *out, const struct lp_flag *flag, const struct limpet_options *defaults)
+static void print_flag(FILE *out, const struct lp_flag *flag, const struct lp_command_line *defaults)
 {
 	char choices[160] = "";
 	char number[32];
@@ -85,9 +86,9 @@ static void print_usage(FILE *out, const struct lp_command_entry *command)
 
 static void print_command(FILE *out, const struct lp_command_entry *command)
 {
-	struct limpet_options defaults;
+	struct lp_command_line defaults;
 
-	limpet_options_init(&defaults);
+	lp_command_line_init(&defaults);
 	fprintf(out, "limpet %s: %s\n\nUsage: ", command->name, command->summary);
 	print_usage(out, command);
 	if (command->flag_count > 0 && command->flags[0].kind != LP_FLAG_HEADING)

@@ -9,14 +9,14 @@
  * after the answer is known. So no call waits for a whole collection, and none is interrupted by one. The exception is a
  * policy that keeps a huge table, which Lua looks through in one go; that is what sessions and limpet.shared are for.
  *
- * Limits: a hook that never returns, or takes all memory, is not stopped. lp_policy_call is the place where it could be.
+ * A hook that never returns, or takes all memory, is stopped by policy_state.c, and its state with it: after every call it
+ * is looked whether there still is one.
  */
 #include "route/policy.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <lua.h>
-#include <luajit.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,32 +30,6 @@
 
 /* Of the lines that called the failing one, so many are told. */
 #define CALLERS_TOLD 3
-
-/* What build is given, and leaves. */
-struct loading {
-	struct lp_policy *policy;
-	const char *const *names;
-	size_t count;
-	struct lp_error *error;
-	int status;
-	int slots[LP_SLOTS + 1]; /* References to what goes into each. */
-};
-
-/* Through its owner the state knows its policy (lp_policy_of). */
-static void *allocate(void *owner, void *block, size_t old_size, size_t size)
-{
-	(void)owner;
-	(void)old_size;
-	if (size > 0)
-		return realloc(block, size);
-	free(block);
-	return NULL;
-}
-
-int lp_policy_call(lua_State *L, int arguments, int results)
-{
-	return lua_pcall(L, arguments, results, LP_SLOT_HANDLER);
-}
 
 int lp_policy_raised(lua_State *L, int status, struct lp_error *error)
 {
@@ -107,15 +81,12 @@ static int push_callers(lua_State *L, int level)
 static void push_beginning(lua_State *L)
 {
 	const struct lp_policy_call *call = &lp_policy_of(L)->call;
-	lua_Debug function;
 
 	if (!call->hook) {
 		lua_pushfstring(L, "%s: ", call->script);
 		return;
 	}
-	lua_rawgeti(L, LUA_REGISTRYINDEX, call->hook->function);
-	lua_getinfo(L, ">S", &function);
-	lua_pushfstring(L, "%s:%d: in a return of %s: ", call->script, function.linedefined,
+	lua_pushfstring(L, "%s:%d: in a return of %s: ", call->script, call->hook->line,
 			lp_api_policy.members[call->hook->kind].name);
 }
 
@@ -123,7 +94,7 @@ static void push_beginning(lua_State *L)
  * What was raised becomes a string that begins with file and line. __tostring of an error object is not asked: it is the
  * policy's code, and would run outside of what the policy's own pcall can catch.
  */
-static int on_error(lua_State *L)
+int lp_policy_on_error(lua_State *L)
 {
 	lua_Debug frame = {.currentline = -1};
 	int level = 0;
@@ -148,89 +119,16 @@ static int on_error(lua_State *L)
 	return 1;
 }
 
-static void note_slot(lua_State *L, struct loading *loading, enum lp_slot slot)
-{
-	lua_pushvalue(L, slot);
-	loading->slots[slot] = luaL_ref(L, LUA_REGISTRYINDEX);
-}
-
-/* Everything of loading that may raise. The frame's first slots are those of the state, in the same places. */
-static int build(lua_State *L)
-{
-	struct loading *loading = lua_touserdata(L, 1);
-	struct lp_policy *policy = loading->policy;
-
-	lua_settop(L, 0);
-	lp_sandbox_open(L);
-	lua_pushcfunction(L, on_error);
-	lp_conn_push_new(L);
-	lp_workers_push_new(L);
-	policy->workers_table = lua_topointer(L, LP_SLOT_WORKERS);
-	for (int slot = LP_SLOT_HANDLER; slot <= LP_SLOTS; slot++)
-		note_slot(L, loading, slot);
-
-	for (size_t i = 0; i < loading->count && loading->status == 0; i++)
-		loading->status = lp_policy_load_script(policy, loading->names[i], loading->error);
-	if (loading->status == 0)
-		loading->status = lp_policy_run_setups(policy, loading->error);
-	lua_gc(L, LUA_GCCOLLECT, 0);
-	return 0;
-}
-
 /* The collector rests from here on, but for collect(). */
-static void note_collected(struct lp_policy *policy)
+void lp_policy_note_collected(struct lp_policy *policy)
 {
 	lua_gc(policy->lua, LUA_GCSTOP, 0);
 	policy->collected_kb = lua_gc(policy->lua, LUA_GCCOUNT, 0);
 }
 
-int lp_policy_load(struct lp_policy **result, const struct lp_policy_host *host, const char *const *names, size_t count,
-		   struct lp_error *error)
+void lp_policy_plan_collection(struct lp_policy *policy)
 {
-	struct lp_policy *policy = calloc(1, sizeof(*policy));
-	struct loading loading = {.policy = policy, .names = names, .count = count, .error = error};
-
-	*result = NULL;
-	if (policy) {
-		policy->host = host;
-		policy->lua = lua_newstate(allocate, policy);
-	}
-	if (!policy || !policy->lua) {
-		loading.status = lp_error_set(error, -ENOMEM, "policies: no memory for Lua");
-		goto failed;
-	}
-	luaJIT_setmode(policy->lua, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
-	if (lua_cpcall(policy->lua, build, &loading) != 0)
-		loading.status = lp_error_set(error, LP_EPOLICY, "policies: %s", lua_tostring(policy->lua, -1));
-	if (loading.status < 0)
-		goto failed;
-
-	for (int slot = LP_SLOT_HANDLER; slot <= LP_SLOTS; slot++)
-		lua_rawgeti(policy->lua, LUA_REGISTRYINDEX, loading.slots[slot]);
-	note_collected(policy);
-	policy->collect_at_kb = policy->collected_kb + COLLECT_AFTER_KB;
-	*result = policy;
-	return 0;
-
-failed:
-	lp_policy_free(policy);
-	return loading.status;
-}
-
-void lp_policy_free(struct lp_policy *policy)
-{
-	if (!policy)
-		return;
-	if (policy->lua)
-		lua_close(policy->lua);
-	for (uint32_t i = 0; i < policy->unit_count; i++) {
-		free(policy->units[i].script);
-		free(policy->units[i].name);
-	}
-	free(policy->units);
-	free(policy->routing.all);
-	free(policy->events.all);
-	free(policy);
+	policy->collect_at_kb = lua_gc(policy->lua, LUA_GCCOUNT, 0) + COLLECT_AFTER_KB;
 }
 
 bool lp_policy_looks(const struct lp_policy *policy)
@@ -246,6 +144,18 @@ uint64_t lp_policy_errors(const struct lp_policy *policy)
 	return policy->errors;
 }
 
+size_t lp_policy_bytes(const struct lp_policy *policy)
+{
+	if (!policy->lua)
+		return 0;
+	return (size_t)lua_gc(policy->lua, LUA_GCCOUNT, 0) * 1024 + (size_t)lua_gc(policy->lua, LUA_GCCOUNTB, 0);
+}
+
+const char *lp_policy_hook_name(const struct lp_policy *policy, lp_policy_cursor at)
+{
+	return at < policy->routing.count ? lp_api_policy.members[policy->routing.all[at].kind].name : NULL;
+}
+
 /* In protected mode, as all that may move memory. The step is as large as what was allocated since the last one. */
 static int step(lua_State *L)
 {
@@ -254,19 +164,19 @@ static int step(lua_State *L)
 	int grown_kb = used_kb > policy->collected_kb ? used_kb - policy->collected_kb : 0;
 
 	if (lua_gc(L, LUA_GCSTEP, grown_kb + 1))
-		policy->collect_at_kb = lua_gc(L, LUA_GCCOUNT, 0) + COLLECT_AFTER_KB;
+		lp_policy_plan_collection(policy);
 	return 0;
 }
 
 static void collect(struct lp_policy *policy)
 {
-	if (++policy->calls < COLLECT_EVERY)
+	if (++policy->calls < COLLECT_EVERY && lp_arena_used(policy->arena) < lp_arena_size(policy->arena) / 2)
 		return;
 	policy->calls = 0;
 	if (lua_gc(policy->lua, LUA_GCCOUNT, 0) < policy->collect_at_kb)
 		return;
 	lua_cpcall(policy->lua, step, NULL);
-	note_collected(policy);
+	lp_policy_note_collected(policy);
 }
 
 static void tell_error(struct lp_policy *policy, int status)
@@ -302,17 +212,13 @@ static void describe(lua_State *L, char *text, size_t size)
 static void tell_wrong_answer(struct lp_policy *policy, const struct lp_hook *hook)
 {
 	const struct lp_policy_unit *unit = &policy->units[hook->unit];
-	lua_State *L = policy->lua;
-	lua_Debug function;
 	char answer[96];
 
-	describe(L, answer, sizeof(answer));
-	lua_rawgeti(L, LUA_REGISTRYINDEX, hook->function);
-	lua_getinfo(L, ">S", &function);
+	describe(policy->lua, answer, sizeof(answer));
 	policy->errors++;
 	lp_log_limited(policy->host->log, LP_LOG_ERROR, LP_LOG_TOPIC_POLICY,
 		       "policy %s:%d: %s%s%s returned %s; return a worker, nil or limpet.refuse(status)", unit->script,
-		       function.linedefined, lp_api_policy.members[hook->kind].name, unit->name ? " of " : "",
+		       hook->line, lp_api_policy.members[hook->kind].name, unit->name ? " of " : "",
 		       unit->name ? unit->name : "", answer);
 }
 
@@ -337,7 +243,6 @@ static struct lp_verdict judge(struct lp_policy *policy, const struct lp_hook *h
 
 static void begin(struct lp_policy *policy, const struct lp_hook *hook, const struct lp_policy_conn *conn)
 {
-	lp_workers_refresh(policy);
 	policy->call = (struct lp_policy_call){
 		.conn = conn,
 		.script = policy->units[hook->unit].script,
@@ -348,8 +253,10 @@ static void begin(struct lp_policy *policy, const struct lp_hook *hook, const st
 static void end(struct lp_policy *policy)
 {
 	policy->call = (struct lp_policy_call){0};
-	lua_settop(policy->lua, LP_SLOTS);
+	if (!policy->lua)
+		return;
 	collect(policy);
+	lua_settop(policy->lua, LP_SLOTS);
 }
 
 static struct lp_verdict ask(struct lp_policy *policy, const struct lp_hook *hook, const struct lp_policy_conn *conn)
@@ -359,11 +266,14 @@ static struct lp_verdict ask(struct lp_policy *policy, const struct lp_hook *hoo
 	int status;
 
 	begin(policy, hook, conn);
+	lp_trace_asked(policy);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, hook->function);
 	lua_pushvalue(L, LP_SLOT_CONN);
 	lua_pushvalue(L, LP_SLOT_WORKERS);
 	status = lp_policy_call(L, 2, 1);
-	if (status == 0)
+	if (lp_policy_kill(policy, status))
+		verdict.kind = LP_VERDICT_NONE;
+	else if (status == 0)
 		verdict = judge(policy, hook);
 	else if (policy->call.suspended)
 		verdict = (struct lp_verdict){
@@ -372,6 +282,7 @@ static struct lp_verdict ask(struct lp_policy *policy, const struct lp_hook *hoo
 		};
 	else
 		tell_error(policy, status);
+	lp_trace_answered(policy, &verdict);
 	end(policy);
 	return verdict;
 }
@@ -387,12 +298,14 @@ struct lp_verdict lp_policy_decide(struct lp_policy *policy, const struct lp_pol
 {
 	struct lp_verdict verdict = {.kind = LP_VERDICT_NONE};
 
-	for (; *cursor < policy->routing.count && verdict.kind == LP_VERDICT_NONE; ++*cursor) {
+	if (!lp_policy_ready(policy))
+		return verdict;
+	for (; *cursor < policy->routing.count && verdict.kind == LP_VERDICT_NONE && policy->lua; ++*cursor) {
 		const struct lp_hook *hook = &policy->routing.all[*cursor];
 
 		if (hook->kind != LP_HOOK_CONNECT && conn->protocol == LP_PROTOCOL_UNSEEN)
 			return (struct lp_verdict){.kind = LP_VERDICT_LOOK};
-		if (runs_on(hook->kind, conn->protocol))
+		if (runs_on(hook->kind, conn->protocol) && lp_policy_refresh(policy))
 			verdict = ask(policy, hook, conn);
 		if (verdict.kind == LP_VERDICT_AWAIT)
 			return verdict;
@@ -402,19 +315,20 @@ struct lp_verdict lp_policy_decide(struct lp_policy *policy, const struct lp_pol
 
 static void tell_worker_event(struct lp_policy *policy, enum lp_hook_kind kind, unsigned worker)
 {
-	lua_State *L = policy->lua;
-
-	for (uint32_t i = 0; i < policy->events.count; i++) {
+	if (!lp_policy_ready(policy))
+		return;
+	for (uint32_t i = 0; i < policy->events.count && policy->lua; i++) {
 		const struct lp_hook *hook = &policy->events.all[i];
+		lua_State *L = policy->lua;
 		int status;
 
-		if (hook->kind != kind)
+		if (hook->kind != kind || !lp_policy_refresh(policy))
 			continue;
 		begin(policy, hook, NULL);
 		lua_rawgeti(L, LUA_REGISTRYINDEX, hook->function);
 		lua_rawgeti(L, LP_SLOT_OBJECTS, (int)worker);
 		status = lp_policy_call(L, 1, 0);
-		if (status != 0)
+		if (!lp_policy_kill(policy, status) && status != 0)
 			tell_error(policy, status);
 		end(policy);
 	}

@@ -28,6 +28,20 @@
 #include "route/shared.h"
 #include "route/workers.h"
 
+struct lp_trace_event;
+
+/** Told what a policy does, while it does it; must not call the policy. @param event For the call. @param owner The host's. */
+typedef void (*lp_policy_trace_cb)(const struct lp_trace_event *event, void *owner);
+
+/** How much a policy may take, and what becomes of one that takes more. 0 anywhere is the default. */
+struct lp_policy_limits {
+	size_t memory_bytes;     /**< For the Lua state of one load: 32 MiB. */
+	uint32_t time_ms;        /**< For one hook: 50. A file that is loaded, and setup, each get ten times as long. */
+	uint32_t kills;          /**< So many stops, up to 16, ... : 5. */
+	uint32_t kill_window_ms; /**< ... in so long ... : 60,000. */
+	uint32_t bench_ms;       /**< ... and it is not asked for so long, twice as long each time in a row: 60,000. */
+};
+
 /** What policies can reach. All borrowed; must outlive every policy made with it. */
 struct lp_policy_host {
 	struct lp_workers *workers;
@@ -37,6 +51,12 @@ struct lp_policy_host {
 	struct lp_trust trust;
 	const char *const *settings; /**< "key=value" each: setup(options). */
 	size_t setting_count;
+	const uint64_t *now_ns; /**< The clock that policies see. NULL: the monotonic clock. */
+	struct lp_policy_limits limits;
+	uint32_t random_seed; /**< For math.random. 0: a random one. */
+	lp_policy_trace_cb
+		trace; /**< NULL, which costs nothing, or told of each hook, and of what it reads and asks. */
+	void *trace_owner;
 };
 
 /** What a connection's first bytes turned out to be. */
@@ -74,6 +94,23 @@ struct lp_verdict {
 	uint64_t session_hash; /**< LP_VERDICT_AWAIT: lp_sessions_hash of the sid. */
 };
 
+enum lp_trace_kind {
+	LP_TRACE_ASKED,    /**< A hook is about to run. */
+	LP_TRACE_READ,     /**< It has read a field or called a function of the API. */
+	LP_TRACE_ANSWERED, /**< It has returned, or failed, which has been logged. */
+};
+
+/** What a traced policy does. Texts are valid during the call. */
+struct lp_trace_event {
+	enum lp_trace_kind kind;
+	const char *script; /**< As --policy names it. */
+	const char *name;   /**< The table's own name, or NULL. */
+	const char *what;   /**< The hook, "on_request"; of LP_TRACE_READ 'conn.ip', 'conn:header("x-tenant")'. */
+	const char *value;  /**< Of LP_TRACE_READ: what it gave, '"acme"'. NULL: nothing. */
+	struct lp_verdict verdict; /**< Of LP_TRACE_ANSWERED. */
+	uint64_t took_ns;          /**< Of LP_TRACE_ANSWERED, the telling not counted. */
+};
+
 /** How far a connection has walked. Starts as 0; good only for the policy it was used with. */
 typedef uint32_t lp_policy_cursor;
 
@@ -84,7 +121,8 @@ struct lp_policy;
  *
  * @param policy  Set on success; free with lp_policy_free.
  * @param host    Borrowed; must outlive the policy.
- * @param names   Each a path (it has a '/' or ends in ".lua") or the name of an included policy. Borrowed for the call.
+ * @param names   Each a path (it has a '/' or ends in ".lua"; the file has at most 1 MiB) or the name of an included
+ *                policy. Borrowed for the call.
  * @param count   How many. 0 is allowed: no opinion ever.
  * @param error   Filled on failure with file and line: "policy tenants.lua:12: …".
  *
@@ -103,12 +141,17 @@ bool lp_policy_looks(const struct lp_policy *policy);
  * Ask where a connection belongs.
  *
  * An error in a hook, or an answer that is none, is logged with file and line (bounded) and counted, and is no opinion.
+ * A hook that takes more than the host's limits is stopped; so it is with that, and the other policies of the set are
+ * not asked about this connection. The next call makes the set anew from the sources that were loaded: what policies
+ * kept in Lua is gone, sessions and limpet.shared stay. A set that is stopped too often is benched: for a while it is not
+ * asked at all.
  *
  * @param policy  Borrowed.
  * @param conn    Borrowed for the call.
  * @param cursor  How far it has walked; 0 at first. Moved on.
  *
- * @return The verdict. After LP_VERDICT_LOOK and LP_VERDICT_AWAIT the cursor stands at the hook that asked.
+ * @return The verdict. After LP_VERDICT_LOOK and LP_VERDICT_AWAIT the cursor stands at the hook that asked, which will
+ *         run (after LP_VERDICT_AWAIT: once more) from its beginning; after any other, behind the hook that answered.
  */
 struct lp_verdict lp_policy_decide(struct lp_policy *policy, const struct lp_policy_conn *conn,
 				   lp_policy_cursor *cursor);
@@ -121,5 +164,24 @@ void lp_policy_worker_down(struct lp_policy *policy, unsigned worker);
 
 /** Errors of hooks, and answers that were none, since loading. @param policy Borrowed. */
 uint64_t lp_policy_errors(const struct lp_policy *policy);
+
+/** Calls that took too much time, memory or stack and were stopped, since loading. @param policy Borrowed. */
+uint64_t lp_policy_kills(const struct lp_policy *policy);
+
+/** For how many more milliseconds the policies are benched; 0 when they are asked. @param policy Borrowed. */
+uint64_t lp_policy_benched_ms(const struct lp_policy *policy);
+
+/** Bytes that Lua holds now, garbage that is not yet collected included. @param policy Borrowed. */
+size_t lp_policy_bytes(const struct lp_policy *policy);
+
+/**
+ * The hook that a connection meets at a place of its walk.
+ *
+ * @param policy  Borrowed.
+ * @param at      0 for the first; up to where there is none.
+ *
+ * @return "on_connect", "on_hello" or "on_request", static; or NULL past the last.
+ */
+const char *lp_policy_hook_name(const struct lp_policy *policy, lp_policy_cursor at);
 
 #endif

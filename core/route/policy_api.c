@@ -29,17 +29,28 @@ static void push_uses(lua_State *L, const struct lp_api_type *type)
 	luaL_pushresult(&buffer);
 }
 
-int lp_api_unknown(lua_State *L, const struct lp_api_type *type, const char *name)
+void lp_api_push_unknown(lua_State *L, const struct lp_api_type *type, const char *name)
 {
 	struct lp_nearest nearest = {0};
 
 	for (const struct lp_api_member *member = type->members; member->name; member++)
 		lp_nearest_consider(&nearest, name, member->name);
 	for (const struct lp_api_member *member = type->members; nearest.name && member->name; member++)
-		if (member->name == nearest.name)
-			return luaL_error(L, "%s has no field '%s'; did you mean %s?", type->name, name, member->use);
+		if (member->name == nearest.name) {
+			lua_pushfstring(L, "%s has no field '%s'; did you mean %s?", type->name, name, member->use);
+			return;
+		}
 	push_uses(L, type);
-	return luaL_error(L, "%s has no field '%s'; there are %s", type->name, name, lua_tostring(L, -1));
+	lua_pushfstring(L, "%s has no field '%s'; there are %s", type->name, name, lua_tostring(L, -1));
+	lua_remove(L, -2);
+}
+
+int lp_api_unknown(lua_State *L, const struct lp_api_type *type, const char *name)
+{
+	luaL_where(L, 1);
+	lp_api_push_unknown(L, type, name);
+	lua_concat(L, 2);
+	return lua_error(L);
 }
 
 /* __index, with the type as upvalue. */
@@ -91,6 +102,7 @@ void lp_api_set_functions(lua_State *L, const struct lp_api_type *type, int upva
 		for (int i = 0; i < upvalues; i++)
 			lua_pushvalue(L, table - upvalues + i);
 		lua_pushcclosure(L, member->function, upvalues);
+		lp_trace_wrap_function(L, member);
 		lua_setfield(L, table, member->name);
 	}
 	for (int i = 0; i < upvalues; i++)

@@ -336,6 +336,7 @@ void lp_conn_push_new(lua_State *L)
 	lua_pushnil(L);
 	lua_pushnil(L);
 	lua_pushcclosure(L, conn_index, UPVALUE_CLIENT_IP);
+	lp_trace_wrap_index(L, &lp_api_conn);
 	lua_setfield(L, -2, "__index");
 
 	lua_pushcfunction(L, conn_tostring);

@@ -7,7 +7,6 @@
 #include <lua.h>
 #include <math.h>
 
-#include "base/clock.h"
 #include "route/policy_private.h"
 
 /* The longest time to live, about 31 years: far from where milliseconds overflow. */
@@ -37,7 +36,7 @@ static int refuse(lua_State *L)
 
 static int now(lua_State *L)
 {
-	lua_pushnumber(L, (double)lp_clock_ns() / 1e9);
+	lua_pushnumber(L, (double)lp_policy_now_ns(lp_policy_of(L)) / 1e9);
 	return 1;
 }
 
@@ -120,11 +119,14 @@ static int write_log(lua_State *L, enum lp_log_level level)
 
 	if (level > log->level)
 		return 0;
+	lp_policy_check_depth(L);
 	lua_concat(L, push_words(L, lua_gettop(L)));
 	message = lua_tostring(L, -1);
 	if (!message)
 		return luaL_error(L, "limpet.log: a __tostring did not return a string");
+	lp_policy_hold(lp_policy_of(L));
 	lp_log_limited(log, level, LP_LOG_TOPIC_SCRIPT, "policy %s: %s", lua_tostring(L, lua_upvalueindex(1)), message);
+	lp_policy_release(lp_policy_of(L));
 	return 0;
 }
 
@@ -148,9 +150,9 @@ static int log_debug(lua_State *L)
 	return write_log(L, LP_LOG_DEBUG);
 }
 
-static uint64_t now_ms(void)
+static uint64_t now_ms(lua_State *L)
 {
-	return lp_clock_ns() / 1000000;
+	return lp_policy_now_ns(lp_policy_of(L)) / 1000000;
 }
 
 static struct lp_shared *shared_at(lua_State *L, const char *use)
@@ -194,9 +196,14 @@ static int shared_get(lua_State *L)
 {
 	static const char use[] = "limpet.shared:get(key)";
 	struct lp_shared *shared = shared_at(L, use);
+	struct lp_slice key = lp_api_string(L, 2, use, "key");
 	struct lp_shared_value value;
+	bool found;
 
-	if (!lp_shared_find(shared, lp_api_string(L, 2, use, "key"), now_ms(), &value)) {
+	lp_policy_hold(lp_policy_of(L));
+	found = lp_shared_find(shared, key, now_ms(L), &value);
+	lp_policy_release(lp_policy_of(L));
+	if (!found) {
 		lua_pushnil(L);
 		return 1;
 	}
@@ -220,6 +227,7 @@ static int shared_set(lua_State *L)
 	struct lp_shared *shared = shared_at(L, use);
 	struct lp_slice key = lp_api_string(L, 2, use, "key");
 	struct lp_shared_value value = {0};
+	uint64_t ttl_ms;
 	int status;
 
 	switch (lua_type(L, 3)) {
@@ -241,7 +249,10 @@ static int shared_set(lua_State *L)
 				  "limpet.shared:delete(key) takes a key away",
 				  use, luaL_typename(L, 3));
 	}
-	status = lp_shared_set(shared, key, &value, ttl_at(L, 4, use), now_ms());
+	ttl_ms = ttl_at(L, 4, use);
+	lp_policy_hold(lp_policy_of(L));
+	status = lp_shared_set(shared, key, &value, ttl_ms, now_ms(L));
+	lp_policy_release(lp_policy_of(L));
 	if (status < 0)
 		return push_shared_failure(L, status);
 	lua_pushboolean(L, true);
@@ -254,12 +265,16 @@ static int shared_incr(lua_State *L)
 	struct lp_shared *shared = shared_at(L, use);
 	struct lp_slice key = lp_api_string(L, 2, use, "key");
 	double by = lua_isnoneornil(L, 3) ? 1 : lua_type(L, 3) == LUA_TNUMBER ? lua_tonumber(L, 3) : NAN;
+	uint64_t ttl_ms;
 	double sum;
 	int status;
 
 	if (!isfinite(by))
 		return luaL_error(L, "%s: by must be a number, not %s", use, luaL_typename(L, 3));
-	status = lp_shared_add(shared, key, by, ttl_at(L, 4, use), now_ms(), &sum);
+	ttl_ms = ttl_at(L, 4, use);
+	lp_policy_hold(lp_policy_of(L));
+	status = lp_shared_add(shared, key, by, ttl_ms, now_ms(L), &sum);
+	lp_policy_release(lp_policy_of(L));
 	if (status < 0)
 		return push_shared_failure(L, status);
 	lua_pushnumber(L, sum);
@@ -270,8 +285,11 @@ static int shared_delete(lua_State *L)
 {
 	static const char use[] = "limpet.shared:delete(key)";
 	struct lp_shared *shared = shared_at(L, use);
+	struct lp_slice key = lp_api_string(L, 2, use, "key");
 
-	lp_shared_delete(shared, lp_api_string(L, 2, use, "key"));
+	lp_policy_hold(lp_policy_of(L));
+	lp_shared_delete(shared, key);
+	lp_policy_release(lp_policy_of(L));
 	return 0;
 }
 

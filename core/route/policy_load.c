@@ -121,7 +121,9 @@ static int read_file(const char *path, char **source, size_t *length, struct lp_
 		close(fd);
 	}
 	if (got >= 0 && (size_t)got <= SOURCE_BYTES_MAX) {
-		*source = bytes;
+		char *fitting = realloc(bytes, (size_t)got + 1);
+
+		*source = fitting ? fitting : bytes;
 		*length = (size_t)got;
 		return 0;
 	}
@@ -150,23 +152,52 @@ static int compile(lua_State *L, const char *name, const char *source, size_t le
 	return lp_error_set(error, LP_EPOLICY, "policy %s: %s", name, message);
 }
 
-static int compile_named(lua_State *L, const char *name, struct lp_error *error)
+static int copy_included(const char *name, char **source, size_t *length, struct lp_error *error)
 {
-	char *source = NULL;
-	size_t length = 0;
+	const struct lp_included_policy *included = lp_included_policies;
+
+	while (included->name && strcmp(name, included->name) != 0)
+		included++;
+	if (!included->name)
+		return refuse_included(name, error);
+	*source = malloc(included->length);
+	if (!*source)
+		return lp_error_set(error, -ENOMEM, "policy %s: %s", name, lp_error_words(-ENOMEM));
+	memcpy(*source, included->source, included->length);
+	*length = included->length;
+	return 0;
+}
+
+int lp_source_init(struct lp_source *source, const char *name, struct lp_error *error)
+{
+	bool is_file = strchr(name, '/') || (strlen(name) > 4 && strcmp(name + strlen(name) - 4, ".lua") == 0);
 	int status;
 
-	if (!strchr(name, '/') && !(strlen(name) > 4 && strcmp(name + strlen(name) - 4, ".lua") == 0)) {
-		for (const struct lp_included_policy *included = lp_included_policies; included->name; included++)
-			if (strcmp(name, included->name) == 0)
-				return compile(L, name, included->source, included->length, error);
-		return refuse_included(name, error);
-	}
-	status = read_file(name, &source, &length, error);
+	*source = (struct lp_source){.name = strdup(name)};
+	if (!source->name)
+		return lp_error_set(error, -ENOMEM, "policy %s: %s", name, lp_error_words(-ENOMEM));
+	status = (is_file ? read_file : copy_included)(name, &source->text, &source->length, error);
+	if (status < 0)
+		lp_source_deinit(source);
+	return status;
+}
+
+void lp_source_deinit(struct lp_source *source)
+{
+	free(source->name);
+	free(source->text);
+	*source = (struct lp_source){0};
+}
+
+int lp_policy_push_chunk(lua_State *L, const char *name, struct lp_error *error)
+{
+	struct lp_source source;
+	int status = lp_source_init(&source, name, error);
+
 	if (status < 0)
 		return status;
-	status = compile(L, name, source, length, error);
-	free(source);
+	status = compile(L, name, source.text, source.length, error);
+	lp_source_deinit(&source);
 	return status;
 }
 
@@ -233,6 +264,16 @@ static int check_field(lua_State *L, const struct shape *shape)
 	return refuse_shape(shape, what, "");
 }
 
+/* Where the function on top begins. */
+static int line_of(lua_State *L)
+{
+	lua_Debug function;
+
+	lua_pushvalue(L, -1);
+	lua_getinfo(L, ">S", &function);
+	return function.linedefined;
+}
+
 static void push_own_field(lua_State *L, const char *name)
 {
 	lua_pushstring(L, name);
@@ -259,15 +300,19 @@ static int take_policy(lua_State *L, const struct shape *shape)
 
 	for (int kind = 0; kind < LP_HOOKS && status == 0; kind++) {
 		struct lp_hooks *hooks = kind <= LP_HOOK_REQUEST ? &policy->routing : &policy->events;
+		int line;
 
 		push_own_field(L, lp_api_policy.members[kind].name);
 		if (lua_isnil(L, -1)) {
 			lua_pop(L, 1);
 			continue;
 		}
+		line = line_of(L); /* Before luaL_ref takes the function away. */
+		line = line_of(L);
 		status = add_hook(hooks, (struct lp_hook){
 						 .kind = kind,
 						 .unit = policy->unit_count - 1,
+						 .line = line,
 						 .function = luaL_ref(L, LUA_REGISTRYINDEX),
 					 });
 	}
@@ -327,11 +372,12 @@ static int take(lua_State *L, struct shape *shape, int depth)
 	return is_list ? take_list(L, shape, depth) : take_policy(L, shape);
 }
 
-int lp_policy_load_script(struct lp_policy *policy, const char *name, struct lp_error *error)
+int lp_policy_load_script(struct lp_policy *policy, const struct lp_source *source, struct lp_error *error)
 {
+	const char *name = source->name;
 	struct shape shape = {.policy = policy, .script = name, .error = error};
 	lua_State *L = policy->lua;
-	int status = compile_named(L, name, error);
+	int status = compile(L, name, source->text, source->length, error);
 
 	if (status < 0)
 		return status;

@@ -1,6 +1,7 @@
 /**
  * What the policy*.c files share. Nobody else includes this: it knows Lua.
  *
+ *     policy_state.c    a Lua state: made from the sources, guarded, abandoned, made again
  *     policy.c          the calls: asking hooks, judging what they answer, telling errors; the collector
  *     policy_load.c     from names to hooks: finding, reading, running, checking the shape
  *     policy_sandbox.c  the environment of a file: which of Lua's functions it sees
@@ -8,6 +9,9 @@
  *     policy_limpet.c   `limpet`
  *     policy_conn.c     `conn`
  *     policy_workers.c  `workers` and its workers
+ *     policy_trace.c    telling what hooks read and ask
+ *     policy_testing*.c running *.test.lua
+ *     policy_check.c    mistakes that can be seen without running
  *
  * A Lua state knows its policy: it is the owner of the state's allocator. Everything of Lua's that a call needs lies
  * made and ready in the first slots of the state's stack (enum lp_slot), so that a call by itself allocates nothing.
@@ -21,7 +25,16 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "base/clock.h"
+#include "route/arena.h"
+#include "route/guard.h"
 #include "route/policy.h"
+
+/** The most that lp_policy_limits.kills can be. */
+#define LP_POLICY_KILLS_MAX 16
+
+/** What lp_policy_call returns beside Lua's own: the call was left, and the state is not to be touched. */
+#define LP_POLICY_ABANDONED (-1)
 
 /** Where on the stack of a state, outside of calls. */
 enum lp_slot {
@@ -39,7 +52,8 @@ enum lp_object_kind {
 	LP_OBJECT_REFUSAL,
 	LP_OBJECT_SHARED,
 	LP_OBJECT_NETWORKS,
-	LP_OBJECT_SCRATCH
+	LP_OBJECT_SCRATCH,
+	LP_OBJECT_POLICY, /**< Of tests. */
 };
 
 struct lp_object {
@@ -67,6 +81,14 @@ struct lp_hook {
 	enum lp_hook_kind kind;
 	uint32_t unit; /**< Index of its unit. */
 	int function;  /**< Reference in the registry. */
+	int line;      /**< Where the function begins. */
+};
+
+/** A script as it was loaded, so that it can be loaded again whatever became of the file. */
+struct lp_source {
+	char *name; /**< As --policy names it. */
+	char *text;
+	size_t length;
 };
 
 struct lp_hooks {
@@ -86,10 +108,23 @@ struct lp_policy_call {
 	struct lp_slice sid;               /**< With LP_CACHED_SID: conn.sid, or absent. */
 	bool suspended;        /**< Being unwound for LP_VERDICT_AWAIT: whoever catches an error must pass it on. */
 	uint64_t session_hash; /**< When suspended. */
+	int stopped_line;      /**< With stopped: where it was. */
+	bool stopped;          /**< Being unwound because its time is over; so too. */
 };
 
 struct lp_policy {
-	lua_State *lua;
+	lua_State *lua; /**< NULL after a call that was stopped, until lp_policy_ready. */
+	struct lp_arena *arena;
+	struct lp_guard *guard; /**< NULL when there are no sources. */
+	bool loading;           /**< The guard runs all of the loading, and not each call. */
+	volatile bool asked;    /**< By the guard, to end; the hook is set. */
+	struct lp_source *sources;
+	size_t source_count;
+	struct lp_policy_limits limits; /**< The host's, with the defaults. */
+	uint64_t kills;
+	uint64_t kill_ns[LP_POLICY_KILLS_MAX]; /**< When the last ones were; kill n at n % limits.kills. */
+	uint64_t benched_until_ns;
+	uint64_t bench_ms; /**< How long the next bench is. */
 	const struct lp_policy_host *host;
 	struct lp_policy_unit *units;
 	uint32_t unit_count;
@@ -97,6 +132,8 @@ struct lp_policy {
 	struct lp_hooks events;  /**< setup, on_worker_up, on_worker_down. */
 	struct lp_policy_call call;
 	uint64_t errors;
+	uint64_t asked_ns;           /**< Traced: when the running hook was asked. */
+	uint64_t traced_ns;          /**< Of the time since, what telling has taken. */
 	const void *workers_table;   /**< LP_SLOT_WORKERS, to know it again. */
 	uint32_t workers_generation; /**< Of host->workers, when that table was filled. */
 	bool workers_filled;         /**< At all. */
@@ -139,6 +176,12 @@ static inline struct lp_policy *lp_policy_of(lua_State *lua)
 	return owner;
 }
 
+/** The clock of a policy, in nanoseconds. @param policy Borrowed. */
+static inline uint64_t lp_policy_now_ns(const struct lp_policy *policy)
+{
+	return policy->host->now_ns ? *policy->host->now_ns : lp_clock_ns();
+}
+
 /**
  * Call Lua: the one way in, where a call is guarded. Like lua_pcall, with the handler at LP_SLOT_HANDLER of the current
  * frame: what was raised is on the stack as one line with file and line. The caller sets the policy's `call` before, and
@@ -148,7 +191,8 @@ static inline struct lp_policy *lp_policy_of(lua_State *lua)
  * @param arguments  How many.
  * @param results    How many to leave.
  *
- * @return 0 or LUA_ERR*.
+ * @return 0 or LUA_ERR*; LP_POLICY_ABANDONED when it was left, of which lp_policy_kill says more. While scripts are
+ *         loaded, a call that is left does not return at all: the whole loading is left.
  */
 int lp_policy_call(lua_State *lua, int arguments, int results);
 
@@ -163,16 +207,93 @@ int lp_policy_call(lua_State *lua, int arguments, int results);
  */
 int lp_policy_raised(lua_State *lua, int status, struct lp_error *error);
 
+/** Whether errors must pass whoever would catch them: the call is suspended, stopped or out of memory. @param policy Borrowed. */
+static inline bool lp_policy_unwinds(const struct lp_policy *policy)
+{
+	return policy->call.suspended || policy->call.stopped || lp_arena_refusals(policy->arena) > 0;
+}
+
+/** Begin what a stop must not leave halfway: what allocates, locks or logs. Nothing in it may raise. @param policy Borrowed. */
+static inline void lp_policy_hold(struct lp_policy *policy)
+{
+	if (policy->guard)
+		lp_guard_hold(policy->guard);
+}
+
+/** End it. @param policy Borrowed. */
+static inline void lp_policy_release(struct lp_policy *policy)
+{
+	if (policy->guard)
+		lp_guard_release(policy->guard);
+}
+
+/** Raise an error when calls are nested too deep for C's stack. @param lua Opened. */
+void lp_policy_check_depth(lua_State *lua);
+
 /**
- * Read, compile, run and check one file or included policy, and add its hooks.
+ * Whether the policies can be asked: makes the state anew after a stop, unless they are benched.
+ *
+ * @param policy  Between calls. After false its `lua` is NULL.
+ */
+bool lp_policy_ready(struct lp_policy *policy);
+
+/** Bring `workers` up to date; as lp_workers_refresh, and survives a lack of memory. @param policy Ready. @return Whether it is still. */
+bool lp_policy_refresh(struct lp_policy *policy);
+
+/**
+ * Whether the call that just ended has to be the last of its state; then says so, counts it and throws the state away.
+ *
+ * @param policy  Its `call` still says what was called.
+ * @param status  What lp_policy_call returned.
+ *
+ * @return Whether the state is gone.
+ */
+bool lp_policy_kill(struct lp_policy *policy, int status);
+
+/** Turns what was raised into one line, for LP_SLOT_HANDLER. @param lua Opened. @return 1. */
+int lp_policy_on_error(lua_State *lua);
+
+/** Rest the collector, and note what is in use. @param policy Between calls. */
+void lp_policy_note_collected(struct lp_policy *policy);
+
+/** Set when the next collection begins. @param policy Just collected. */
+void lp_policy_plan_collection(struct lp_policy *policy);
+
+/**
+ * Read a file, or find an included policy.
+ *
+ * @param source  Filled on success; for lp_source_deinit.
+ * @param name    As --policy names it. Copied.
+ * @param error   Filled on failure.
+ *
+ * @return 0, LP_EPOLICY or negative errno.
+ */
+int lp_source_init(struct lp_source *source, const char *name, struct lp_error *error);
+
+/** Free what lp_source_init made. @param source All zero is fine too. */
+void lp_source_deinit(struct lp_source *source);
+
+/**
+ * Compile, run and check one script, and add its hooks.
  *
  * @param policy  Being built: its state's libraries and slots are there.
- * @param name    As --policy names it. Borrowed for the call.
+ * @param source  Borrowed for the call.
  * @param error   Filled on failure.
  *
  * @return 0, LP_EPOLICY or negative errno. Units and hooks already added stay.
  */
-int lp_policy_load_script(struct lp_policy *policy, const char *name, struct lp_error *error);
+int lp_policy_load_script(struct lp_policy *policy, const struct lp_source *source, struct lp_error *error);
+
+/**
+ * Find and compile a file or an included policy, and push the function.
+ *
+ * @param lua    Opened.
+ * @param name   As --policy names it.
+ * @param error  Filled on failure.
+ *
+ * @return 0, LP_EPOLICY or negative errno.
+ */
+int lp_policy_push_chunk(lua_State *lua, const char *name, struct lp_error *error);
 
 /**
  * Call every setup(options).
@@ -257,6 +378,15 @@ void lp_api_close(lua_State *lua, const struct lp_api_type *type);
 void lp_api_seal(lua_State *lua, const struct lp_api_type *type);
 
 /**
+ * Push the sentence that a type has no field of a name, and what was meant or what there is.
+ *
+ * @param lua   Opened. Raises.
+ * @param type  Static.
+ * @param name  What was written.
+ */
+void lp_api_push_unknown(lua_State *lua, const struct lp_api_type *type, const char *name);
+
+/**
  * Raise the error that a type has no field of a name.
  *
  * @param lua   Opened. Raises.
@@ -266,6 +396,28 @@ void lp_api_seal(lua_State *lua, const struct lp_api_type *type);
  * @return Never; for `return lp_api_unknown(…)`.
  */
 int lp_api_unknown(lua_State *lua, const struct lp_api_type *type, const char *name);
+
+/** Where the host traces, wrap the function on top of the stack. @param lua Opened. Raises. @param member Static. */
+void lp_trace_wrap_function(lua_State *lua, const struct lp_api_member *member);
+
+/** Where the host traces, wrap the __index on top of the stack. @param lua Opened. Raises. @param type Static. */
+void lp_trace_wrap_index(lua_State *lua, const struct lp_api_type *type);
+
+/**
+ * Write a value as a person would: 'worker 3', '"acme"', 'nil'. Changes and raises nothing.
+ *
+ * @param lua    Opened.
+ * @param index  Of the value, from 1.
+ * @param text   Ends in NUL; cut at the size.
+ * @param size   Of text, at least 1.
+ */
+void lp_trace_describe(lua_State *lua, int index, char *text, size_t size);
+
+/** Where the host traces, tell that the running call's hook is asked. @param policy Its `call` is set. */
+void lp_trace_asked(struct lp_policy *policy);
+
+/** Where the host traces, tell what it answered. @param policy Its `call` is still set. @param verdict Borrowed. */
+void lp_trace_answered(struct lp_policy *policy, const struct lp_verdict *verdict);
 
 /**
  * A function's argument that must be a string; a number becomes one.

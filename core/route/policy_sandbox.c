@@ -5,7 +5,8 @@
  * the file. It is made from the list below and nothing else: what is not named does not exist. Left out are all that
  * blocks, leaves the process, reaches memory or loads code; coroutines, which would catch what must pass; and string.dump.
  *
- * pcall and xpcall are ours: an error that unwinds a hook (struct lp_policy_call, suspended) passes through them.
+ * pcall and xpcall are ours: an error that unwinds a whole hook (lp_policy_unwinds) passes through them. What calls back
+ * into Lua from C is wrapped, so that recursion through it ends before C's stack does.
  */
 #include <lua.h>
 #include <lualib.h>
@@ -32,12 +33,10 @@ static const struct {
 				      "rshift", "tobit", "tohex", NULL}},
 };
 
-static const char *const changes_a_table[] = {"insert", "remove", "sort", NULL};
-
 /* Pass on what must not be caught. The error is on top. */
 static void pass_on(lua_State *L)
 {
-	if (lp_policy_of(L)->call.suspended)
+	if (lp_policy_unwinds(lp_policy_of(L)))
 		lua_error(L);
 }
 
@@ -46,6 +45,7 @@ static int guarded_pcall(lua_State *L)
 	int status;
 
 	luaL_checkany(L, 1);
+	lp_policy_check_depth(L);
 	status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
 	if (status)
 		pass_on(L);
@@ -58,7 +58,7 @@ static int guarded_pcall(lua_State *L)
 /* A handler around the policy's own, which is upvalue 1 and must not see what it cannot catch. */
 static int handle(lua_State *L)
 {
-	if (lp_policy_of(L)->call.suspended)
+	if (lp_policy_unwinds(lp_policy_of(L)))
 		return 1;
 	lua_pushvalue(L, lua_upvalueindex(1));
 	lua_insert(L, 1);
@@ -72,6 +72,7 @@ static int guarded_xpcall(lua_State *L)
 	int status;
 
 	luaL_checkany(L, 2);
+	lp_policy_check_depth(L);
 	lua_pushvalue(L, 1);
 	lua_pushvalue(L, 2);
 	lua_pushcclosure(L, handle, 1);
@@ -85,16 +86,58 @@ static int guarded_xpcall(lua_State *L)
 	return lua_gettop(L);
 }
 
-/* table.insert, remove and sort, upvalue 1 being the original: not on `workers`, which is the next call's too. */
-static int change_table(lua_State *L)
+/*
+ * Go on with the library's function, upvalue 1. One that is written in C runs in the frame that there is, so that its
+ * messages name what the policy called.
+ */
+static int go_on(lua_State *L)
 {
-	if (lua_topointer(L, 1) == lp_policy_of(L)->workers_table)
-		return luaL_error(L, "workers is read-only; change a copy of it: {unpack(workers)}");
-	luaL_checktype(L, 1, LUA_TTABLE);
+	lua_CFunction original = lua_tocfunction(L, lua_upvalueindex(1));
+
+	if (original)
+		return original(L);
 	lua_pushvalue(L, lua_upvalueindex(1));
 	lua_insert(L, 1);
 	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
 	return lua_gettop(L);
+}
+
+/* string.format and gsub: they call back, on C's stack. */
+static int call_back(lua_State *L)
+{
+	lp_policy_check_depth(L);
+	return go_on(L);
+}
+
+/* Not on `workers`, which is the next call's too. */
+static void check_table(lua_State *L)
+{
+	if (lua_topointer(L, 1) == lp_policy_of(L)->workers_table)
+		luaL_error(L, "workers is read-only; change a copy of it: {unpack(workers)}");
+	luaL_checktype(L, 1, LUA_TTABLE);
+	lp_policy_check_depth(L);
+}
+
+/* table.remove and sort. */
+static int change_table(lua_State *L)
+{
+	check_table(L);
+	return go_on(L);
+}
+
+/* Lua's own would move every place there is between the end and a position far from it. */
+static int insert(lua_State *L)
+{
+	double end;
+
+	check_table(L);
+	if (lua_gettop(L) == 3) {
+		end = (double)lua_objlen(L, 1) + 1;
+		if (!(luaL_checknumber(L, 2) >= 1 && lua_tonumber(L, 2) <= end))
+			return luaL_error(L, "table.insert(table, position, value): position must be from 1 to %d",
+					  (int)end);
+	}
+	return go_on(L);
 }
 
 /* Push a table with the names of `from`, which is on top, in place of it. */
@@ -108,6 +151,27 @@ static void copy_names(lua_State *L, const char *const *names)
 	lua_remove(L, -2);
 }
 
+/* Put ours in place of a function of the table on top, with that as upvalue. */
+static void wrap(lua_State *L, const char *name, lua_CFunction function)
+{
+	lua_getfield(L, -1, name);
+	lua_pushcclosure(L, function, 1);
+	lua_setfield(L, -2, name);
+}
+
+static void guard_strings(lua_State *L)
+{
+	wrap(L, "format", call_back);
+	wrap(L, "gsub", call_back);
+}
+
+static void guard_tables(lua_State *L)
+{
+	wrap(L, "insert", insert);
+	wrap(L, "remove", change_table);
+	wrap(L, "sort", change_table);
+}
+
 static void push_copy(lua_State *L, const char *library, const char *const *names)
 {
 	if (library)
@@ -117,9 +181,12 @@ static void push_copy(lua_State *L, const char *library, const char *const *name
 	copy_names(L, names);
 }
 
-static uint32_t random_seed(void)
+static uint32_t random_seed(const struct lp_policy_host *host)
 {
 	uint32_t seed = 0;
+
+	if (host->random_seed)
+		return host->random_seed;
 
 	/* Without entropy yet (early at boot) the sequence is a fixed one, which is what Lua's own default is. */
 	return getrandom(&seed, sizeof(seed), GRND_NONBLOCK) == sizeof(seed) ? seed : 0;
@@ -129,7 +196,7 @@ static void seed_math_random(lua_State *L)
 {
 	lua_getfield(L, LUA_GLOBALSINDEX, "math");
 	lua_getfield(L, -1, "randomseed");
-	lua_pushnumber(L, random_seed());
+	lua_pushnumber(L, random_seed(lp_policy_of(L)->host));
 	lua_call(L, 1, 0);
 	lua_pop(L, 1);
 }
@@ -143,6 +210,7 @@ static void seal_string_metatable(lua_State *L)
 	for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++)
 		if (allowed[i].library && strcmp(allowed[i].library, "string") == 0)
 			copy_names(L, allowed[i].names);
+	guard_strings(L);
 	lua_setfield(L, -2, "__index");
 	lua_pushboolean(L, false);
 	lua_setfield(L, -2, "__metatable");
@@ -168,16 +236,6 @@ void lp_sandbox_open(lua_State *L)
 	seal_string_metatable(L);
 }
 
-/* Put ours in place of what changes a table; the library's copy is on top. */
-static void guard_tables(lua_State *L)
-{
-	for (const char *const *name = changes_a_table; *name; name++) {
-		lua_getfield(L, -1, *name);
-		lua_pushcclosure(L, change_table, 1);
-		lua_setfield(L, -2, *name);
-	}
-}
-
 void lp_sandbox_push_environment(lua_State *L, const char *script)
 {
 	for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
@@ -186,6 +244,8 @@ void lp_sandbox_push_environment(lua_State *L, const char *script)
 			continue;
 		if (strcmp(allowed[i].library, "table") == 0)
 			guard_tables(L);
+		if (strcmp(allowed[i].library, "string") == 0)
+			guard_strings(L);
 		lua_setfield(L, -2, allowed[i].library);
 	}
 	lua_pushcfunction(L, guarded_pcall);

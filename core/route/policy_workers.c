@@ -14,7 +14,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "route/policy_private.h"
 
 enum field { FIELD_ID, FIELD_PID, FIELD_CONNECTIONS, FIELD_SESSIONS, FIELD_WAITING, FIELD_UPTIME, FIELDS };
@@ -36,9 +35,9 @@ static struct lp_workers *workers_of(lua_State *L)
 	return lp_policy_of(L)->host->workers;
 }
 
-static double uptime(const struct lp_worker *worker)
+static double uptime(lua_State *L, const struct lp_worker *worker)
 {
-	return worker->pid ? (double)(lp_clock_ns() - worker->started_ns) / 1e9 : 0;
+	return worker->pid ? (double)(lp_policy_now_ns(lp_policy_of(L)) - worker->started_ns) / 1e9 : 0;
 }
 
 static void push_field(lua_State *L, const struct lp_worker *worker, enum field field)
@@ -64,7 +63,7 @@ static void push_field(lua_State *L, const struct lp_worker *worker, enum field 
 		return;
 	case FIELD_UPTIME:
 	case FIELDS:
-		lua_pushnumber(L, uptime(worker));
+		lua_pushnumber(L, uptime(L, worker));
 	}
 }
 
@@ -149,8 +148,11 @@ static int workers_session(lua_State *L)
 	const struct lp_workers *workers = start_method(L, use);
 	struct lp_policy *policy = lp_policy_of(L);
 	struct lp_slice key = lp_api_string(L, 2, use, "key");
-	unsigned id = lp_sessions_find(policy->host->sessions, key);
+	unsigned id;
 
+	lp_policy_hold(policy);
+	id = lp_sessions_find(policy->host->sessions, key);
+	lp_policy_release(policy);
 	if (!id && lp_conn_is_sid(policy, key) && !policy->call.conn->session_awaited)
 		return suspend(L, policy, key);
 	return push_worker(L, id && lp_workers_find(workers, id)->usable ? id : 0);
@@ -168,7 +170,9 @@ static int workers_bind(lua_State *L)
 	worker = lp_object_at(L, 3, LP_OBJECT_WORKER);
 	if (!worker)
 		return luaL_error(L, "%s: worker must be one of workers, not a %s", use, luaL_typename(L, 3));
+	lp_policy_hold(lp_policy_of(L));
 	status = lp_sessions_bind(lp_policy_of(L)->host->sessions, key, worker->number);
+	lp_policy_release(lp_policy_of(L));
 	if (status == -EINVAL)
 		return luaL_error(L, "%s: key must be of 1 to %d bytes", use, LP_SESSION_KEY_MAX);
 	if (status < 0)
@@ -226,6 +230,7 @@ static void push_worker_metatable(lua_State *L)
 		lua_setfield(L, -2, worker_members[field].name);
 	}
 	lua_pushcclosure(L, worker_index, 1);
+	lp_trace_wrap_index(L, &lp_api_worker);
 	lua_setfield(L, -2, "__index");
 
 	lua_pushcfunction(L, worker_tostring);

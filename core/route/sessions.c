@@ -63,6 +63,7 @@ struct chain {
 
 struct lp_sessions {
 	struct lp_workers *workers;
+	const struct lp_sessions *seen; /* A view's: whose keys it finds behind its own. Else NULL. */
 	uint64_t seed;
 	uint64_t evicted;
 	uint32_t max;
@@ -301,6 +302,15 @@ struct lp_sessions *lp_sessions_new(uint32_t max, struct lp_workers *workers, ui
 	return NULL;
 }
 
+struct lp_sessions *lp_sessions_new_view(const struct lp_sessions *of, uint32_t max, struct lp_workers *workers)
+{
+	struct lp_sessions *view = lp_sessions_new(max, workers, of->seed);
+
+	if (view)
+		view->seen = of;
+	return view;
+}
+
 void lp_sessions_free(struct lp_sessions *sessions)
 {
 	if (!sessions)
@@ -339,12 +349,16 @@ int lp_sessions_bind(struct lp_sessions *sessions, struct lp_slice key, unsigned
 
 unsigned lp_sessions_find(struct lp_sessions *sessions, struct lp_slice key)
 {
-	uint32_t number = look_up(sessions, key, short_hash(sessions, key));
+	uint32_t hash = short_hash(sessions, key);
+	uint32_t number = look_up(sessions, key, hash);
 
-	if (!number)
-		return 0;
-	use(sessions, number);
-	return entry_of(sessions, number)->worker;
+	if (number) {
+		use(sessions, number);
+		return entry_of(sessions, number)->worker;
+	}
+	if (sessions->seen)
+		number = look_up(sessions->seen, key, hash);
+	return number ? entry_of(sessions->seen, number)->worker : 0;
 }
 
 void lp_sessions_forget(struct lp_sessions *sessions, struct lp_slice key, unsigned worker)
@@ -369,6 +383,18 @@ size_t lp_sessions_forget_worker(struct lp_sessions *sessions, unsigned worker)
 size_t lp_sessions_count(const struct lp_sessions *sessions)
 {
 	return sessions->count;
+}
+
+struct lp_slice lp_sessions_walk(const struct lp_sessions *sessions, uint32_t *at, unsigned *worker)
+{
+	const struct entry *entry;
+
+	*at = *at ? entry_of(sessions, *at)->links[BY_USE].previous : sessions->used.last;
+	if (!*at)
+		return (struct lp_slice){0};
+	entry = entry_of(sessions, *at);
+	*worker = entry->worker;
+	return (struct lp_slice){key_of(entry), entry->length};
 }
 
 uint64_t lp_sessions_evicted(const struct lp_sessions *sessions)

@@ -32,6 +32,18 @@ struct lp_sessions;
  */
 struct lp_sessions *lp_sessions_new(uint32_t max, struct lp_workers *workers, uint64_t seed);
 
+/**
+ * Make a table that sees another one's keys, to try things in: what is bound in it is bound in it alone, only that can be
+ * forgotten in it, and finding one of the other's keys there does not count as use.
+ *
+ * @param of       No view itself. Borrowed; must outlive this one.
+ * @param max      The most keys of its own, as for lp_sessions_new.
+ * @param workers  As many as of's; of's `sessions` counts are not touched. Borrowed; must outlive the view.
+ *
+ * @return A table for lp_sessions_free, or NULL without memory. Equal keys hash as in `of`.
+ */
+struct lp_sessions *lp_sessions_new_view(const struct lp_sessions *of, uint32_t max, struct lp_workers *workers);
+
 /** Free a table. @param sessions NULL is allowed. */
 void lp_sessions_free(struct lp_sessions *sessions);
 
@@ -63,6 +75,17 @@ size_t lp_sessions_forget_worker(struct lp_sessions *sessions, unsigned worker);
 
 /** Keys known now. @param sessions Borrowed. */
 size_t lp_sessions_count(const struct lp_sessions *sessions);
+
+/**
+ * Walk through the keys from the most recently used on. Nothing may be bound, found or forgotten meanwhile.
+ *
+ * @param sessions  Borrowed.
+ * @param at        Where the walk is; 0 at first. Moved on.
+ * @param worker    Set to the id of the key's worker.
+ *
+ * @return The key, the table's; absent at the end.
+ */
+struct lp_slice lp_sessions_walk(const struct lp_sessions *sessions, uint32_t *at, unsigned *worker);
 
 /** Keys forgotten so far for want of room. @param sessions Borrowed. */
 uint64_t lp_sessions_evicted(const struct lp_sessions *sessions);

@@ -10,8 +10,8 @@
  *     CLOSING    handles close                                  the last one -> CLOSED, stopped runs
  *     CLOSED     may be freed
  *
- * drain_timeout spans DRAINING and STOPPING together. A policy is replaced between two turns of the loop, never inside a
- * decision, because nothing that calls reload runs inside one.
+ * drain_timeout spans DRAINING and STOPPING together. A policy is replaced between two decisions, never inside one:
+ * nothing that calls reload runs inside one, and one that fails on probation goes when the failing decision is over.
  */
 #include "limpet/balancer.h"
 
@@ -46,6 +46,7 @@ struct limpet_balancer {
 	unsigned closing;    /* Parts that have yet to say that they are closed. */
 	uint64_t reloads;
 	uint64_t failed_reloads;
+	uint64_t rollbacks;
 	limpet_stopped_cb stopped;
 	void *owner;
 };
@@ -216,14 +217,14 @@ void limpet_balancer_stop(struct limpet_balancer *balancer, int now, limpet_stop
 static void on_worker_up(void *owner, unsigned worker)
 {
 	struct limpet_balancer *balancer = owner;
-	lp_policy_worker_up(balancer->data.policy, worker);
+	lp_policy_worker_up(balancer->data.current.policy, worker);
 	lp_waiting_worker_up(&balancer->waiting);
 }
 
 static void on_worker_down(void *owner, unsigned worker)
 {
 	struct limpet_balancer *balancer = owner;
-	lp_policy_worker_down(balancer->data.policy, worker);
+	lp_policy_worker_down(balancer->data.current.policy, worker);
 }
 
 static void on_room(void *owner)
@@ -267,14 +268,53 @@ static const struct lp_supervisor_events supervisor_events = {
 
 /* Starting */
 
-static char *answer_request(void *owner, const char *request)
+/* The oldest first. */
+static char *recording(const struct lp_recorder *recorder, bool raw, size_t *length)
 {
-	struct limpet_balancer *balancer = owner;
+	char *text = NULL;
+	FILE *out = open_memstream(&text, length);
+	if (!out)
+		return NULL;
+	lp_recording_begin(out);
+	for (size_t back = lp_recorder_count(recorder); back > 0; back--)
+		lp_recording_write(out, lp_recorder_get(recorder, back - 1), raw);
+	if (fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+static char *status_text(const struct limpet_balancer *balancer)
+{
 	struct limpet_counts counts;
+	limpet_balancer_counts(balancer, &counts);
+	return lp_status_text(&counts, &balancer->data.workers, &balancer->data.options, balancer->data.current.at);
+}
+
+static char *answer_request(void *owner, const char *request, size_t *length)
+{
+	const struct limpet_balancer *balancer = owner;
+	if (strcmp(request, "record") == 0 || strcmp(request, "record raw") == 0)
+		return recording(balancer->data.recorder, strcmp(request, "record") != 0, length);
 	if (strcmp(request, "status") != 0)
 		return NULL;
-	limpet_balancer_counts(balancer, &counts);
-	return lp_status_text(&counts, &balancer->data.workers, &balancer->data.options, balancer->data.loaded);
+	char *text = status_text(balancer);
+	*length = text ? strlen(text) : 0;
+	return text;
+}
+
+/* A dry run does not meet everything: policies that fail on their first connections go again. */
+static void on_asked(void *owner)
+{
+	struct limpet_balancer *balancer = owner;
+	struct lp_data *data = &balancer->data;
+	if (!lp_data_asked(data))
+		return;
+	lp_waiting_set_policy(&balancer->waiting, data->current.policy);
+	balancer->rollbacks++;
+	lp_log_write(&data->log, LP_LOG_ERROR,
+		     "rolled back: of the new policies' first %u calls %u failed; using those loaded at %s again",
+		     data->probation.calls, data->probation.failed, data->current.at);
 }
 
 static int open_waiting(struct limpet_balancer *balancer, struct lp_error *error)
@@ -288,13 +328,15 @@ static int open_waiting(struct limpet_balancer *balancer, struct lp_error *error
 					   .session_wait_ms = options->session_wait_ms,
 					   .max_head_bytes = options->max_head_bytes,
 					   .max_waiting = options->max_waiting,
+					   .recorder = balancer->data.recorder,
 					   .on_empty = on_empty,
+					   .on_asked = on_asked,
 					   .owner = balancer};
 	int status = lp_waiting_open(&balancer->waiting, &config);
 	if (status)
 		return lp_error_set(error, status, "cannot wait for connections: %s", lp_error_words(status));
 	balancer->waiting_open = true;
-	lp_waiting_set_policy(&balancer->waiting, balancer->data.policy);
+	lp_waiting_set_policy(&balancer->waiting, balancer->data.current.policy);
 	return 0;
 }
 
@@ -366,16 +408,14 @@ int limpet_balancer_reload(struct limpet_balancer *balancer, char *error_text, s
 {
 	struct lp_data *data = &balancer->data;
 	struct lp_error error = {0};
-	struct lp_policy *old;
-	if (lp_data_reload(data, &old, &error)) {
+	if (lp_data_reload(data, &error)) {
 		balancer->failed_reloads++;
 		lp_log_write(&data->log, LP_LOG_ERROR, "%s; keeping the policies loaded at %s", error.text,
-			     data->loaded);
+			     data->current.at);
 		return tell(&error, error_text, error_size);
 	}
 	if (balancer->waiting_open)
-		lp_waiting_set_policy(&balancer->waiting, data->policy);
-	lp_policy_free(old);
+		lp_waiting_set_policy(&balancer->waiting, data->current.policy);
 	balancer->reloads++;
 	lp_log_write(&data->log, LP_LOG_INFO, "reloaded the policies; %zu sessions kept",
 		     lp_sessions_count(data->sessions));
@@ -386,9 +426,10 @@ void limpet_balancer_counts(const struct limpet_balancer *balancer, struct limpe
 {
 	*counts = balancer->waiting.counts;
 	counts->handed_over = counts->acknowledged + counts->in_flight;
-	counts->policy_errors = balancer->data.past_policy_errors + lp_policy_errors(balancer->data.policy);
+	counts->policy_errors = lp_data_policy_errors(&balancer->data);
 	counts->reloads = balancer->reloads;
 	counts->failed_reloads = balancer->failed_reloads;
+	counts->rollbacks = balancer->rollbacks;
 	counts->sessions = lp_sessions_count(balancer->data.sessions);
 	counts->sessions_evicted = lp_sessions_evicted(balancer->data.sessions);
 	if (balancer->supervisor) {

@@ -92,15 +92,16 @@ static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 
 static void answer(struct client *client)
 {
-	static const char unknown[] = "{\"error\": \"no such request; ask for status\"}\n";
-	client->answer = client->control->answer(client->control->owner, client->line);
+	static const char unknown[] = "{\"error\": \"no such request; ask for status, record or record raw\"}\n";
+	size_t length = sizeof(unknown) - 1;
+	client->answer = client->control->answer(client->control->owner, client->line, &length);
 	if (!client->answer)
 		client->answer = strdup(unknown);
 	if (!client->answer) {
 		close_client(client);
 		return;
 	}
-	uv_buf_t buffer = uv_buf_init(client->answer, (unsigned)strlen(client->answer));
+	uv_buf_t buffer = uv_buf_init(client->answer, (unsigned)length);
 	client->write.data = client;
 	uv_read_stop((uv_stream_t *)&client->pipe);
 	if (uv_write(&client->write, (uv_stream_t *)&client->pipe, &buffer, 1, on_written))

@@ -1,5 +1,6 @@
 /**
- * The control socket: a unix path at which a running balancer answers questions, one line in, one JSON document out.
+ * The control socket: a unix path at which a running balancer answers questions, one line in, one answer out:
+ * "status" gets a JSON document, "record" and "record raw" a recording.
  */
 #ifndef LP_SERVER_CONTROL_H
 #define LP_SERVER_CONTROL_H
@@ -26,10 +27,11 @@ struct lp_control;
  *
  * @param owner    As given to lp_control_open.
  * @param request  The line without its newline, NUL-terminated.
+ * @param length   Set to the bytes of the answer.
  *
- * @return The answer for free(), NUL-terminated; NULL: no such request.
+ * @return The answer for free(); NULL: no such request.
  */
-typedef char *(*lp_control_answer_cb)(void *owner, const char *request);
+typedef char *(*lp_control_answer_cb)(void *owner, const char *request, size_t *length);
 
 /**
  * Listen at a path, readable and writable by the owner only. A path left behind by a dead process is taken over.

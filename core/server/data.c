@@ -45,7 +45,10 @@ static int make_tables(struct lp_data *data, struct lp_error *error)
 		return lp_error_set(error, -ENOMEM, "no memory for a table of %u sessions; lower --max-sessions",
 				    options->max_sessions);
 	data->shared = lp_shared_new(SHARED_ENTRIES, SHARED_BYTES, random_seed());
-	return data->shared ? 0 : lp_error_set(error, -ENOMEM, "no memory for limpet.shared");
+	data->recorder = lp_recorder_new();
+	if (!data->shared || !data->recorder)
+		return lp_error_set(error, -ENOMEM, "no memory for limpet.shared and the recorder");
+	return 0;
 }
 
 static int parse_trusted(struct lp_data *data, struct lp_error *error)
@@ -83,17 +86,26 @@ static int choose_dialect(struct lp_data *data, struct lp_error *error)
 	return 0;
 }
 
-static int load_policy(struct lp_data *data, struct lp_error *error)
+static int load(struct lp_data *data, struct lp_loaded *loaded, struct lp_error *error)
 {
 	const struct limpet_options *options = &data->options;
-	int status = lp_policy_load(&data->policy, &data->host, options->policies, options->policy_count, error);
+	int status = lp_policy_load(&loaded->policy, &data->host, options->policies, options->policy_count, error);
 	if (status)
 		return status;
 	time_t now = time(NULL);
 	struct tm local;
 	localtime_r(&now, &local);
-	strftime(data->loaded, sizeof(data->loaded), "%H:%M:%S", &local);
+	strftime(loaded->at, sizeof(loaded->at), "%H:%M:%S", &local);
 	return 0;
+}
+
+static void unload(struct lp_data *data, struct lp_loaded *loaded)
+{
+	if (loaded->policy)
+		data->past_policy_errors += lp_policy_errors(loaded->policy);
+	lp_policy_free(loaded->policy);
+	lp_trial_free(loaded->twin);
+	*loaded = (struct lp_loaded){0};
 }
 
 int lp_data_init(struct lp_data *data, const struct limpet_options *options, struct lp_error *error)
@@ -116,27 +128,73 @@ int lp_data_init(struct lp_data *data, const struct limpet_options *options, str
 					     .trust = {data->trusted, options->trusted_count},
 					     .settings = options->settings,
 					     .setting_count = options->setting_count};
-	return load_policy(data, error);
+	status = load(data, &data->current, error);
+	if (!status && data->options.max_moved < 100)
+		status = lp_trial_new(&data->current.twin, &data->host, &data->options, error);
+	return status;
 }
 
 void lp_data_deinit(struct lp_data *data)
 {
-	lp_policy_free(data->policy);
+	unload(data, &data->current);
+	unload(data, &data->proven);
+	lp_recorder_free(data->recorder);
 	lp_shared_free(data->shared);
 	lp_sessions_free(data->sessions);
 	lp_workers_deinit(&data->workers);
 	free(data->trusted);
 }
 
-int lp_data_reload(struct lp_data *data, struct lp_policy **old, struct lp_error *error)
+/* Files are read twice, for the trial and for use: one that is written to in between is caught on probation. */
+int lp_data_reload(struct lp_data *data, struct lp_error *error)
 {
-	struct lp_policy *before = data->policy;
-	int status = load_policy(data, error);
+	struct lp_loaded next = {0};
+	struct lp_trial *trial;
+	int status = lp_trial_new(&trial, &data->host, &data->options, error);
+	if (!status)
+		status = lp_trial_run(trial, data->recorder, error);
+	if (!status && data->current.twin)
+		status = lp_trial_compare(trial, data->current.twin, data->recorder, data->options.max_moved, error);
+	if (!status)
+		status = load(data, &next, error);
 	if (status) {
-		data->policy = before;
+		lp_trial_free(trial);
 		return status;
 	}
-	data->past_policy_errors += lp_policy_errors(before);
-	*old = before;
+	if (data->current.twin)
+		next.twin = trial;
+	else
+		lp_trial_free(trial);
+	if (data->proven.policy)
+		unload(data, &data->current);
+	else
+		data->proven = data->current;
+	data->current = next;
+	data->probation = (struct lp_probation){0};
 	return 0;
+}
+
+bool lp_data_asked(struct lp_data *data)
+{
+	if (!data->proven.policy)
+		return false;
+	switch (lp_probation_note(&data->probation, lp_policy_errors(data->current.policy))) {
+	case LP_PROBATION_ON:
+		break;
+	case LP_PROBATION_PASSED:
+		unload(data, &data->proven);
+		break;
+	case LP_PROBATION_FAILED:
+		unload(data, &data->current);
+		data->current = data->proven;
+		data->proven = (struct lp_loaded){0};
+		return true;
+	}
+	return false;
+}
+
+uint64_t lp_data_policy_errors(const struct lp_data *data)
+{
+	uint64_t proven = data->proven.policy ? lp_policy_errors(data->proven.policy) : 0;
+	return data->past_policy_errors + proven + lp_policy_errors(data->current.policy);
 }

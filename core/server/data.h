@@ -8,7 +8,16 @@
 #include "base/log.h"
 #include "limpet/balancer.h"
 #include "route/policy.h"
+#include "server/recorder.h"
+#include "server/trial.h"
 #include "worker/dialect.h"
+
+/** Policies that were loaded together. All zero: none. */
+struct lp_loaded {
+	struct lp_policy *policy;
+	struct lp_trial *twin; /**< The same, to compare the next ones with; NULL without --max-moved. */
+	char at[16];           /**< When, for people: "10:41:07". */
+};
 
 struct lp_data {
 	struct limpet_options options;
@@ -19,9 +28,11 @@ struct lp_data {
 	struct lp_network *trusted;
 	const struct lp_dialect *dialect;
 	struct lp_policy_host host; /**< What policies reach of the above. */
-	struct lp_policy *policy;
-	char loaded[16];             /**< When the policy was, for people: "10:41:07". */
-	uint64_t past_policy_errors; /**< Of policies that were replaced. */
+	struct lp_recorder *recorder;
+	struct lp_loaded current; /**< In use. */
+	struct lp_loaded proven;  /**< While the current ones are on probation: those to go back to. */
+	struct lp_probation probation;
+	uint64_t past_policy_errors; /**< Of policies that were freed. */
 };
 
 /**
@@ -39,14 +50,26 @@ int lp_data_init(struct lp_data *data, const struct limpet_options *options, str
 void lp_data_deinit(struct lp_data *data);
 
 /**
- * Load the policies again.
+ * Load the policies again, if a trial finds nothing against them. They are on probation then; the last ones that are not
+ * stay beside them.
  *
- * @param data   Made. On success its policy is the new one.
- * @param old    Set on success: the policy before, for lp_policy_free once nothing uses it any more.
+ * @param data   Made. On success its current policy is the new one; the one before is not to be used any more.
  * @param error  Filled on failure.
  *
  * @return 0; or negative with nothing changed.
  */
-int lp_data_reload(struct lp_data *data, struct lp_policy **old, struct lp_error *error);
+int lp_data_reload(struct lp_data *data, struct lp_error *error);
+
+/**
+ * Note that the current policies were asked.
+ *
+ * @param data  Made.
+ *
+ * @return Whether they have just failed their probation. Those before are current again, and the others freed.
+ */
+bool lp_data_asked(struct lp_data *data);
+
+/** Errors of all policies there ever were. @param data Made. */
+uint64_t lp_data_policy_errors(const struct lp_data *data);
 
 #endif

@@ -34,6 +34,7 @@ static int look_at_hello(struct lp_look *look, struct lp_policy_conn *conn)
 		return LP_AGAIN;
 	conn->protocol = status > 0 ? LP_PROTOCOL_TLS : LP_PROTOCOL_OTHER;
 	conn->hello = status > 0 ? &look->hello : NULL;
+	look->length = status > 0 ? (size_t)status : 0;
 	return 0;
 }
 
@@ -45,6 +46,7 @@ static int look_at_head(struct lp_look *look, size_t seen, struct lp_policy_conn
 		return look->seen < look->size ? LP_AGAIN : -E2BIG;
 	conn->protocol = status > 0 ? LP_PROTOCOL_HTTP : LP_PROTOCOL_OTHER;
 	conn->head = status > 0 ? look->head : NULL;
+	look->length = status > 0 ? (size_t)status : 0;
 	return 0;
 }
 

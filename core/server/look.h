@@ -10,9 +10,10 @@
 
 /** Where looks are taken: one for all connections, so that a waiting one costs no buffer. */
 struct lp_look {
-	char *bytes; /**< What the last look saw; head and hello point into it. */
-	size_t size; /**< The longest head. */
-	size_t seen; /**< How many bytes the last look saw. */
+	char *bytes;   /**< What the last look saw; head and hello point into it. */
+	size_t size;   /**< The longest head. */
+	size_t seen;   /**< How many bytes the last look saw. */
+	size_t length; /**< How many of them were the head or the hello, after a look that found one. */
 	struct lp_head *head;
 	struct lp_hello hello;
 };

@@ -27,6 +27,7 @@ static json_t *counts_of(const struct limpet_counts *counts)
 		{"policy_errors", counts->policy_errors},
 		{"reloads", counts->reloads},
 		{"failed_reloads", counts->failed_reloads},
+		{"rollbacks", counts->rollbacks},
 		{"worker_starts", counts->worker_starts},
 		{"worker_exits", counts->worker_exits},
 		{"sessions", counts->sessions},

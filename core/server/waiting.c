@@ -151,7 +151,13 @@ static bool look(struct lp_waiting *waiting, struct lp_connection *connection, s
 	return false;
 }
 
-static void decide(struct lp_waiting *waiting, struct lp_connection *connection)
+static void record(struct lp_waiting *waiting, const struct lp_policy_conn *view, unsigned worker)
+{
+	lp_recorder_note(waiting->config.recorder, uv_now(waiting->config.loop), view, waiting->look.bytes,
+			 waiting->look.length, worker);
+}
+
+static void ask_policies(struct lp_waiting *waiting, struct lp_connection *connection)
 {
 	struct lp_policy_conn view = {.ip = connection->ip,
 				      .port = connection->port,
@@ -178,6 +184,7 @@ static void decide(struct lp_waiting *waiting, struct lp_connection *connection)
 			heard = true;
 			continue;
 		case LP_VERDICT_REFUSE:
+			record(waiting, &view, 0);
 			lp_connection_refuse(waiting, connection, verdict.status);
 			return;
 		case LP_VERDICT_WORKER:
@@ -186,10 +193,19 @@ static void decide(struct lp_waiting *waiting, struct lp_connection *connection)
 			verdict.worker = lp_workers_least(waiting->config.workers, LP_LEAST_CONNECTIONS);
 			break;
 		}
-		if (send_to(waiting, connection, verdict.worker))
+		if (send_to(waiting, connection, verdict.worker)) {
+			if (verdict.worker)
+				record(waiting, &view, verdict.worker);
 			return;
+		}
 		connection->cursor = 0; /* That worker is usable no longer: ask again, among the others. */
 	}
+}
+
+static void decide(struct lp_waiting *waiting, struct lp_connection *connection)
+{
+	ask_policies(waiting, connection);
+	waiting->config.on_asked(waiting->config.owner);
 }
 
 /* The loop's events */

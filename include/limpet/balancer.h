@@ -39,6 +39,8 @@ struct limpet_options {
 	const char *const
 		*policies; /**< Paths, or names of included policies; tried in order. None: the least busy worker. */
 	size_t policy_count;
+	/** In percent: a reload that would send more of the recent clients elsewhere is refused. 100: any may. */
+	unsigned max_moved;
 
 	const char *const *settings; /**< "key=value", given to each policy's setup(options). */
 	size_t setting_count;
@@ -85,6 +87,7 @@ struct limpet_counts {
 	uint64_t policy_errors; /**< Hooks that raised an error or returned no answer of theirs. */
 	uint64_t reloads;       /**< That took. */
 	uint64_t failed_reloads;
+	uint64_t rollbacks; /**< Reloads that took, and were undone because the new policies failed at once. */
 	uint64_t worker_starts;
 	uint64_t worker_exits;     /**< Of any kind, expected or not. */
 	uint64_t sessions;         /**< Known now. */

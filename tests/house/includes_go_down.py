@@ -1,11 +1,16 @@
 """A file includes only downward, base <- route <- worker <- server <- main, and headers include each other in no circle.
 
+core/tools, the commands that try policies, stands on route too, beside worker and server: it sees neither, and only main
+sees it.
+
 core/client is what a foreign program links: of the core it sees the frames and the slices these are made of, of the
 public headers all but the balancer's.
 """
 import house
 
 LAYERS = ["base", "route", "worker", "server", "main"]
+TOOLS = "core/tools/"
+TOOLS_SEE = ("core/base/", "core/route/", TOOLS)
 CLIENT = ("core/client/", "core/worker/frame.c")
 CLIENT_SEES = ["core/base/slice.h", "core/worker/frame.h", "include/limpet/export.h", "include/limpet/version.h",
                "include/limpet/worker.h"]
@@ -39,6 +44,15 @@ def check_direction(includes):
             elif mine is not None and theirs is not None and theirs > mine:
                 yield path, line, (f'{LAYERS[mine]} includes "{what}", which is above it; send the news up by a callback, or '
                                    'move down what both need')
+
+
+def check_tools(includes):
+    for path, lines in includes.items():
+        for line, _, what, ours in lines:
+            if path.startswith(TOOLS) and (ours or "").startswith("core/") and not ours.startswith(TOOLS_SEE):
+                yield path, line, f'tools includes "{what}"; of the core it sees base and route'
+            elif (ours or "").startswith(TOOLS) and not path.startswith((TOOLS, "core/main.c")):
+                yield path, line, f'"{what}" is of tools, which only main.c sees; move down what both need'
 
 
 def check_client(includes):
@@ -75,7 +89,7 @@ def check_circles(includes):
 def main():
     top, _ = house.arguments()
     includes = read_includes(top)
-    checks = (check_direction, check_client, check_circles)
+    checks = (check_direction, check_tools, check_client, check_circles)
     house.finish([finding for check in checks for finding in check(includes)], includes)
 
 

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "policy_fixture.h"
+#include "route/policy_testing.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -230,13 +231,42 @@ static void a_reload_stands_beside_the_old_policy(void **state)
 	assert_worker(ask(fixture), 3);
 }
 
-/* Every ```lua block of the guide is loaded and asked. */
+static void on_tested(const struct lp_test_result *result, void *owner)
+{
+	int *passed = owner;
+
+	if (result->failure)
+		fail_msg("%s: %s", result->name, result->failure);
+	++*passed;
+}
+
+/* Run a block of the guide that is a test, of the policy that the guide begins with. */
+static void run_as_test(struct fixture *fixture, const char *policy, const char *source)
+{
+	struct lp_error error = {0};
+	char test[sizeof(fixture->file)];
+	int passed = 0;
+
+	snprintf(test, sizeof(test), "%s", fixture->file);
+	snprintf(fixture->file, sizeof(fixture->file), "%s/tenants.lua", fixture->folder);
+	fixture_write(fixture, policy, strlen(policy));
+	strcpy(fixture->file, test);
+	fixture_write(fixture, source, strlen(source));
+	if (lp_policy_test(fixture->file, on_tested, &passed, &error) != 0)
+		fail_msg("%s", error.text);
+	assert_true(passed > 0);
+	snprintf(test, sizeof(test), "%s/tenants.lua", fixture->folder);
+	unlink(test);
+}
+
+/* Every ```lua block of the guide is loaded and asked, or run if it is a test. */
 static void the_examples_of_the_guide_work(void **state)
 {
 	static const char *const settings[] = {"office=192.0.2.0/24"};
 	struct fixture *fixture = *state;
 	FILE *file = fopen(LIMPET_SOURCE_DIR "/policies/README.md", "r");
 	char source[4096] = "";
+	char first[4096] = "";
 	char line[1024];
 	bool is_inside = false;
 	int examples = 0;
@@ -247,9 +277,15 @@ static void the_examples_of_the_guide_work(void **state)
 	request(fixture, FIXTURE_REQUEST);
 	while (fgets(line, sizeof(line), file)) {
 		if (is_inside && strncmp(line, "```", 3) == 0) {
-			load(fixture, source);
-			ask(fixture);
-			assert_int_equal(lp_policy_errors(fixture->policy), 0);
+			if (!*first)
+				strcpy(first, source);
+			if (strstr(source, "load_policy(")) {
+				run_as_test(fixture, first, source);
+			} else {
+				load(fixture, source);
+				ask(fixture);
+				assert_int_equal(lp_policy_errors(fixture->policy), 0);
+			}
 			examples++;
 			is_inside = false;
 		} else if (is_inside) {

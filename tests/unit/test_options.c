@@ -15,70 +15,18 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "base/options_flags.h"
+#include "options_fixture.h"
 #include "route/included.h"
 #include "worker/dialect.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-/* A command line whose words live until the next one. */
-struct fixture {
-	char *argv[64];
-	struct lp_command_line line;
-	struct lp_error error;
-};
-
-static int set_up(void **state)
-{
-	*state = calloc(1, sizeof(struct fixture));
-	return *state ? 0 : -1;
-}
-
-static void forget(struct fixture *fixture)
-{
-	lp_options_deinit(&fixture->line);
-	for (size_t i = 0; fixture->argv[i]; i++)
-		free(fixture->argv[i]);
-	memset(fixture, 0, sizeof(*fixture));
-}
-
-static int tear_down(void **state)
-{
-	forget(*state);
-	free(*state);
-	return 0;
-}
-
-/* Parse a command line of words without blanks in them; '' is an empty word. */
-static int parse(struct fixture *fixture, const char *format, ...)
-{
-	va_list arguments;
-	char *words;
-	char *rest;
-	int argc = 0;
-
-	forget(fixture);
-	va_start(arguments, format);
-	assert_true(vasprintf(&words, format, arguments) >= 0);
-	va_end(arguments);
-	for (char *word = strtok_r(words, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
-		fixture->argv[argc++] = strdup(strcmp(word, "''") == 0 ? "" : word);
-	free(words);
-	return lp_options_parse(argc, fixture->argv, &fixture->line, &fixture->error);
-}
+#define COMMANDS "run, status, record, check, route, test, simulate, bench, help and version"
 
 static const struct limpet_options *options_of(struct fixture *fixture, const char *flags)
 {
 	if (parse(fixture, "limpet run --listen :3000 %s -- node server.js", flags) != 0)
 		fail_msg("%s", fixture->error.text);
 	return &fixture->line.options;
-}
-
-static void assert_refused(struct fixture *fixture, const char *text, const char *sentence)
-{
-	if (parse(fixture, "limpet %s", text) != LP_EUSAGE)
-		fail_msg("\"limpet %s\" was taken", text);
-	assert_int_equal(fixture->error.code, LP_EUSAGE);
-	assert_string_equal(fixture->error.text, sentence);
 }
 
 static void without_flags_the_defaults_hold(void **state)
@@ -319,9 +267,9 @@ static void status_asks_a_control_socket(void **state)
 static void an_unknown_command_is_guessed(void **state)
 {
 	assert_refused(*state, "statsu", "unknown command \"statsu\"; did you mean status?");
-	assert_refused(*state, "serve", "unknown command \"serve\"; there are run, status, help and version");
-	assert_refused(*state, "''", "unknown command \"\"; there are run, status, help and version");
-	assert_refused(*state, "help serve", "unknown command \"serve\"; there are run, status, help and version");
+	assert_refused(*state, "serve", "unknown command \"serve\"; there are " COMMANDS);
+	assert_refused(*state, "''", "unknown command \"\"; there are " COMMANDS);
+	assert_refused(*state, "help serve", "unknown command \"serve\"; there are " COMMANDS);
 	assert_refused(*state, "version please", "version does not take \"please\"; limpet version --help explains it");
 	assert_refused(*state, "--listen :3000",
 		       "\"--listen\" stands where a command belongs, such as: "
@@ -432,10 +380,10 @@ static void every_choice_exists(void **state)
 static void every_default_is_within_its_bounds(void **state)
 {
 	const struct lp_command_entry *run = &lp_command_entries[LP_COMMAND_RUN];
-	struct limpet_options defaults;
+	struct lp_command_line defaults;
 
 	(void)state;
-	limpet_options_init(&defaults);
+	lp_command_line_init(&defaults);
 	for (size_t i = 0; i < run->flag_count; i++) {
 		const struct lp_flag *flag = &run->flags[i];
 		uint32_t value;
@@ -453,8 +401,6 @@ static void every_default_is_within_its_bounds(void **state)
 		assert_int_equal(again, value);
 	}
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {

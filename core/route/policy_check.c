@@ -1,0 +1,372 @@
+/*
+ * Reading a policy's bytecode, which names every global and every field that the source does, run or not.
+ *
+ * jit.util shows the bytecode, in a state of its own that never runs the policy. Which number an instruction has changes
+ * with LuaJIT's versions, so each is learnt from a line of Lua that is known to compile to it. What is in a register is
+ * followed only from one instruction to the next, through GGET, TGETS and MOV, which is how "limpet.shared:get" compiles;
+ * parameters keep their type. A parameter's name is not in the bytecode but in the source, on the line of its function; a
+ * line with two functions tells nothing.
+ *
+ * Limits: a conn that is seen through an upvalue or under another name is not followed. The dry run meets these.
+ */
+#include "route/policy_check.h"
+
+#include <lua.h>
+#include <luajit.h>
+#include <lualib.h>
+#include <string.h>
+
+#include "base/nearest.h"
+#include "route/policy_private.h"
+#include "route/scene.h"
+
+#define REGISTERS 256
+
+/* Parameters whose types are known. */
+#define PARAMETERS_MAX 2
+
+enum opcode { OP_GGET, OP_GSET, OP_TGETS, OP_MOV, OPS };
+
+/* A line of Lua, and at which place of its bytecode the instruction is. */
+static const struct {
+	const char *source;
+	int pc;
+} lessons[OPS] = {
+	[OP_GGET] = {"return x", 1},
+	[OP_GSET] = {"x = 1", 2},
+	[OP_TGETS] = {"local t; return t.x", 2},
+	[OP_MOV] = {"local t; local u = t; return u", 2},
+};
+
+struct instruction {
+	enum opcode op; /* OPS: another. */
+	int a;
+	int b;
+	int c;
+	int d;
+};
+
+struct checking {
+	const char *name;
+	struct lp_source source;
+	lp_found_cb found;
+	void *owner;
+	struct lp_error *error;
+	int status;
+	int ops[OPS];
+	bool collecting; /* The first walk: globals that the file sets. */
+};
+
+/* Slots of the frame of look_through. */
+enum { SLOT_CHECKING = 1, SLOT_UTIL, SLOT_GLOBALS, SLOT_LINES };
+
+static const struct lp_api_type *const typed_parameters[] = {&lp_api_conn, &lp_api_workers};
+
+/* Push what a function of jit.util says of the function at an index and a number. */
+static void ask(lua_State *L, const char *what, int function, int number)
+{
+	lua_getfield(L, SLOT_UTIL, what);
+	lua_pushvalue(L, function);
+	lua_pushinteger(L, number);
+	lua_call(L, 2, 1);
+}
+
+static int field_of_info(lua_State *L, int function, int pc, const char *field)
+{
+	int value;
+
+	ask(L, "funcinfo", function, pc);
+	lua_getfield(L, -1, field);
+	value = lua_isboolean(L, -1) ? lua_toboolean(L, -1) : (int)lua_tointeger(L, -1);
+	lua_pop(L, 2);
+	return value;
+}
+
+static uint32_t bytecode_at(lua_State *L, int function, int pc)
+{
+	uint32_t word;
+
+	ask(L, "funcbc", function, pc);
+	word = (uint32_t)(int64_t)lua_tonumber(L, -1);
+	lua_pop(L, 1);
+	return word;
+}
+
+static struct instruction instruction_at(lua_State *L, const struct checking *checking, int function, int pc)
+{
+	uint32_t word = bytecode_at(L, function, pc);
+	struct instruction instruction = {
+		.op = OP_GGET,
+		.a = (int)(word >> 8 & 0xff),
+		.b = (int)(word >> 24),
+		.c = (int)(word >> 16 & 0xff),
+		.d = (int)(word >> 16),
+	};
+
+	while (instruction.op < OPS && checking->ops[instruction.op] != (int)(word & 0xff))
+		instruction.op++;
+	return instruction;
+}
+
+static void learn(lua_State *L, struct checking *checking)
+{
+	for (int op = 0; op < OPS; op++) {
+		luaL_loadstring(L, lessons[op].source);
+		checking->ops[op] = (int)(bytecode_at(L, lua_gettop(L), lessons[op].pc) & 0xff);
+		lua_pop(L, 1);
+	}
+}
+
+/* Of the string constant of an instruction; on the stack. */
+static const char *push_constant(lua_State *L, int function, int number)
+{
+	ask(L, "funck", function, -number - 1);
+	return lua_tostring(L, -1);
+}
+
+static void tell(lua_State *L, const struct checking *checking, int function, int pc, const char *message)
+{
+	checking->found(field_of_info(L, function, pc, "currentline"), message, checking->owner);
+}
+
+static void check_global(lua_State *L, const struct checking *checking, int function, int pc, const char *name)
+{
+	struct lp_nearest nearest = {0};
+
+	lua_getfield(L, SLOT_GLOBALS, name);
+	if (lua_isnil(L, -1)) {
+		for (lua_pushnil(L); lua_next(L, SLOT_GLOBALS); lua_pop(L, 1))
+			lp_nearest_consider(&nearest, name, lua_tostring(L, -2));
+		if (nearest.name)
+			lua_pushfstring(L, "there is no global '%s'; did you mean %s?", name, nearest.name);
+		else
+			lua_pushfstring(L, "there is no global '%s'", name);
+		tell(L, checking, function, pc, lua_tostring(L, -1));
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+}
+
+static const struct lp_api_member *find_member(const struct lp_api_type *type, const char *name)
+{
+	const struct lp_api_member *member = type->members;
+
+	while (member->name && strcmp(member->name, name) != 0)
+		member++;
+	return member->name ? member : NULL;
+}
+
+/* The type of a field that is an object itself. */
+static const struct lp_api_type *type_of_field(const struct lp_api_type *type, const char *name)
+{
+	if (type == &lp_api_limpet && strcmp(name, "log") == 0)
+		return &lp_api_log;
+	if (type == &lp_api_limpet && strcmp(name, "shared") == 0)
+		return &lp_api_shared;
+	return NULL;
+}
+
+/* Whether the method named at a place is called there: the object is copied before it, or after, as its argument. */
+static bool is_called(lua_State *L, const struct checking *checking, int function, int pc, int object)
+{
+	struct instruction before = instruction_at(L, checking, function, pc - 1);
+	struct instruction after = instruction_at(L, checking, function, pc + 1);
+
+	return (before.op == OP_MOV && before.d == object) || (after.op == OP_MOV && after.d == object);
+}
+
+static void check_field(lua_State *L, const struct checking *checking, int function, int pc,
+			const struct lp_api_type *type, const char *name)
+{
+	const struct lp_api_member *member = find_member(type, name);
+	struct instruction instruction = instruction_at(L, checking, function, pc);
+
+	if (!member) {
+		lp_api_push_unknown(L, type, name);
+	} else if (member->function && strchr(member->use, ':') &&
+		   !is_called(L, checking, function, pc, instruction.b)) {
+		lua_pushfstring(L, "%s.%s is a function; did you mean %s?", type->name, name, member->use);
+	} else {
+		return;
+	}
+	tell(L, checking, function, pc, lua_tostring(L, -1));
+	lua_pop(L, 1);
+}
+
+/* The types of a function's parameters, by their names in the source. */
+static void type_parameters(lua_State *L, int function, const struct lp_api_type **types)
+{
+	const char *line;
+	const char *at;
+	size_t parameters = (size_t)field_of_info(L, function, 0, "params");
+
+	lua_rawgeti(L, SLOT_LINES, field_of_info(L, function, 0, "linedefined"));
+	line = lua_tostring(L, -1);
+	at = line ? strstr(line, "function") : NULL;
+	if (at && !strstr(at + 1, "function") && (at = strchr(at, '(')))
+		for (size_t i = 0; i < parameters; i++) {
+			size_t length;
+
+			at += 1 + strspn(at + 1, " \t");
+			length = strcspn(at, " \t,)");
+			for (size_t j = 0; j < sizeof(typed_parameters) / sizeof(typed_parameters[0]); j++)
+				if (strlen(typed_parameters[j]->name) == length &&
+				    memcmp(typed_parameters[j]->name, at, length) == 0)
+					types[i] = typed_parameters[j];
+			at += strcspn(at, ",)");
+			if (*at != ',')
+				break;
+		}
+	lua_pop(L, 1);
+}
+
+static void check_instruction(lua_State *L, const struct checking *checking, int function, int pc,
+			      const struct lp_api_type **types, int parameters)
+{
+	struct instruction instruction = instruction_at(L, checking, function, pc);
+	const struct lp_api_type *type = NULL;
+	const char *name;
+
+	switch (instruction.op) {
+	case OP_GGET:
+		name = push_constant(L, function, instruction.d);
+		check_global(L, checking, function, pc, name);
+		if (strcmp(name, "limpet") == 0)
+			type = &lp_api_limpet;
+		lua_pop(L, 1);
+		break;
+	case OP_TGETS:
+		if (!types[instruction.b])
+			break;
+		name = push_constant(L, function, instruction.c);
+		check_field(L, checking, function, pc, types[instruction.b], name);
+		type = type_of_field(types[instruction.b], name);
+		lua_pop(L, 1);
+		break;
+	case OP_MOV:
+		if (instruction.a >= parameters)
+			types[instruction.a] = NULL;
+		return;
+	default:
+		memset(types + parameters, 0, (REGISTERS - (size_t)parameters) * sizeof(*types));
+		return;
+	}
+	if (instruction.a >= parameters)
+		types[instruction.a] = type;
+}
+
+static void walk(lua_State *L, struct checking *checking, int function);
+
+static void walk_children(lua_State *L, struct checking *checking, int function)
+{
+	if (!field_of_info(L, function, 0, "children"))
+		return;
+	for (int number = -1;; number--) {
+		ask(L, "funck", function, number);
+		if (lua_isnil(L, -1)) {
+			lua_pop(L, 1);
+			return;
+		}
+		if (strcmp(luaL_typename(L, -1), "proto") == 0)
+			walk(L, checking, lua_gettop(L));
+		lua_pop(L, 1);
+	}
+}
+
+/* A function, or a prototype, at an index, and those in it. */
+static void walk(lua_State *L, struct checking *checking, int function)
+{
+	const struct lp_api_type *types[REGISTERS] = {0};
+	int count = field_of_info(L, function, 0, "bytecodes");
+	int parameters = field_of_info(L, function, 0, "params");
+
+	luaL_checkstack(L, 16, "functions are nested too deep");
+	type_parameters(L, function, types);
+	for (int pc = 1; pc < count; pc++) {
+		if (!checking->collecting) {
+			check_instruction(L, checking, function, pc, types, parameters);
+		} else if (instruction_at(L, checking, function, pc).op == OP_GSET) {
+			push_constant(L, function, instruction_at(L, checking, function, pc).d);
+			lua_pushboolean(L, true);
+			lua_rawset(L, SLOT_GLOBALS);
+		}
+	}
+	walk_children(L, checking, function);
+}
+
+/* Push jit.util, which opening the library leaves where require finds it. */
+static void push_util(lua_State *L)
+{
+	lua_pushcfunction(L, luaopen_jit);
+	lua_pushliteral(L, LUA_JITLIBNAME);
+	lua_call(L, 1, 0);
+	luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+	lua_getfield(L, LUA_REGISTRYINDEX, "_PRELOAD");
+	lua_getfield(L, -1, LUA_JITLIBNAME ".util");
+	lua_remove(L, -2);
+	lua_call(L, 0, 1);
+}
+
+static void push_lines(lua_State *L, const char *at, const char *end)
+{
+	lua_newtable(L);
+	for (int number = 1; at < end; number++) {
+		const char *newline = memchr(at, '\n', (size_t)(end - at));
+		const char *line_end = newline ? newline : end;
+
+		lua_pushlstring(L, at, (size_t)(line_end - at));
+		lua_rawseti(L, -2, number);
+		at = line_end + 1;
+	}
+}
+
+/* In protected mode. */
+static int look_through(lua_State *L)
+{
+	struct checking *checking = lua_touserdata(L, SLOT_CHECKING);
+
+	push_util(L);
+	lp_sandbox_push_environment(L, checking->name);
+	push_lines(L, checking->source.text, checking->source.text + checking->source.length);
+	checking->status = lp_policy_push_chunk(L, checking->name, checking->error);
+	if (checking->status < 0)
+		return 0;
+	learn(L, checking);
+	checking->collecting = true;
+	walk(L, checking, lua_gettop(L));
+	checking->collecting = false;
+	walk(L, checking, lua_gettop(L));
+	return 0;
+}
+
+static int check_in(struct lp_scene *scene, struct checking *checking)
+{
+	struct lp_policy *state = NULL;
+	int status = lp_policy_load(&state, &scene->host, NULL, 0, checking->error);
+
+	if (status < 0)
+		return status;
+	lua_gc(state->lua, LUA_GCRESTART, 0);
+	if (lua_cpcall(state->lua, look_through, checking) != 0)
+		checking->status = lp_error_set(checking->error, LP_EPOLICY, "policy %s: %s", checking->name,
+						lua_tostring(state->lua, -1));
+	lp_policy_free(state);
+	return checking->status;
+}
+
+int lp_policy_check(const char *name, lp_found_cb found, void *owner, struct lp_error *error)
+{
+	struct checking checking = {.name = name, .found = found, .owner = owner, .error = error};
+	struct lp_scene scene;
+	int status = lp_scene_init(&scene);
+
+	if (status < 0)
+		lp_error_set(error, status, "policy %s: %s", name, lp_error_words(status));
+	else
+		status = lp_source_init(&checking.source, name, error);
+	if (status == 0)
+		status = check_in(&scene, &checking);
+	lp_source_deinit(&checking.source);
+	lp_scene_deinit(&scene);
+	return status;
+}

@@ -1,0 +1,30 @@
+/**
+ * Mistakes in a policy that can be seen without running it: names that do not exist, also where no connection has yet
+ * come by.
+ */
+#ifndef LP_ROUTE_POLICY_CHECK_H
+#define LP_ROUTE_POLICY_CHECK_H
+
+#include "base/error.h"
+
+/** Told of a mistake. @param line Where, from 1. @param message For the call. @param owner As given to lp_policy_check. */
+typedef void (*lp_found_cb)(int line, const char *message, void *owner);
+
+/**
+ * Look through a policy for
+ *
+ *     globals that are read and that neither the sandbox has nor the file sets
+ *     fields that `limpet`, its log and its shared do not have
+ *     fields that `conn` and `workers` do not have, and methods of theirs that are named without being called, in
+ *     functions with parameters of these names
+ *
+ * @param name   As --policy names it.
+ * @param found  Runs for each mistake.
+ * @param owner  Passed to found.
+ * @param error  Filled on failure.
+ *
+ * @return 0, with or without mistakes; LP_EPOLICY for one that does not compile, or negative errno.
+ */
+int lp_policy_check(const char *name, lp_found_cb found, void *owner, struct lp_error *error);
+
+#endif

@@ -1,0 +1,137 @@
+/*
+ * What is taken out of a head is overwritten, not cut out, so that its length, and all that a policy does not read, stays
+ * what it was. Only the headers named below are: a token in a path, a query or a header of somebody's own is written.
+ */
+#include "route/recording.h"
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#include "route/head.h"
+
+#define BEGINNING "limpet recording 1\n"
+
+_Static_assert(LP_IP_TEXT_SIZE == 45 + 1, "parse_line says so");
+
+static bool is_named(const struct lp_header *header, const char *name)
+{
+	return header->name.length == strlen(name) && strncasecmp(header->name.bytes, name, header->name.length) == 0;
+}
+
+static void blot_out(char *bytes, size_t length)
+{
+	memset(bytes, 'x', length);
+}
+
+/* "a=1; b=2" becomes "a=x; b=x". What has no name is a value. */
+static void blot_out_cookies(char *bytes, size_t length)
+{
+	char *end = bytes + length;
+
+	while (bytes < end) {
+		char *stop = memchr(bytes, ';', (size_t)(end - bytes));
+		char *equals;
+
+		stop = stop ? stop : end;
+		equals = memchr(bytes, '=', (size_t)(stop - bytes));
+		while (!equals && bytes < stop && *bytes == ' ')
+			bytes++;
+		bytes = equals ? equals + 1 : bytes;
+		blot_out(bytes, (size_t)(stop - bytes));
+		bytes = stop + 1;
+	}
+}
+
+/* What does not parse is a ClientHello, which has no headers. Without memory nothing is shown. */
+static void redact(char *bytes, size_t length)
+{
+	struct lp_head *head = lp_head_new(length);
+	bool is_request = head && lp_head_parse(head, bytes, length) > 0;
+
+	if (!head)
+		blot_out(bytes, length);
+	for (size_t i = 0; is_request && i < head->header_count; i++) {
+		const struct lp_header *header = &head->headers[i];
+		char *value = bytes + (header->value.bytes - bytes); /* The slice is of our bytes. */
+
+		if (is_named(header, "authorization") || is_named(header, "proxy-authorization"))
+			blot_out(value, header->value.length);
+		else if (is_named(header, "cookie"))
+			blot_out_cookies(value, header->value.length);
+	}
+	lp_head_free(head);
+}
+
+void lp_recording_begin(FILE *out)
+{
+	fputs(BEGINNING, out);
+}
+
+void lp_recording_write(FILE *out, const struct lp_recorded *recorded, bool raw)
+{
+	char bytes[LP_RECORDED_HEAD_BYTES];
+	char ip[LP_IP_TEXT_SIZE];
+
+	if (!lp_ip_format(&recorded->ip, ip))
+		strcpy(ip, "unix");
+	fprintf(out, "%s %u %u %u %s\n", ip, recorded->port, recorded->worker, recorded->length, recorded->listener);
+	memcpy(bytes, recorded->head, recorded->length);
+	if (!raw && recorded->length)
+		redact(bytes, recorded->length);
+	fwrite(bytes, 1, recorded->length, out);
+	fputc('\n', out);
+}
+
+int lp_recording_open(struct lp_recording *recording, const char *path, struct lp_error *error)
+{
+	*recording = (struct lp_recording){.path = path, .in = fopen(path, "rb")};
+	if (!recording->in)
+		return lp_error_set(error, -errno, "%s: %s", path, lp_error_words(-errno));
+	if (fgets(recording->line, sizeof(recording->line), recording->in) && strcmp(recording->line, BEGINNING) == 0)
+		return 0;
+	fclose(recording->in);
+	return lp_error_set(error, -EINVAL, "%s is no recording; limpet record makes them", path);
+}
+
+void lp_recording_close(struct lp_recording *recording)
+{
+	fclose(recording->in);
+}
+
+/* The line "IP PORT WORKER BYTES LISTENER". Returns whether it is one. */
+static bool parse_line(char *line, struct lp_recorded *recorded)
+{
+	size_t end = strcspn(line, "\n");
+	unsigned port, worker, length;
+	char ip[LP_IP_TEXT_SIZE]; /* As "%45s" says. */
+	int listener = 0;
+
+	if (line[end] != '\n')
+		return false;
+	line[end] = '\0';
+	sscanf(line, "%45s %5u %3u %4u %n", ip, &port, &worker, &length, &listener);
+	if (!listener || port > UINT16_MAX || length > LP_RECORDED_HEAD_BYTES)
+		return false;
+	*recorded = (struct lp_recorded){
+		.port = (uint16_t)port,
+		.worker = (uint16_t)worker,
+		.length = (uint16_t)length,
+		.listener = line + listener,
+	};
+	return strcmp(ip, "unix") == 0 || lp_ip_parse(ip, strlen(ip), &recorded->ip) == 0;
+}
+
+int lp_recording_read(struct lp_recording *recording, struct lp_recorded *recorded, struct lp_error *error)
+{
+	if (!fgets(recording->line, sizeof(recording->line), recording->in))
+		return 0;
+	recording->read++;
+	if (!parse_line(recording->line, recorded) ||
+	    fread(recording->head, 1, recorded->length, recording->in) != recorded->length ||
+	    fgetc(recording->in) != '\n')
+		return lp_error_set(error, -EINVAL, "%s: its connection %u is damaged", recording->path,
+				    recording->read);
+	recorded->head = recording->head;
+	return 1;
+}

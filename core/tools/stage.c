@@ -1,0 +1,34 @@
+/*
+ * From a command line to a scene.
+ */
+#include "tools/stage.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int bind_session(struct lp_scene *scene, const char *session, struct lp_error *error)
+{
+	const char *equals = strrchr(session, '=');
+	struct lp_slice sid = {session, (size_t)(equals - session)};
+	int status = lp_sessions_bind(scene->host.sessions, sid, (unsigned)strtoul(equals + 1, NULL, 10));
+
+	return status ? lp_error_set(error, status, "--session: \"%s\" has too long a session; %d bytes are the most",
+				     session, LP_SESSION_KEY_MAX)
+		      : 0;
+}
+
+int lp_stage_set(struct lp_scene *scene, const struct lp_command_line *line, unsigned workers, struct lp_error *error)
+{
+	int status = lp_scene_reset(scene, workers);
+
+	if (status < 0)
+		return lp_error_set(error, status, "no memory for workers");
+	scene->host.settings = line->options.settings;
+	scene->host.setting_count = line->options.setting_count;
+	for (size_t i = 0; i < line->options.trusted_count && status == 0; i++)
+		status = lp_scene_trust(scene, line->options.trusted[i], error);
+	for (size_t i = 0; i < line->tool.session_count && status == 0; i++)
+		status = bind_session(scene, line->tool.sessions[i], error);
+	return status;
+}

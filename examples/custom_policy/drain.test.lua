@@ -1,0 +1,17 @@
+test("the drained worker is given nothing new, however idle it is", function()
+  local all = workers({ { connections = 9 }, { connections = 7 }, {}, { connections = 8 } })
+  expect(load_policy("drain.lua", { worker = "3" }):route({ path = "/" }), all[2])
+end)
+
+test("its sessions stay with it", function()
+  local all = workers(4)
+  session("abc", all[3])
+  expect(load_policy("sid", "drain.lua", { worker = "3" }):route({ sid = "abc" }), all[3])
+end)
+
+test("the last worker left is not spared", function()
+  local all = workers(3)
+  stop(all[1])
+  stop(all[2])
+  expect(load_policy("drain.lua", { worker = "3" }):route({ path = "/" }), nil)
+end)

@@ -1,0 +1,12 @@
+test("a worker of weight 3 is the lightest until it has three times the connections", function()
+  local weighted = load_policy("weighted.lua", { ["2"] = "3" })
+  local all = workers({ { connections = 10 }, { connections = 29 } })
+  expect(weighted:route({ path = "/" }), all[2])
+  all = workers({ { connections = 10 }, { connections = 33 } })
+  expect(weighted:route({ path = "/" }), all[1])
+end)
+
+test("without weights the least busy worker is the lightest", function()
+  local all = workers({ { connections = 2 }, { connections = 1 }, { connections = 2 } })
+  expect(load_policy("weighted.lua"):route({ path = "/" }), all[2])
+end)

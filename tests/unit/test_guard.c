@@ -1,0 +1,446 @@
+/*
+ * Bodies that do not end by themselves, against the clock. A stop comes later where other things run, so the quickest
+ * of several is held against the bound, which is five times as wide under sanitizers.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "route/guard.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SLACK 5
+#else
+#define SLACK 1
+#endif
+
+#define LIMIT_MS 50
+#define LATE_MS 20
+#define TRIES 5
+
+struct test {
+	struct lp_guard *guard;
+	atomic_uint asked;
+	atomic_uint count;
+	bool obeys;
+};
+
+static void on_ask(void *owner)
+{
+	struct test *test = owner;
+
+	atomic_fetch_add(&test->asked, 1);
+}
+
+/* In the test itself: cmocka has handlers of its own for faults, which come after a set-up and go before a tear-down. */
+static struct test *begin(void)
+{
+	struct test *test = calloc(1, sizeof(*test));
+
+	assert_int_equal(lp_guard_new(&test->guard, on_ask, test), 0);
+	return test;
+}
+
+static void end(struct test *test)
+{
+	lp_guard_free(test->guard);
+	free(test);
+}
+
+static void end_at_once(void *subject)
+{
+	struct test *test = subject;
+
+	lp_guard_arm(test->guard, LIMIT_MS);
+	test->count++;
+}
+
+static void loop(void *subject)
+{
+	struct test *test = subject;
+
+	lp_guard_arm(test->guard, LIMIT_MS);
+	while (!test->obeys || !atomic_load(&test->asked))
+		;
+}
+
+static void a_body_that_ends_is_left_alone(void **state)
+{
+	struct test *test = begin();
+
+	(void)state;
+	for (int i = 0; i < 100000; i++)
+		assert_int_equal(lp_guard_run(test->guard, end_at_once, test), LP_GUARD_RETURNED);
+	assert_int_equal(test->count, 100000);
+	assert_int_equal(test->asked, 0);
+	end(test);
+}
+
+/* The quickest of TRIES stops: the others may have waited for a processor. */
+static uint64_t time_stop(struct test *test, enum lp_guard_end expected)
+{
+	uint64_t best_ns = UINT64_MAX;
+
+	for (int i = 0; i < TRIES; i++) {
+		uint64_t began_ns = lp_clock_ns();
+
+		test->asked = 0;
+		assert_int_equal(lp_guard_run(test->guard, loop, test), expected);
+		if (lp_clock_ns() - began_ns < best_ns)
+			best_ns = lp_clock_ns() - began_ns;
+		assert_true(test->asked >= 1);
+		assert_int_equal(lp_guard_run(test->guard, end_at_once, test), LP_GUARD_RETURNED);
+	}
+	return best_ns / 1000000;
+}
+
+static void an_endless_body_is_asked_to_end(void **state)
+{
+	struct test *test = begin();
+
+	(void)state;
+	test->obeys = true;
+	assert_in_range(time_stop(test, LP_GUARD_RETURNED), LIMIT_MS, (LIMIT_MS + LATE_MS) * SLACK);
+	end(test);
+}
+
+static void one_that_does_not_listen_is_left(void **state)
+{
+	struct test *test = begin();
+
+	(void)state;
+	assert_in_range(time_stop(test, LP_GUARD_TIME), LIMIT_MS, (LIMIT_MS + LATE_MS) * SLACK);
+	end(test);
+}
+
+static void loop_without_time(void *subject)
+{
+	struct test *test = subject;
+	uint64_t began_ns = lp_clock_ns();
+
+	lp_guard_arm(test->guard, 1);
+	lp_guard_disarm(test->guard);
+	while (lp_clock_ns() - began_ns < 30000000)
+		;
+	test->count++;
+}
+
+static void a_body_that_is_not_armed_has_all_the_time(void **state)
+{
+	struct test *test = begin();
+
+	(void)state;
+	assert_int_equal(lp_guard_run(test->guard, loop_without_time, test), LP_GUARD_RETURNED);
+	assert_int_equal(test->count, 1);
+	end(test);
+}
+
+static void hold_too_long(void *subject)
+{
+	struct test *test = subject;
+	uint64_t began_ns = lp_clock_ns();
+
+	lp_guard_arm(test->guard, LIMIT_MS);
+	lp_guard_hold(test->guard);
+	lp_guard_hold(test->guard);
+	while (lp_clock_ns() - began_ns < 10 * LIMIT_MS * UINT64_C(1000000))
+		;
+	lp_guard_release(test->guard);
+	test->count = 1;
+	lp_guard_release(test->guard);
+	test->count = 2;
+}
+
+static void what_is_held_is_finished_first(void **state)
+{
+	struct test *test = begin();
+
+	(void)state;
+	assert_int_equal(lp_guard_run(test->guard, hold_too_long, test), LP_GUARD_TIME);
+	assert_int_equal(test->count, 1);
+	end(test);
+}
+
+static void give_up(void *subject)
+{
+	struct test *test = subject;
+
+	lp_guard_arm(test->guard, LIMIT_MS);
+	lp_guard_give_up(test->guard);
+}
+
+static void a_body_can_give_up(void **state)
+{
+	struct test *test = begin();
+
+	(void)state;
+	assert_int_equal(lp_guard_run(test->guard, give_up, test), LP_GUARD_GIVEN_UP);
+	end(test);
+}
+
+/* Not a tail call, and not a frame that the compiler can share. */
+static __attribute__((noinline)) unsigned recurse(struct test *test, volatile char *above)
+{
+	volatile char frame[512];
+
+	frame[0] = (char)(*above + 1);
+	if (test->obeys)
+		return 0;
+	return recurse(test, frame) + (unsigned char)frame[0];
+}
+
+static void fill_the_stack(void *subject)
+{
+	struct test *test = subject;
+	volatile char first = 0;
+
+	lp_guard_arm(test->guard, 10000);
+	test->count = recurse(test, &first);
+}
+
+static void a_full_stack_is_left(void **state)
+{
+	struct test *test = begin();
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(lp_guard_run(test->guard, fill_the_stack, test), LP_GUARD_STACK);
+		assert_int_equal(lp_guard_run(test->guard, end_at_once, test), LP_GUARD_RETURNED);
+	}
+	end(test);
+}
+
+static void *fill_the_stack_of_a_thread(void *state)
+{
+	a_full_stack_is_left(NULL);
+	return state;
+}
+
+static void so_is_that_of_another_thread(void **state)
+{
+	pthread_t thread;
+	void *done;
+
+	assert_int_equal(pthread_create(&thread, NULL, fill_the_stack_of_a_thread, state), 0);
+	assert_int_equal(pthread_join(thread, &done), 0);
+	assert_ptr_equal(done, state);
+}
+
+static __attribute__((noinline)) unsigned recurse_with_care(struct test *test, volatile char *above)
+{
+	volatile char frame[512];
+
+	frame[0] = *above;
+	return lp_guard_is_deep(test->guard) ? 0 : 1 + recurse_with_care(test, frame);
+}
+
+static void recurse_until_deep(void *subject)
+{
+	struct test *test = subject;
+	volatile char first = 0;
+
+	test->count = recurse_with_care(test, &first);
+}
+
+static __attribute__((noinline)) unsigned recurse_holding(struct test *test, volatile char *above)
+{
+	volatile char frame[512];
+
+	frame[0] = *above;
+	lp_guard_hold(test->guard);
+	lp_guard_release(test->guard);
+	if (test->obeys)
+		return 0;
+	return 1 + recurse_holding(test, frame) + (unsigned char)frame[0];
+}
+
+static void recurse_into_what_is_held(void *subject)
+{
+	struct test *test = subject;
+	volatile char first = 0;
+
+	lp_guard_arm(test->guard, 10000);
+	test->count = recurse_holding(test, &first);
+}
+
+static void deep_recursion_is_seen_early(void **state)
+{
+	struct test *test = begin();
+
+	(void)state;
+	assert_int_equal(lp_guard_run(test->guard, recurse_until_deep, test), LP_GUARD_RETURNED);
+	assert_in_range(test->count, 20, 400);
+	assert_int_equal(lp_guard_run(test->guard, recurse_into_what_is_held, test), LP_GUARD_STACK);
+	end(test);
+}
+
+static void run_for_about_its_time(void *subject)
+{
+	struct test *test = subject;
+	uint64_t until_ns = lp_clock_ns() + 1000000 + test->count % 8 * 1000000;
+
+	lp_guard_arm(test->guard, 2);
+	while (lp_clock_ns() < until_ns)
+		;
+}
+
+static void a_stop_hits_no_other_call(void **state)
+{
+	struct test *test = begin();
+
+	(void)state;
+	for (test->count = 0; test->count < 200; test->count++) {
+		enum lp_guard_end end = lp_guard_run(test->guard, run_for_about_its_time, test);
+
+		assert_true(end == LP_GUARD_RETURNED || end == LP_GUARD_TIME);
+		for (int i = 0; i < 100; i++) {
+			struct test *quick = &(struct test){.guard = test->guard};
+
+			assert_int_equal(lp_guard_run(test->guard, end_at_once, quick), LP_GUARD_RETURNED);
+		}
+	}
+	end(test);
+}
+
+static void touch_nothing(void *subject)
+{
+	struct test *test = subject;
+	volatile char *volatile nowhere = (volatile char *)(uintptr_t)64;
+
+	lp_guard_arm(test->guard, 10000);
+	*nowhere = 1;
+}
+
+static void on_fault_before(int number)
+{
+	(void)number;
+	_exit(42);
+}
+
+static void a_fault_that_is_no_full_stack_goes_where_it_went_before(void **state)
+{
+	struct test *test = begin();
+	int status;
+	pid_t child;
+
+	(void)state;
+	lp_guard_free(test->guard);
+	child = fork();
+	if (child == 0) {
+		signal(SIGSEGV, on_fault_before);
+		if (lp_guard_new(&test->guard, on_ask, test) == 0)
+			lp_guard_run(test->guard, touch_nothing, test);
+		_exit(1);
+	}
+	test->guard = NULL;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 42);
+	end(test);
+}
+
+static void or_kills_as_it_would_have(void **state)
+{
+	struct test *test = begin();
+	int status;
+	pid_t child;
+
+	(void)state;
+	lp_guard_free(test->guard);
+	child = fork();
+	if (child == 0) {
+		signal(SIGSEGV, SIG_DFL);
+		if (lp_guard_new(&test->guard, on_ask, test) == 0)
+			lp_guard_run(test->guard, touch_nothing, test);
+		_exit(0);
+	}
+	test->guard = NULL;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGSEGV);
+	end(test);
+}
+
+static volatile sig_atomic_t passed_on;
+
+static void on_signal_before(int number)
+{
+	passed_on += number == LP_GUARD_SIGNAL;
+}
+
+static void signals_of_others_are_passed_on_and_their_handlers_come_back(void **state)
+{
+	struct test *test = begin();
+	struct lp_guard *second;
+	struct sigaction now;
+
+	(void)state;
+	lp_guard_free(test->guard);
+	passed_on = 0;
+	signal(LP_GUARD_SIGNAL, on_signal_before);
+	assert_int_equal(lp_guard_new(&test->guard, on_ask, test), 0);
+	assert_int_equal(lp_guard_new(&second, on_ask, test), 0);
+	raise(LP_GUARD_SIGNAL);
+	assert_int_equal(passed_on, 1);
+	assert_int_equal(test->asked, 0);
+
+	lp_guard_free(test->guard);
+	sigaction(LP_GUARD_SIGNAL, NULL, &now);
+	assert_ptr_not_equal(now.sa_handler, on_signal_before);
+	lp_guard_free(second);
+	test->guard = NULL;
+	sigaction(LP_GUARD_SIGNAL, NULL, &now);
+	assert_ptr_equal(now.sa_handler, on_signal_before);
+	signal(LP_GUARD_SIGNAL, SIG_DFL);
+	end(test);
+}
+
+static void a_second_guard_keeps_its_stack_when_the_first_goes(void **state)
+{
+	struct test *test = begin();
+	struct test second = {0};
+
+	(void)state;
+	assert_int_equal(lp_guard_run(test->guard, end_at_once, test), LP_GUARD_RETURNED);
+	assert_int_equal(lp_guard_new(&second.guard, on_ask, &second), 0);
+	assert_int_equal(lp_guard_run(second.guard, fill_the_stack, &second), LP_GUARD_STACK);
+	lp_guard_free(test->guard);
+	test->guard = NULL;
+	assert_int_equal(lp_guard_run(second.guard, fill_the_stack, &second), LP_GUARD_STACK);
+	lp_guard_free(second.guard);
+	end(test);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_body_that_ends_is_left_alone),
+		cmocka_unit_test(a_body_can_give_up),
+		cmocka_unit_test(a_body_that_is_not_armed_has_all_the_time),
+		cmocka_unit_test(deep_recursion_is_seen_early),
+		cmocka_unit_test(an_endless_body_is_asked_to_end),
+		cmocka_unit_test(one_that_does_not_listen_is_left),
+		cmocka_unit_test(what_is_held_is_finished_first),
+		cmocka_unit_test(a_full_stack_is_left),
+		cmocka_unit_test(so_is_that_of_another_thread),
+		cmocka_unit_test(a_stop_hits_no_other_call),
+		cmocka_unit_test(a_second_guard_keeps_its_stack_when_the_first_goes),
+		cmocka_unit_test(a_fault_that_is_no_full_stack_goes_where_it_went_before),
+		cmocka_unit_test(or_kills_as_it_would_have),
+		cmocka_unit_test(signals_of_others_are_passed_on_and_their_handlers_come_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
