@@ -52,8 +52,8 @@ struct lp_tool_options {
 
 	/* A recording. */
 	const char *replay; /**< One to ask two files about; then no connection is made up. */
-	const char *out; /**< The file to write; NULL: standard output. */
-	int unredacted;  /**< Whether credentials stay in it. */
+	const char *out;    /**< The file to write; NULL: standard output. */
+	int unredacted;     /**< Whether credentials stay in it. */
 
 	/* A made-up crowd. */
 	uint32_t clients; /**< How many, 1 up; 100,000 unless said. */

@@ -427,6 +427,8 @@ void limpet_balancer_counts(const struct limpet_balancer *balancer, struct limpe
 	*counts = balancer->waiting.counts;
 	counts->handed_over = counts->acknowledged + counts->in_flight;
 	counts->policy_errors = lp_data_policy_errors(&balancer->data);
+	counts->policy_kills = lp_data_policy_kills(&balancer->data);
+	counts->policy_benched_ms = lp_policy_benched_ms(balancer->data.current.policy);
 	counts->reloads = balancer->reloads;
 	counts->failed_reloads = balancer->failed_reloads;
 	counts->rollbacks = balancer->rollbacks;

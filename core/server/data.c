@@ -101,8 +101,10 @@ static int load(struct lp_data *data, struct lp_loaded *loaded, struct lp_error 
 
 static void unload(struct lp_data *data, struct lp_loaded *loaded)
 {
-	if (loaded->policy)
+	if (loaded->policy) {
 		data->past_policy_errors += lp_policy_errors(loaded->policy);
+		data->past_policy_kills += lp_policy_kills(loaded->policy);
+	}
 	lp_policy_free(loaded->policy);
 	lp_trial_free(loaded->twin);
 	*loaded = (struct lp_loaded){0};
@@ -121,13 +123,15 @@ int lp_data_init(struct lp_data *data, const struct limpet_options *options, str
 		status = choose_dialect(data, error);
 	if (status)
 		return status;
-	data->host = (struct lp_policy_host){.workers = &data->workers,
-					     .sessions = data->sessions,
-					     .shared = data->shared,
-					     .log = &data->log,
-					     .trust = {data->trusted, options->trusted_count},
-					     .settings = options->settings,
-					     .setting_count = options->setting_count};
+	data->host = (struct lp_policy_host){
+		.workers = &data->workers,
+		.sessions = data->sessions,
+		.shared = data->shared,
+		.log = &data->log,
+		.trust = {data->trusted, options->trusted_count},
+		.settings = options->settings,
+		.setting_count = options->setting_count,
+		.limits = {.memory_bytes = options->policy_memory_bytes, .time_ms = options->policy_time_ms}};
 	status = load(data, &data->current, error);
 	if (!status && data->options.max_moved < 100)
 		status = lp_trial_new(&data->current.twin, &data->host, &data->options, error);
@@ -197,4 +201,10 @@ uint64_t lp_data_policy_errors(const struct lp_data *data)
 {
 	uint64_t proven = data->proven.policy ? lp_policy_errors(data->proven.policy) : 0;
 	return data->past_policy_errors + proven + lp_policy_errors(data->current.policy);
+}
+
+uint64_t lp_data_policy_kills(const struct lp_data *data)
+{
+	uint64_t proven = data->proven.policy ? lp_policy_kills(data->proven.policy) : 0;
+	return data->past_policy_kills + proven + lp_policy_kills(data->current.policy);
 }

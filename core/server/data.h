@@ -33,6 +33,7 @@ struct lp_data {
 	struct lp_loaded proven;  /**< While the current ones are on probation: those to go back to. */
 	struct lp_probation probation;
 	uint64_t past_policy_errors; /**< Of policies that were freed. */
+	uint64_t past_policy_kills;  /**< The same. */
 };
 
 /**
@@ -71,5 +72,8 @@ bool lp_data_asked(struct lp_data *data);
 
 /** Errors of all policies there ever were. @param data Made. */
 uint64_t lp_data_policy_errors(const struct lp_data *data);
+
+/** Hooks that were stopped so far, of all policies that were in use. @param data Made. */
+uint64_t lp_data_policy_kills(const struct lp_data *data);
 
 #endif

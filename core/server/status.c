@@ -25,6 +25,8 @@ static json_t *counts_of(const struct limpet_counts *counts)
 		{"waiting", counts->waiting},
 		{"moved", counts->moved},
 		{"policy_errors", counts->policy_errors},
+		{"policy_kills", counts->policy_kills},
+		{"policy_benched_ms", counts->policy_benched_ms},
 		{"reloads", counts->reloads},
 		{"failed_reloads", counts->failed_reloads},
 		{"rollbacks", counts->rollbacks},

@@ -5,8 +5,11 @@
  * workers. This is all of it that the `limpet` program itself uses: its main() reads a command line into
  * `struct limpet_options`, then calls new, start, and reload or stop when signals say so.
  *
- * Life cycle: new → start → (reload)* → stop → [stopped callback] → free. All calls on the loop's own thread. A
- * balancer installs no signal handlers and keeps no global state, so a program may hold several.
+ * Life cycle: new → start → (reload)* → stop → [stopped callback] → free. All calls on the loop's own thread. A program
+ * may hold several balancers.
+ *
+ * To be able to stop a policy, a balancer that has one keeps a thread that watches the time, and a process with such a
+ * balancer has handlers for SIGURG and SIGSEGV, which pass on what is not theirs and are restored with the last one.
  *
  * Glossary: a *connection* is one accepted socket; its *head* is the HTTP request head at its start; a *worker* is one
  * process in one numbered slot; a *session* binds a key (Engine.IO's sid) to a worker; a *dialect* is how workers take
@@ -53,6 +56,9 @@ struct limpet_options {
 	const char *dialect;  /**< How workers take connections. "auto" looks at the command. */
 	int worker_prefix;    /**< Not 0: each line of a worker's output is passed on behind "[id] ". */
 
+	uint32_t policy_time_ms; /**< 1 – 10,000. A hook that takes longer is stopped, and its policies made anew. */
+	uint32_t policy_memory_bytes; /**< 1 MiB – 1 GiB. For all policies together; past it the hook is stopped. */
+
 	uint32_t head_timeout_ms;  /**< From accept to a complete head, in all; also the wait for a first worker. */
 	uint32_t max_head_bytes;   /**< 256 – 1 MiB. A longer request head is answered with 431. */
 	uint32_t max_waiting;      /**< Connections that wait for a head, a session or a worker. */
@@ -85,7 +91,10 @@ struct limpet_counts {
 	uint64_t waiting;       /**< For a head, a session or a worker. */
 	uint64_t moved;         /**< Given back by a worker, or by its death, and sent to another: how often. */
 	uint64_t policy_errors; /**< Hooks that raised an error or returned no answer of theirs. */
-	uint64_t reloads;       /**< That took. */
+	uint64_t policy_kills;  /**< Hooks that were stopped: out of time or memory. */
+	uint64_t
+		policy_benched_ms; /**< For how long policies will not be asked, having been stopped too often; 0: asked. */
+	uint64_t reloads;          /**< That took. */
 	uint64_t failed_reloads;
 	uint64_t rollbacks; /**< Reloads that took, and were undone because the new policies failed at once. */
 	uint64_t worker_starts;

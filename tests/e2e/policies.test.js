@@ -225,3 +225,28 @@ test('limpet.shared survives a reload', run(
 		await limpet.said(/^limpet: reloaded/);
 		assert.equal((await limpet.get('/')).status, 402);
 	}));
+
+test('a hook that never ends is stopped, each connection is served, and at last the policy is benched', run(
+	'--workers 2 --dialect cluster --policy ./loop.lua -- node workers/answer.js',
+	{ files: { 'loop.lua': `return {
+		on_request = function(conn)
+			while conn.path == "/loop" do end
+		end,
+	}` } },
+	async (limpet) => {
+		for (let i = 0; i < 5; i++)
+			assert.equal((await limpet.get('/loop')).status, 200);
+		await limpet.said(/policy \.\/loop\.lua:3: stopped, because it ran for more than 50 ms/);
+		await limpet.said(/policies are benched/);
+		const { policy_kills, policy_benched_ms } = await limpet.counts();
+		assert.equal(policy_kills, 5);
+		assert.ok(policy_benched_ms > 0);
+		assert.equal((await limpet.get('/loop')).status, 200);
+
+		limpet.signal('SIGHUP');
+		await limpet.said(/loop\.lua:3: stopped.*keeping the policies/);
+		limpet.write('loop.lua', 'return { on_request = function() end }');
+		limpet.signal('SIGHUP');
+		await limpet.said(/reloaded the policies/);
+		assert.equal((await limpet.counts()).policy_benched_ms, 0, 'a reload that takes ends it');
+	}));

@@ -184,8 +184,10 @@ test('limpet route --replay shows which recorded connections would go elsewhere'
 	COMMAND,
 	{ files: { 'p.lua': policy('return workers[1]') } },
 	async (limpet) => {
-		for (const target of ['/a?sid=one', '/b', '/c'])
+		for (const target of ['/a?sid=one', '/b', '/c']) {
 			await limpet.get(target);
+			await pause(2); /* One connection a millisecond is recorded. */
+		}
 		const [recording, file, other] = ['recording', 'p.lua', 'q.lua'].map((name) => path.join(limpet.folder, name));
 		const { status } = await runToItsEnd(`record --out ${recording} --control ${path.join(limpet.folder, 'control')}`);
 		assert.equal(status, 0);

@@ -111,9 +111,12 @@ static void the_longest_head_is_written(void **state)
 
 static int read_text(const char *text, size_t length, struct lp_recording *recording, struct lp_error *error)
 {
-	char path[] = "/tmp/limpet-recording-XXXXXX";
-	int fd = mkstemp(path);
+	static char path[64]; /* The recording borrows it. */
 	int status;
+	int fd;
+
+	strcpy(path, "/tmp/limpet-recording-XXXXXX");
+	fd = mkstemp(path);
 
 	assert_int_equal(write(fd, text, length), length);
 	close(fd);

@@ -182,6 +182,15 @@ static void a_wrong_answer_is_refused_too(void **state)
 	assert_refused(*state, "on_connect = function() return 3 end", "p.lua:2: on_connect returned the number 3");
 }
 
+static void a_policy_that_never_ends_is_refused_too(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->live.limits.time_ms = 5;
+	assert_refused(fixture, "on_connect = function() while true do end end", "p.lua:2: ");
+	assert_non_null(strstr(fixture->error.text, "tried on a made-up connection at :3000: GET / over IPv4"));
+}
+
 static void a_unix_peer_is_only_made_up_for_a_unix_listener(void **state)
 {
 	struct fixture *fixture = *state;
@@ -368,6 +377,7 @@ int main(void)
 		TEST(a_policy_without_mistakes_passes),
 		TEST(each_kind_of_connection_is_made_up),
 		TEST(a_wrong_answer_is_refused_too),
+		TEST(a_policy_that_never_ends_is_refused_too),
 		TEST(a_unix_peer_is_only_made_up_for_a_unix_listener),
 		TEST(what_only_a_recorded_connection_brings_out_is_found),
 		TEST(one_that_nobody_looked_at_is_tried_without_a_head),
