@@ -1,7 +1,11 @@
 /*
- * One socket pair to one worker. Three things go out, in this order: bytes that wait (`out`), parcels that wait
- * (`queue`), new parcels. So a parcel never overtakes another, and a descriptor is never sent inside a half-written
- * message.
+ * One socket pair to one worker. Two things go out, in this order: bytes that wait (`out`), parcels that wait (`queue`).
+ * So a parcel never overtakes another, and a descriptor is never sent inside a half-written message.
+ *
+ * A parcel is not sent when it is handed over but when the owner flushes, once a turn of the loop: all that is for one
+ * worker goes in one go, and the worker wakes once for all of it. Sent one by one, between accepts and for different
+ * workers in turn, each would find its worker asleep again; waking it, and being preempted by it, cost a busy balancer
+ * a third of its time.
  *
  * The channel has no state of its own beyond open and closed; a parcel in it has these:
  *
@@ -38,10 +42,7 @@ static void on_poll(uv_poll_t *poll, int status, int events);
 
 static void update_poll(struct lp_channel *channel)
 {
-	int wanted = UV_READABLE;
-	bool waiting = channel->out.length || channel->queued;
-	if (waiting && !channel->broken && !uv_is_active((uv_handle_t *)&channel->retry))
-		wanted |= UV_WRITABLE;
+	int wanted = channel->blocked && !channel->broken ? UV_READABLE | UV_WRITABLE : UV_READABLE;
 	if (wanted != channel->polled) {
 		channel->polled = wanted;
 		uv_poll_start(&channel->poll, wanted, on_poll);
@@ -73,6 +74,7 @@ static ssize_t send_now(struct lp_channel *channel, const char *bytes, size_t le
 		case EINTR:
 			continue;
 		case EAGAIN:
+			channel->blocked = true;
 			return UV_EAGAIN;
 		case ENOBUFS:
 		case ENOMEM:
@@ -106,8 +108,13 @@ static int send_parcel(struct lp_channel *channel, struct lp_parcel *parcel)
 
 static void on_retry(uv_timer_t *retry)
 {
-	struct lp_channel *channel = retry->data;
-	update_poll(channel);
+	lp_channel_flush(retry->data);
+}
+
+/* Out of something that no event tells the return of: try again a little later. */
+static void retry_later(struct lp_channel *channel)
+{
+	uv_timer_start(&channel->retry, on_retry, RETRY_MS, 0);
 }
 
 static void tell_to_drain(struct lp_channel *channel)
@@ -123,7 +130,7 @@ static void flush(struct lp_channel *channel)
 	while (channel->out.length) {
 		ssize_t sent = send_now(channel, channel->out.bytes, channel->out.length, -1);
 		if (sent == UV_ENOBUFS)
-			uv_timer_start(&channel->retry, on_retry, RETRY_MS, 0);
+			retry_later(channel);
 		if (sent < 0)
 			return;
 		lp_buffer_consume(&channel->out, (size_t)sent);
@@ -135,7 +142,7 @@ static void flush(struct lp_channel *channel)
 		if (status) {
 			lp_list_prepend(&channel->queue, &parcel->link);
 			if (status == UV_ENOBUFS)
-				uv_timer_start(&channel->retry, on_retry, RETRY_MS, 0);
+				retry_later(channel);
 			return;
 		}
 		channel->queued--;
@@ -285,8 +292,18 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 		lp_channel_hear(channel);
 	if (channel->ended)
 		return;
-	if (events & UV_WRITABLE)
+	if (events & UV_WRITABLE) {
+		channel->blocked = false;
 		flush(channel);
+	}
+	update_poll(channel);
+}
+
+void lp_channel_flush(struct lp_channel *channel)
+{
+	if (channel->blocked || channel->ended || uv_is_active((uv_handle_t *)&channel->retry))
+		return;
+	flush(channel);
 	update_poll(channel);
 }
 
@@ -324,20 +341,12 @@ int lp_channel_hand_over(struct lp_channel *channel, struct lp_parcel *parcel)
 {
 	if (channel->broken || channel->fd < 0)
 		return UV_EPIPE;
-	if (!channel->out.length && !channel->queued) {
-		int status = send_parcel(channel, parcel);
-		if (status == 0 || status == UV_EPIPE)
-			return status;
-		if (status == UV_ENOBUFS)
-			uv_timer_start(&channel->retry, on_retry, RETRY_MS, 0);
-	}
 	if (channel->queued >= LP_CHANNEL_BACKLOG) {
 		channel->short_of_room = true;
 		return UV_ENOBUFS;
 	}
 	lp_list_append(&channel->queue, &parcel->link);
 	channel->queued++;
-	update_poll(channel);
 	return 0;
 }
 
@@ -462,5 +471,7 @@ void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t lengt
 	}
 	if (lp_buffer_append(&channel->out, bytes + sent, length - sent) && sent)
 		channel->broken = true;
+	if (sent)
+		channel->blocked = true; /* A part was taken: there is no room for more. */
 	update_poll(channel);
 }

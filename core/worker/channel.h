@@ -67,6 +67,7 @@ struct lp_channel {
 	struct lp_buffer in;      /**< The incomplete rest of what came. */
 
 	int polled;         /**< Events that poll is started for. */
+	bool blocked;       /**< The socket has no room: nothing is sent until it says that it has. */
 	bool ready;         /**< As on_ready last said. */
 	bool short_of_room; /**< UV_ENOBUFS was said and on_room not yet. */
 	bool drain_wanted;  /**< Tell the worker once the queue is empty. */
@@ -95,8 +96,11 @@ struct lp_channel {
 int lp_channel_open(struct lp_channel *channel, uv_loop_t *loop, const struct lp_dialect *dialect, unsigned worker,
 		    const struct lp_channel_events *events, struct lp_log *log, int *worker_end);
 
+/** Send what waits, as far as there is room. To be called once a turn of the loop. @param channel Open. */
+void lp_channel_flush(struct lp_channel *channel);
+
 /**
- * Hand a connection to the worker.
+ * Hand a connection to the worker: it goes out with the next flush.
  *
  * @param channel  Open and ready. Borrowed.
  * @param parcel   Its fd and port set; in no list. The channel's on success; the caller's on error.

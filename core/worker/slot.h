@@ -21,6 +21,8 @@ struct lp_slot;
 struct lp_slots {
 	struct lp_supervisor_config config;
 	struct lp_slot *all;    /**< config.workers->count of them, by id. */
+	uv_prepare_t before;    /**< The loop waits: what was handed over goes out. */
+	uv_check_t after;       /**< The loop has waited: the same. */
 	struct lp_taken taken;  /**< Acknowledged, and not yet read from. Its timer is the supervisor's to close. */
 	struct lp_count *count; /**< NULL until a worker that does not report takes a connection. */
 	bool count_tried;

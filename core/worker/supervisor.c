@@ -43,10 +43,22 @@ static void on_taken_closed(uv_handle_t *handle)
 	lp_count_stop(count, on_count_stopped, supervisor);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void on_after_closed(uv_handle_t *handle)
 {
 	struct lp_supervisor *supervisor = handle->data;
 	uv_close((uv_handle_t *)&supervisor->slots.taken.timer, on_taken_closed);
+}
+
+static void on_before_closed(uv_handle_t *handle)
+{
+	struct lp_supervisor *supervisor = handle->data;
+	uv_close((uv_handle_t *)&supervisor->slots.after, on_after_closed);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	struct lp_supervisor *supervisor = handle->data;
+	uv_close((uv_handle_t *)&supervisor->slots.before, on_before_closed);
 }
 
 static void on_slot_ended(struct lp_slots *slots)
@@ -112,6 +124,37 @@ static bool command_exists(const char *file)
 	return false;
 }
 
+static void flush_all(struct lp_supervisor *supervisor)
+{
+	for (unsigned i = 0; i < supervisor->slots.config.workers->count; i++) {
+		struct lp_slot *slot = &supervisor->slots.all[i];
+		if (slot->channel_open && slot->channel.queued)
+			lp_channel_flush(&slot->channel);
+	}
+}
+
+static void on_before(uv_prepare_t *before)
+{
+	flush_all(before->data);
+}
+
+static void on_after(uv_check_t *after)
+{
+	flush_all(after->data);
+}
+
+/* What timers and idle handles decide goes out before the loop waits, what it woke up for right behind. */
+static void watch_turns(struct lp_supervisor *supervisor)
+{
+	struct lp_slots *slots = &supervisor->slots;
+	uv_prepare_init(slots->config.loop, &slots->before);
+	uv_check_init(slots->config.loop, &slots->after);
+	slots->before.data = supervisor;
+	slots->after.data = supervisor;
+	uv_prepare_start(&slots->before, on_before);
+	uv_check_start(&slots->after, on_after);
+}
+
 int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_config *config, struct lp_error *error)
 {
 	unsigned count = config->workers->count;
@@ -131,6 +174,7 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 	supervisor->slots = (struct lp_slots){.config = *config, .all = all, .on_ended = on_slot_ended};
 	supervisor->left = count;
 	lp_taken_init(&supervisor->slots.taken, config->loop, lp_slot_settle, &supervisor->slots);
+	watch_turns(supervisor);
 	uv_timer_init(config->loop, &supervisor->timer);
 	supervisor->timer.data = supervisor;
 	for (unsigned i = 0; i < count; i++)

@@ -138,6 +138,7 @@ static inline int hand_over(struct fixture *fixture, unsigned index, uint16_t po
 	int status = lp_channel_hand_over(&fixture->channel, &fixture->parcels[index]);
 	if (status)
 		close(pair[0]);
+	lp_channel_flush(&fixture->channel);
 	return status;
 }
 

@@ -140,6 +140,7 @@ static void hand_over(struct fixture *fixture, uint64_t last)
 		lp_list_init(&parcel->link);
 		parcel->fd = STDERR_FILENO;
 		assert_int_equal(lp_channel_hand_over(&fixture->channel, parcel), 0);
+		lp_channel_flush(&fixture->channel);
 	}
 }
 
