@@ -1,8 +1,8 @@
 /*
  * What does limpet cost a connection once it is handed over? Nothing, so requests on kept connections that came through
  * limpet are as many a second as on those that the same worker accepted by itself. Both workers are up at once and are
- * loaded in turn, the order changing, in slices so short that whatever else the machine does meets both; the ratio is
- * the median of the pairs' ratios.
+ * loaded in turn, the order changing, in slices short enough that whatever else the machine does meets both, and long
+ * enough that making the connections does not count; the ratio is the median of the pairs' ratios.
  *
  *     keepalive LIMPET [PAIRS [MILLISECONDS]]
  */
@@ -39,8 +39,8 @@ int main(int argc, char **argv)
 	struct bench_program alone;
 	if (argc < 2)
 		bench_fail("usage: keepalive LIMPET [PAIRS [MILLISECONDS]]");
-	unsigned pairs = bench_number(argc > 2 ? argv[2] : NULL, 100);
-	double seconds = bench_number(argc > 3 ? argv[3] : NULL, 100) / 1000.0;
+	unsigned pairs = bench_number(argc > 2 ? argv[2] : NULL, 30);
+	double seconds = bench_number(argc > 3 ? argv[3] : NULL, 500) / 1000.0;
 	if (pairs > PAIRS_MAX)
 		bench_fail("at most %d pairs", PAIRS_MAX);
 	char *worker = bench_beside("native_worker");
