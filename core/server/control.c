@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/list.h"
 
 struct client {
@@ -147,29 +148,36 @@ static void on_connection(uv_stream_t *server, int status)
 		close_client(client);
 }
 
+static int make_address(struct sockaddr_un *address, const char *path)
+{
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof(address->sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address->sun_path, path);
+	return 0;
+}
+
 static int connect_to(const char *path)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
+	struct sockaddr_un address;
+	int status = make_address(&address, path);
+	if (status)
+		return status;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
 		return fd;
-	int status = -errno;
+	status = -errno;
 	close(fd);
 	return status;
 }
 
 static void remove_stale_path(const char *path)
 {
-	int fd = connect_to(path);
-	if (fd >= 0)
-		close(fd);
-	else if (fd == -ECONNREFUSED)
-		unlink(path);
+	struct sockaddr_un address;
+	if (make_address(&address, path) == 0)
+		lp_unix_path_remove_stale(&address, sizeof(address));
 }
 
 static void on_pipe_closed(uv_handle_t *handle)

@@ -78,17 +78,6 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 			break;
 }
 
-/* A path left behind by a process that is gone refuses connections; it may be taken over. */
-static void remove_stale_path(const struct sockaddr_un *address, socklen_t length)
-{
-	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (probe < 0)
-		return;
-	if (connect(probe, (const struct sockaddr *)address, length) && errno == ECONNREFUSED)
-		unlink(address->sun_path);
-	close(probe);
-}
-
 static int set_options(const struct lp_listener *listener, int fd)
 {
 	const struct lp_listen_address *address = &listener->address;
@@ -131,7 +120,7 @@ static int bind_and_listen(struct lp_listener *listener)
 		return fd;
 	int status = set_options(listener, fd);
 	if (!status && is_unix)
-		remove_stale_path(&address->socket.un, address->length);
+		lp_unix_path_remove_stale(&address->socket.un, address->length);
 	if (!status && (bind(fd, &address->socket.any, address->length) || listen(fd, listener->config.backlog)))
 		status = -errno;
 	socklen_t length = sizeof(address->socket);
