@@ -8,7 +8,7 @@
  *     ENDED     nothing; the slot is not used again
  *
  * Inside RUNNING: the channel says ready -> up; not ready, or its end -> down. A worker is usable (struct lp_worker) while
- * it is up, its queue has room and nobody stops us. A channel may end long before its process does (a worker that has
+ * it is up, its queue has room, it takes what it is given (stuck.c) and nobody stops us. A channel may end long before its process does (a worker that has
  * disconnected finishes its work); the slot then waits for the exit, so there is never one process too many.
  *
  * Pauses: none after a process that was ready for STEADY_MS; else FIRST_PAUSE_MS, doubled with every further failure up to
@@ -46,11 +46,13 @@ static const struct lp_channel_events channel_events;
 
 static void start_process(struct lp_slot *slot);
 
-static void update_usable(struct lp_slot *slot)
+void lp_slot_update_usable(struct lp_slot *slot)
 {
 	struct lp_slots *slots = slot->slots;
-	bool usable = slot->up && !slot->full && !slots->stopping;
-	lp_workers_set_usable(slots->config.workers, slot->worker->id, usable);
+	bool takes = slot->up && !slots->stopping;
+	bool late = slot->full || slot->worker->stuck;
+	slot->worker->busy = takes && late;
+	lp_workers_set_usable(slots->config.workers, slot->worker->id, takes && !late);
 }
 
 static void set_up(struct lp_slot *slot, bool up)
@@ -60,7 +62,7 @@ static void set_up(struct lp_slot *slot, bool up)
 	if (slot->up == up)
 		return;
 	slot->up = up;
-	update_usable(slot);
+	lp_slot_update_usable(slot);
 	if (up) {
 		uv_timer_stop(&slot->timer);
 		if (!slot->worker->started_ns)
@@ -137,7 +139,7 @@ static void end_if_idle(struct lp_slot *slot)
 
 void lp_slot_finish(struct lp_slot *slot)
 {
-	update_usable(slot);
+	lp_slot_update_usable(slot);
 	if (slot->channel_open)
 		lp_channel_drain(&slot->channel);
 	if (slot->state == LP_SLOT_PAUSED)
@@ -174,6 +176,7 @@ static void close_channel(struct lp_slot *slot)
 	if (!slot->channel_open)
 		return;
 	slot->channel_open = false;
+	lp_stuck_forget(slot);
 	set_up(slot, false);
 	lp_channel_close(&slot->channel, on_channel_closed);
 	end_if_idle(slot);
@@ -287,7 +290,7 @@ static void on_room(struct lp_channel *channel)
 {
 	struct lp_slot *slot = channel->owner;
 	slot->full = false;
-	update_usable(slot);
+	lp_slot_update_usable(slot);
 	slot->slots->config.events->on_room(slot->slots->config.owner);
 }
 
@@ -336,7 +339,11 @@ void lp_slot_settle(struct lp_taken *taken, struct lp_parcel *parcel)
 static void on_acknowledged(struct lp_channel *channel, struct lp_parcel *parcel)
 {
 	struct lp_slot *slot = channel->owner;
+	uint64_t now_ns = lp_channel_heard_ns(channel);
 	slot->worker->waiting--;
+	lp_stuck_end(slot);
+	if (now_ns > parcel->ready_ns)
+		lp_histogram_add(&slot->slots->latency, (now_ns - parcel->ready_ns) / 1000);
 	if (slot->slots->config.dialect->keep_until_read)
 		lp_taken_add(&slot->slots->taken, parcel);
 	else
@@ -348,6 +355,8 @@ static void on_returned(struct lp_channel *channel, struct lp_parcel *parcel, en
 	struct lp_slot *slot = channel->owner;
 	slot->worker->waiting--;
 	slot->worker->connections--;
+	if (reason != LP_RETURN_LOST)
+		lp_stuck_end(slot);
 	slot->slots->config.events->on_returned(slot->slots->config.owner, parcel, slot->worker->id, reason);
 }
 
@@ -420,10 +429,11 @@ int lp_slot_hand_over(struct lp_slot *slot, struct lp_parcel *parcel)
 	if (status == 0) {
 		parcel->worker = (uint16_t)slot->worker->id;
 		slot->worker->connections++;
-		slot->worker->waiting++;
+		if (slot->worker->waiting++ == 0)
+			lp_stuck_begin(slot);
 	} else if (status == UV_ENOBUFS) {
 		slot->full = true;
-		update_usable(slot);
+		lp_slot_update_usable(slot);
 	} else {
 		set_up(slot, false);
 	}

@@ -59,11 +59,14 @@ struct limpet_options {
 	uint32_t policy_time_ms; /**< 1 – 10,000. A hook that takes longer is stopped, and its policies made anew. */
 	uint32_t policy_memory_bytes; /**< 1 MiB – 1 GiB. For all policies together; past it the hook is stopped. */
 
-	uint32_t head_timeout_ms;  /**< From accept to a complete head, in all; also the wait for a first worker. */
-	uint32_t max_head_bytes;   /**< 256 – 1 MiB. A longer request head is answered with 431. */
-	uint32_t max_waiting;      /**< Connections that wait for a head, a session or a worker. */
-	uint32_t max_sessions;     /**< Past it the least recently used is forgotten. 66 bytes each, at most. */
-	uint32_t session_wait_ms;  /**< How long a connection with an unknown sid waits for a worker to claim it. */
+	uint32_t head_timeout_ms; /**< From accept to a complete head, in all; also the wait for a first worker. */
+	uint32_t max_head_bytes;  /**< 256 – 1 MiB. A longer request head is answered with 431. */
+	uint32_t max_waiting;     /**< Connections that wait for a head, a session or a worker. */
+	uint32_t max_sessions;    /**< Past it the least recently used is forgotten. 66 bytes each, at most. */
+	uint32_t session_wait_ms; /**< How long a connection with an unknown sid waits for a worker to claim it. */
+	uint32_t
+		ack_timeout_ms; /**< A worker that takes no connection for so long gets no new ones; 0: however long. */
+	uint32_t kill_stuck_ms; /**< A worker that takes no connection for so long is killed. 0: never. */
 	uint32_t drain_timeout_ms; /**< From stop to the end of workers that have not ended by themselves. */
 
 	int backlog;      /**< For listen(2). */
@@ -76,30 +79,40 @@ struct limpet_options {
 };
 
 /**
- * What became of every connection. At any moment
+ * What became of every connection, counted one by one as it happens. At any moment
  *
  *     accepted     = handed_over + refused + closed_early + waiting
- *     handed_over  = acknowledged + in_flight
+ *     handed_over  = acknowledged + in_flight + moved
+ *
+ * Each connection is in one of the six on the right that are not sums. One that comes back from a worker, which it does
+ * only unread, is no longer handed over but waiting again, until it goes to a worker once more; the `returned` count how
+ * often that was.
  */
 struct limpet_counts {
-	uint64_t accepted;      /**< Taken from a listener. */
-	uint64_t handed_over;   /**< At a worker, or on the way to one. */
-	uint64_t acknowledged;  /**< Of those, taken by the worker for good. */
-	uint64_t in_flight;     /**< Of those, not acknowledged yet; limpet still holds the descriptor. */
-	uint64_t refused;       /**< Answered by limpet with a status. */
-	uint64_t closed_early;  /**< The client left, or said nothing until its deadline. */
-	uint64_t waiting;       /**< For a head, a session or a worker. */
-	uint64_t moved;         /**< Given back by a worker, or by its death, and sent to another: how often. */
-	uint64_t policy_errors; /**< Hooks that raised an error or returned no answer of theirs. */
-	uint64_t policy_kills;  /**< Hooks that were stopped: out of time or memory. */
+	uint64_t accepted;         /**< Taken from a listener. */
+	uint64_t handed_over;      /**< At a worker, or on the way to one. */
+	uint64_t acknowledged;     /**< Of those, taken for good by the worker that they were first sent to. */
+	uint64_t in_flight;        /**< Of those, on the way; limpet still holds the descriptor. */
+	uint64_t moved;            /**< Of those, taken for good at a later try, mostly by another worker. */
+	uint64_t refused;          /**< Answered by limpet with a status. */
+	uint64_t closed_early;     /**< The client left, or said nothing until its deadline. */
+	uint64_t waiting;          /**< For a head, a session or a worker. */
+	uint64_t returned_lost;    /**< Came back with the end of a worker or of its channel: how often. */
+	uint64_t returned_refused; /**< Because the worker did not accept it. */
+	uint64_t returned_no_room; /**< Because the worker was at its limit of open files. */
+	uint64_t policy_errors;    /**< Hooks that raised an error or returned no answer of theirs. */
+	uint64_t policy_kills;     /**< Hooks that were stopped: out of time or memory. */
 	uint64_t
 		policy_benched_ms; /**< For how long policies will not be asked, having been stopped too often; 0: asked. */
 	uint64_t reloads;          /**< That took. */
 	uint64_t failed_reloads;
 	uint64_t rollbacks; /**< Reloads that took, and were undone because the new policies failed at once. */
 	uint64_t worker_starts;
-	uint64_t worker_exits;     /**< Of any kind, expected or not. */
-	uint64_t sessions;         /**< Known now. */
+	uint64_t worker_exits; /**< Of any kind, expected or not. */
+	uint64_t
+		worker_ejections; /**< A worker took no connection for ack_timeout_ms and got no new ones: how often. */
+	uint64_t stuck_kills;     /**< Workers killed for taking no connection for kill_stuck_ms. */
+	uint64_t sessions;        /**< Known now. */
 	uint64_t sessions_evicted; /**< Forgotten for want of room. */
 };
 
@@ -110,7 +123,7 @@ typedef void (*limpet_stopped_cb)(struct limpet_balancer *balancer, void *owner)
 
 /**
  * Fill options with the defaults: no listener, no policy, "auto", 10 s, 16 KiB, 10,000 waiting, 1,000,000 sessions,
- * 50 ms, 30 s, a backlog of 4096, TCP_DEFER_ACCEPT, no control socket, the log as text at "info" on standard error.
+ * 50 ms, 2 s, no killing, 30 s, a backlog of 4096, TCP_DEFER_ACCEPT, no control socket, the log as text at "info" on standard error.
  *
  * @param options  The caller's memory; overwritten whole.
  */
