@@ -197,11 +197,16 @@ static void log_exit(const struct lp_slot *slot, int64_t status, int signal)
 			     slot->worker->pid, (long long)status, next);
 }
 
-/* A dead worker's last acknowledgements and sessions count before its parcels are given up. */
-static void hear_out(struct lp_slot *slot)
+/*
+ * A dead worker's last acknowledgements and sessions count before its parcels are given up. A channel that does not end
+ * then is still held by somebody: the process was a shell, and the server lives. It must not take what others get now.
+ */
+static void hear_out(struct lp_slot *slot, struct lp_process *process)
 {
 	for (int i = 0; i < LAST_WORDS && slot->channel_open; i++)
 		lp_channel_hear(&slot->channel);
+	if (slot->channel_open)
+		lp_process_kill_rest(process);
 	close_channel(slot);
 }
 
@@ -230,7 +235,7 @@ static void on_exit_of(struct lp_process *process, int64_t status, int signal)
 	log_exit(slot, status, signal);
 	slot->state = LP_SLOT_CLOSING;
 	uv_timer_stop(&slot->timer);
-	hear_out(slot);
+	hear_out(slot, process);
 	return_untouched(slot);
 	lp_sessions_forget_worker(slots->config.sessions, worker->id);
 	if (slots->count)
@@ -328,6 +333,13 @@ static void settle(struct lp_slot *slot, struct lp_parcel *parcel)
 	close(parcel->fd);
 	parcel->fd = -1;
 	slot->slots->config.events->on_acknowledged(slot->slots->config.owner, parcel);
+}
+
+bool lp_slot_is_silent(struct lp_taken *taken, unsigned worker)
+{
+	struct lp_slots *slots = taken->owner;
+	const struct lp_slot *slot = &slots->all[worker - 1];
+	return lp_stuck_suspected(slot) || lp_process_is_stopped(&slot->process);
 }
 
 void lp_slot_settle(struct lp_taken *taken, struct lp_parcel *parcel)

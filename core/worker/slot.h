@@ -68,6 +68,9 @@ void lp_slot_start(struct lp_slot *slot, struct lp_slots *slots, unsigned index)
 /** For slots->taken: a connection's worker has read from it. @param taken The slots'. @param parcel In no list. */
 void lp_slot_settle(struct lp_taken *taken, struct lp_parcel *parcel);
 
+/** For slots->taken: whether a worker gives no sign that it runs. @param taken The slots'. @param worker Its id. */
+bool lp_slot_is_silent(struct lp_taken *taken, unsigned worker);
+
 /** Make the worker usable or not, as the slot's state is now. @param slot Started. */
 void lp_slot_update_usable(struct lp_slot *slot);
 

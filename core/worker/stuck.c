@@ -141,6 +141,11 @@ void lp_stuck_end(struct lp_slot *slot)
 	slots->config.events->on_room(slots->config.owner);
 }
 
+bool lp_stuck_suspected(const struct lp_slot *slot)
+{
+	return slot->worker->waiting > 0 && slot->slots->stuck.tick - slot->patience.since >= 2;
+}
+
 void lp_stuck_forget(struct lp_slot *slot)
 {
 	slot->worker->stuck = false;

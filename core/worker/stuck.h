@@ -62,6 +62,9 @@ void lp_stuck_begin(struct lp_slot *slot);
 /** A worker has taken a connection, or given one back: it is usable again. @param slot With a channel. */
 void lp_stuck_end(struct lp_slot *slot);
 
+/** Whether a worker has had something to take for at least a tick, and took nothing. @param slot Any. */
+bool lp_stuck_suspected(const struct lp_slot *slot);
+
 /** A worker's channel closes: whatever it was, it is not stuck. @param slot Whose. */
 void lp_stuck_forget(struct lp_slot *slot);
 

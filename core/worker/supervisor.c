@@ -185,7 +185,7 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 	}
 	supervisor->slots = (struct lp_slots){.config = *config, .all = all, .on_ended = on_slot_ended};
 	supervisor->left = count;
-	lp_taken_init(&supervisor->slots.taken, config->loop, lp_slot_settle, &supervisor->slots);
+	lp_taken_init(&supervisor->slots.taken, config->loop, lp_slot_settle, lp_slot_is_silent, &supervisor->slots);
 	lp_stuck_open(&supervisor->slots);
 	watch_turns(supervisor);
 	uv_timer_init(config->loop, &supervisor->timer);

@@ -6,7 +6,9 @@
  */
 const assert = require('node:assert/strict');
 const test = require('node:test');
+const { setTimeout: pause } = require('node:timers/promises');
 const { ENGINE, head } = require('./clients');
+const proc = require('./proc');
 const { eventually, run } = require('./harness');
 
 const REQUESTS = 60;
@@ -70,6 +72,7 @@ for (const [dialect, worker] of Object.entries(WORKERS)) {
 			await limpet.said(BACK);
 			await eventually('it is asked again', async () => (await limpet.worker(1)).usable);
 			await assertServedOnce(limpet, ['queued', 'later']);
+			assert.ok((await limpet.status()).latency_us.max >= 1e6, 'what waited has its time in the histogram');
 			const { moved, returned, worker_ejections, stuck_kills } = await limpet.counts();
 			assert.deepEqual([moved, returned, stuck_kills], [0, 0, 0]);
 			assert.ok(worker_ejections >= 1);
@@ -148,4 +151,35 @@ test('or the time of a waiting connection is over', run(
 		assert.match((await answer).text, /^HTTP\/1\.1 503 /);
 		process.kill(pid, 'SIGCONT');
 		assert.equal((await queued).json.pid, pid);
+	}));
+
+test('a connection that a worker acknowledged, and was stopped before it read, is kept for long', run(
+	'--workers 2 --policy round_robin --dialect cluster -- node workers/stops_itself.js',
+	{ env: { STOPS: '1', SERVED: 'served' } },
+	async (limpet) => {
+		const { pid } = await limpet.worker(1);
+		const answer = limpet.get('/queued?0');
+		await eventually('it has stopped', () => proc.stateOf(pid) === 'T');
+		await eventually('it had acknowledged', async () => (await limpet.worker(1)).waiting === 0);
+		await pause(2000); // Twice what a worker that runs would have had.
+		assert.equal((await limpet.counts()).in_flight, 1);
+		process.kill(pid, 'SIGKILL');
+		assert.notEqual((await answer).json.pid, pid);
+		assert.equal(limpet.read('served'), '2 /queued?0\n');
+	}));
+
+test('a server that outlives its shell is killed before others get what it had', run(
+	'--workers 2 --ack-timeout 500ms --policy round_robin --dialect cluster -- sh ./server.sh',
+	{ env: { SERVED: 'served' }, files: { 'server.sh': 'node workers/answer.js\nexit 1\n' } },
+	async (limpet) => {
+		const { pid } = await limpet.worker(1);
+		const server = proc.childrenOf(pid)[0];
+		const since = limpet.now;
+		process.kill(server, 'SIGSTOP');
+		const answers = ask(limpet, 'queued', REQUESTS);
+		await limpet.said(EJECTED, since);
+		process.kill(pid, 'SIGKILL');
+		assert.equal(byPid(await Promise.all(answers), server), 0);
+		await eventually('it is dead', () => [undefined, 'Z'].includes(proc.stateOf(server)));
+		await assertServedOnce(limpet, ['queued']);
 	}));
