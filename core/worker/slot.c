@@ -8,8 +8,9 @@
  *     ENDED     nothing; the slot is not used again
  *
  * Inside RUNNING: the channel says ready -> up; not ready, or its end -> down. A worker is usable (struct lp_worker) while
- * it is up, its queue has room, it takes what it is given (stuck.c) and nobody stops us. A channel may end long before its process does (a worker that has
- * disconnected finishes its work); the slot then waits for the exit, so there is never one process too many.
+ * it is up, its queue has room, it takes what it is given (stuck.c) and nobody stops us. A channel may end long before
+ * its process does (a worker that has disconnected finishes its work); the slot then waits for the exit, so there is
+ * never one process too many.
  *
  * Pauses: none after a process that was ready for STEADY_MS; else FIRST_PAUSE_MS, doubled with every further failure up to
  * LONGEST_PAUSE_MS, a fifth more or less by chance so that slots do not beat in time.

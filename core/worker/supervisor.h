@@ -44,10 +44,9 @@ struct lp_supervisor_config {
 	struct lp_log *log;
 	char *const *command;
 	const struct lp_dialect *dialect;
-	bool prefix; /**< Mark each line of the workers' output with their id. */
-	uint32_t
-		ack_timeout_ms; /**< A worker that takes no connection for so long gets no new ones; 0: however long. */
-	uint32_t kill_stuck_ms; /**< One that takes none for so long is killed; 0: never. */
+	bool prefix;             /**< Mark each line of the workers' output with their id. */
+	uint32_t ack_timeout_ms; /**< A worker that takes nothing for so long gets no new connections; 0: off. */
+	uint32_t kill_stuck_ms;  /**< One that takes nothing for so long is killed; 0: off. */
 	const struct lp_supervisor_events *events;
 	void *owner;
 };

@@ -59,14 +59,13 @@ struct limpet_options {
 	uint32_t policy_time_ms; /**< 1 – 10,000. A hook that takes longer is stopped, and its policies made anew. */
 	uint32_t policy_memory_bytes; /**< 1 MiB – 1 GiB. For all policies together; past it the hook is stopped. */
 
-	uint32_t head_timeout_ms; /**< From accept to a complete head, in all; also the wait for a first worker. */
-	uint32_t max_head_bytes;  /**< 256 – 1 MiB. A longer request head is answered with 431. */
-	uint32_t max_waiting;     /**< Connections that wait for a head, a session or a worker. */
-	uint32_t max_sessions;    /**< Past it the least recently used is forgotten. 66 bytes each, at most. */
-	uint32_t session_wait_ms; /**< How long a connection with an unknown sid waits for a worker to claim it. */
-	uint32_t
-		ack_timeout_ms; /**< A worker that takes no connection for so long gets no new ones; 0: however long. */
-	uint32_t kill_stuck_ms; /**< A worker that takes no connection for so long is killed. 0: never. */
+	uint32_t head_timeout_ms;  /**< From accept to a complete head, in all; also the wait for a first worker. */
+	uint32_t max_head_bytes;   /**< 256 – 1 MiB. A longer request head is answered with 431. */
+	uint32_t max_waiting;      /**< Connections that wait for a head, a session or a worker. */
+	uint32_t max_sessions;     /**< Past it the least recently used is forgotten. 66 bytes each, at most. */
+	uint32_t session_wait_ms;  /**< How long a connection with an unknown sid waits for a worker to claim it. */
+	uint32_t ack_timeout_ms;   /**< A worker that takes nothing for so long gets no new connections. 0: off. */
+	uint32_t kill_stuck_ms;    /**< A worker that takes nothing for so long is killed. 0: off. */
 	uint32_t drain_timeout_ms; /**< From stop to the end of workers that have not ended by themselves. */
 
 	int backlog;      /**< For listen(2). */
@@ -108,11 +107,10 @@ struct limpet_counts {
 	uint64_t failed_reloads;
 	uint64_t rollbacks; /**< Reloads that took, and were undone because the new policies failed at once. */
 	uint64_t worker_starts;
-	uint64_t worker_exits; /**< Of any kind, expected or not. */
-	uint64_t
-		worker_ejections; /**< A worker took no connection for ack_timeout_ms and got no new ones: how often. */
-	uint64_t stuck_kills;     /**< Workers killed for taking no connection for kill_stuck_ms. */
-	uint64_t sessions;        /**< Known now. */
+	uint64_t worker_exits;     /**< Of any kind, expected or not. */
+	uint64_t worker_ejections; /**< How often a worker took nothing for ack_timeout_ms. */
+	uint64_t stuck_kills;      /**< Workers killed for taking nothing for kill_stuck_ms. */
+	uint64_t sessions;         /**< Known now. */
 	uint64_t sessions_evicted; /**< Forgotten for want of room. */
 };
 
@@ -123,7 +121,8 @@ typedef void (*limpet_stopped_cb)(struct limpet_balancer *balancer, void *owner)
 
 /**
  * Fill options with the defaults: no listener, no policy, "auto", 10 s, 16 KiB, 10,000 waiting, 1,000,000 sessions,
- * 50 ms, 2 s, no killing, 30 s, a backlog of 4096, TCP_DEFER_ACCEPT, no control socket, the log as text at "info" on standard error.
+ * 50 ms, 2 s, no killing, 30 s, a backlog of 4096, TCP_DEFER_ACCEPT, no control socket, the log as text at "info" on
+ * standard error.
  *
  * @param options  The caller's memory; overwritten whole.
  */
