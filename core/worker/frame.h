@@ -4,6 +4,11 @@
  *
  *     to a worker     "connection NUMBER" with one descriptor    "drain"
  *     from a worker   "ready"    "ack NUMBER [OPEN]"    "nack NUMBER"    "session KEY"    "forget KEY"
+ *
+ * The preload dialect speaks them too, and these besides:
+ *
+ *     to a worker     "each NUMBER": which later requests of a connection to give back (enum lp_frame_each)
+ *     from a worker   "register KEY": its first word    "bounce" with a descriptor: a connection, between two requests
  */
 #ifndef LP_WORKER_FRAME_H
 #define LP_WORKER_FRAME_H
@@ -31,6 +36,16 @@ enum lp_frame_kind {
 	LP_FRAME_NACK,       /**< Connection number came without its descriptor. */
 	LP_FRAME_SESSION,    /**< key belongs to this worker. */
 	LP_FRAME_FORGET,     /**< key belongs to it no longer. */
+	LP_FRAME_REGISTER,   /**< key: the token that lets it in, a colon, and the slot its program was started in. */
+	LP_FRAME_EACH,       /**< number: enum lp_frame_each. */
+	LP_FRAME_BOUNCE,     /**< A descriptor comes with it: decide anew which worker this connection goes to. */
+};
+
+/** Which requests behind the first of a connection are decided by themselves. */
+enum lp_frame_each {
+	LP_EACH_NONE,    /**< None: the connection stays where it is. */
+	LP_EACH_SESSION, /**< Those of a session that the worker does not know as its own. */
+	LP_EACH_REQUEST, /**< Those, and all that name no session. */
 };
 
 /** A frame. What its kind does not carry is 0, -1 or absent. */

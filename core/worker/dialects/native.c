@@ -114,8 +114,7 @@ static long receive(struct lp_channel *channel, const char *bytes, size_t length
 	case LP_FRAME_FORGET:
 		lp_channel_session(channel, frame.key, frame.kind == LP_FRAME_SESSION);
 		break;
-	case LP_FRAME_CONNECTION:
-	case LP_FRAME_DRAIN:
+	default:
 		log_strange_frame(channel, bytes, length);
 		break;
 	}

@@ -1,0 +1,185 @@
+/*
+ * A connection is acknowledged as soon as it is taken: limpet keeps its copy until the bytes are read all the same.
+ * An ack is cumulative, so one that finds no room is made up for by the next, or by the next look at the channel.
+ */
+#include "preload/channel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "preload/real.h"
+#include "worker/frame.h"
+
+/* Our descriptors keep away from those that programs count on, or close in a row. */
+#define LOWEST_FD 200
+
+/* How long a session's report may wait for room. */
+#define ROOM_MS 50
+
+static int send_now(const struct lp_preload_channel *channel, const char *bytes, size_t length, int fd)
+{
+	struct iovec iov = {.iov_base = (char *)bytes, .iov_len = length};
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+	if (fd >= 0) {
+		control.header = (struct cmsghdr){
+			.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control.bytes);
+	}
+	return lp_real()->sendmsg(channel->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* Send a frame; with patience, if it is to wait for room. */
+static int send_frame(const struct lp_preload_channel *channel, const struct lp_frame *frame, bool patient)
+{
+	char text[LP_FRAME_MAX];
+	size_t length = lp_frame_write(frame, text);
+	if (length == 0)
+		return -EINVAL;
+	int status = send_now(channel, text, length, -1);
+	if (status == -EAGAIN && patient) {
+		struct pollfd room = {.fd = channel->fd, .events = POLLOUT};
+		lp_real()->poll(&room, 1, ROOM_MS);
+		status = send_now(channel, text, length, -1);
+	}
+	return status;
+}
+
+static void acknowledge(struct lp_preload_channel *channel)
+{
+	struct lp_frame ack = {.kind = LP_FRAME_ACK, .number = channel->arrived, .open = -1};
+	channel->ack_due = send_frame(channel, &ack, false) == -EAGAIN;
+}
+
+static int connect_to(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	int status = connect(fd, (struct sockaddr *)&address, sizeof(address)) ? -errno : 0;
+	int high = status ? -1 : lp_real()->fcntl(fd, F_DUPFD_CLOEXEC, LOWEST_FD);
+	if (high < 0)
+		return status ? (lp_real()->close(fd), status) : fd; /* Few descriptors: any number must do. */
+	lp_real()->close(fd);
+	return high;
+}
+
+int lp_preload_channel_open(struct lp_preload_channel *channel, const char *path, const char *token)
+{
+	int fd = connect_to(path);
+	if (fd < 0)
+		return fd;
+	channel->fd = fd;
+	channel->arrived = 0;
+	channel->ack_due = false;
+	channel->drained = false;
+	struct lp_frame hello = {.kind = LP_FRAME_REGISTER, .key = {token, strlen(token)}};
+	int status = send_frame(channel, &hello, true);
+	for (struct lp_known_key *key = channel->known.oldest; key && !status; key = key->next)
+		status = send_frame(
+			channel, &(struct lp_frame){.kind = LP_FRAME_SESSION, .key = {key->bytes, key->length}}, true);
+	if (!status)
+		status = send_frame(channel, &(struct lp_frame){.kind = LP_FRAME_READY}, true);
+	if (status)
+		lp_preload_channel_close(channel);
+	return status;
+}
+
+void lp_preload_channel_close(struct lp_preload_channel *channel)
+{
+	if (channel->fd >= 0)
+		lp_real()->close(channel->fd);
+	channel->fd = -1;
+}
+
+/* One message: its length, 0 at the end; the descriptor that came with it is set, or -1. */
+static ssize_t receive(const struct lp_preload_channel *channel, char *bytes, size_t size, int flags, int *fd)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {.iov_base = bytes, .iov_len = size};
+	struct msghdr message = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.bytes)};
+	*fd = -1;
+	ssize_t got =
+		lp_real()->recvmsg(channel->fd, &message, MSG_DONTWAIT | (flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0));
+	struct cmsghdr *header = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
+		memcpy(fd, CMSG_DATA(header), sizeof(*fd));
+	return got;
+}
+
+static int set_mode(int fd, int flags)
+{
+	int mode = lp_real()->fcntl(fd, F_GETFL);
+	int wanted = flags & SOCK_NONBLOCK ? mode | O_NONBLOCK : mode & ~O_NONBLOCK;
+	if (wanted != mode)
+		lp_real()->fcntl(fd, F_SETFL, wanted);
+	return fd;
+}
+
+static int take_connection(struct lp_preload_channel *channel, uint64_t number, int fd, int flags)
+{
+	if (fd < 0)
+		send_frame(channel, &(struct lp_frame){.kind = LP_FRAME_NACK, .number = number}, true);
+	channel->arrived = number;
+	acknowledge(channel);
+	return fd < 0 ? -EMFILE : set_mode(fd, flags);
+}
+
+int lp_preload_channel_take(struct lp_preload_channel *channel, int flags)
+{
+	if (channel->ack_due)
+		acknowledge(channel);
+	for (;;) {
+		char bytes[LP_FRAME_MAX];
+		struct lp_frame frame;
+		int fd;
+		ssize_t got = receive(channel, bytes, sizeof(bytes), flags, &fd);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0 && (errno == EAGAIN || errno == ENOMEM))
+			return -EAGAIN;
+		if (got <= 0)
+			return -EPIPE;
+		bool known = lp_frame_parse(&frame, bytes, (size_t)got) == 0;
+		if (known && frame.kind == LP_FRAME_CONNECTION)
+			return take_connection(channel, frame.number, fd, flags);
+		if (fd >= 0)
+			lp_real()->close(fd);
+		if (known && frame.kind == LP_FRAME_EACH)
+			channel->each = (int)frame.number;
+		if (known && frame.kind == LP_FRAME_DRAIN)
+			channel->drained = true;
+	}
+}
+
+void lp_preload_channel_session(struct lp_preload_channel *channel, struct lp_slice key)
+{
+	if (lp_known_add(&channel->known, key) && channel->fd >= 0)
+		send_frame(channel, &(struct lp_frame){.kind = LP_FRAME_SESSION, .key = key}, true);
+}
+
+int lp_preload_channel_bounce(struct lp_preload_channel *channel, int fd)
+{
+	char text[LP_FRAME_SHORT_MAX];
+	if (channel->fd < 0 || channel->drained)
+		return -ENOTCONN;
+	return send_now(channel, text, lp_frame_write(&(struct lp_frame){.kind = LP_FRAME_BOUNCE}, text), fd);
+}

@@ -1,0 +1,67 @@
+/**
+ * What each descriptor of this process is to us. Looking one up is a load from memory, and that is all that the
+ * program's other descriptors ever cost.
+ *
+ *     OTHER       not ours: every call goes to the C library
+ *     BOUND       a TCP socket that the program bound to limpet's address; nothing was really bound
+ *     LISTENER    it listens: the program believes so, and gets connections from the channel
+ *     CONNECTION  a connection that limpet handed over
+ */
+#ifndef LP_PRELOAD_DESCRIPTORS_H
+#define LP_PRELOAD_DESCRIPTORS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+/** Descriptors from here on are not followed: a connection there is served, but no session is learnt from it. */
+#define LP_DESCRIPTORS_MAX (1 << 18)
+
+/** Bytes that are looked at of each response. */
+#define LP_LEARN_BYTES 4096
+
+enum lp_descriptor_kind { LP_OTHER, LP_BOUND, LP_LISTENER, LP_CONNECTION };
+
+/** Where in its requests a connection is; request.h. */
+enum lp_request_phase {
+	LP_AT_HEAD, /**< The next byte to read begins a request. */
+	LP_INSIDE,  /**< left bytes of the present request are to be read. */
+	LP_OPAQUE,  /**< Not followed any more: chunked, upgraded, or not HTTP. */
+};
+
+struct lp_descriptor {
+	uint8_t kind;        /**< enum lp_descriptor_kind. */
+	uint8_t phase;       /**< CONNECTION: enum lp_request_phase. */
+	bool first : 1;      /**< CONNECTION: limpet has routed the request at its head, no other was read. */
+	bool answered : 1;   /**< CONNECTION: something was written since the last request was read. */
+	bool lowat : 1;      /**< CONNECTION: SO_RCVLOWAT is raised. */
+	bool opaque_out : 1; /**< CONNECTION: what is written is not looked at any more. */
+	uint8_t set;         /**< LISTENER: which of the process's sets it names (self.h); 0: none. */
+	uint16_t to_learn;   /**< CONNECTION: bytes of the response to look at. */
+	uint16_t address;    /**< BOUND, LISTENER: which of the listener addresses. */
+	uint32_t seen;       /**< CONNECTION: bytes of an incomplete head that were there. */
+	uint64_t left;       /**< CONNECTION, INSIDE. */
+	int epoll;           /**< CONNECTION: the epoll instance that watches it, or -1. */
+	struct epoll_event watch;
+};
+
+/** By number. A process has one table of descriptors, so it has one of these; all zero is OTHER. */
+extern struct lp_descriptor lp_descriptors[LP_DESCRIPTORS_MAX];
+
+/** Say what a descriptor is. @param fd 0 – LP_DESCRIPTORS_MAX - 1. @param descriptor Copied. */
+void lp_descriptor_set(int fd, const struct lp_descriptor *descriptor);
+
+/** All that are not OTHER are below this. */
+int lp_descriptors_end(void);
+
+/** What a descriptor is. @param fd Any number. */
+static inline enum lp_descriptor_kind lp_descriptor_kind(int fd)
+{
+	return (unsigned)fd < LP_DESCRIPTORS_MAX ? (enum lp_descriptor_kind)lp_descriptors[fd].kind : LP_OTHER;
+}
+
+/** A descriptor is nobody's any more. @param fd Any number. */
+void lp_descriptor_forget(int fd);
+
+#endif
