@@ -13,6 +13,9 @@
 
 #include "base/address.h"
 
+/* As core/preload/learn.h has it. */
+#define LEARN_NAME_MAX 64
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define FIELD(name) .field = offsetof(struct lp_command_line, options.name)
 #define LIST(which, name, length)                                                                                      \
@@ -22,7 +25,7 @@
 	TOOL(name), .list = (which), .count = offsetof(struct lp_command_line, tool.length)
 
 static const char *const dialects[] = {
-	"auto", "cluster", "socket.io-sticky", "sticky-session", "socketio-sticky-session", "native", NULL,
+	"auto", "cluster", "socket.io-sticky", "sticky-session", "socketio-sticky-session", "native", "preload", NULL,
 };
 static const char *const log_levels[] = {"error", "warning", "info", "debug", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
@@ -47,6 +50,20 @@ static int check_setting(const char *value, struct lp_error *error)
 		return 0;
 	return lp_error_set(error, LP_EUSAGE, "\"%s\" has no %s; write it as key=value", value,
 			    *value == '=' ? "key before the =" : "=");
+}
+
+static int check_learn(const char *value, struct lp_error *error)
+{
+	for (const char *at = value; *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ',')) {
+		int length = (int)strcspn(at, ",");
+		bool known = strncmp(at, "cookie:", 7) == 0 || strncmp(at, "header:", 7) == 0;
+		if (!known || length <= 7 || length > 7 + LEARN_NAME_MAX)
+			return lp_error_set(
+				error, LP_EUSAGE,
+				"\"%.*s\" is neither cookie:NAME nor header:NAME, such as cookie:JSESSIONID", length,
+				at);
+	}
+	return 0;
 }
 
 static int check_network(const char *value, struct lp_error *error)
@@ -113,6 +130,11 @@ static const struct lp_flag run_flags[] = {
 	 .help = "how many processes run the program (default one per processor)"},
 	{LP_FLAG_CHOICE, "--dialect", "NAME", FIELD(dialect), .choices = dialects,
 	 .help = "how workers take connections; auto looks at the program and what is installed beside it"},
+	{LP_FLAG_TEXT, "--learn", "WHAT", FIELD(learn), .check = check_learn,
+	 .help = "with --dialect preload: what else in responses names a session, beside Engine.IO's sid: "
+		 "cookie:NAME or header:NAME, with commas between"},
+	{LP_FLAG_TEXT, "--preload-dir", "FOLDER", FIELD(preload_dir),
+	 .help = "with --dialect preload: where workers find limpet (default /run/limpet, or the user's own)"},
 	{LP_FLAG_ON, "--worker-prefix", NULL, FIELD(worker_prefix),
 	 .help = "put the worker's id before each line that it prints"},
 

@@ -78,7 +78,7 @@ static int connect_to(const char *path)
 	return high;
 }
 
-int lp_preload_channel_open(struct lp_preload_channel *channel, const char *path, const char *token)
+int lp_preload_channel_open(struct lp_preload_channel *channel, const char *path)
 {
 	int fd = connect_to(path);
 	if (fd < 0)
@@ -87,8 +87,7 @@ int lp_preload_channel_open(struct lp_preload_channel *channel, const char *path
 	channel->arrived = 0;
 	channel->ack_due = false;
 	channel->drained = false;
-	struct lp_frame hello = {.kind = LP_FRAME_REGISTER, .key = {token, strlen(token)}};
-	int status = send_frame(channel, &hello, true);
+	int status = 0;
 	for (struct lp_known_key *key = channel->known.oldest; key && !status; key = key->next)
 		status = send_frame(
 			channel, &(struct lp_frame){.kind = LP_FRAME_SESSION, .key = {key->bytes, key->length}}, true);

@@ -23,15 +23,14 @@ struct lp_preload_channel {
 };
 
 /**
- * Connect, register, and say what sessions live here.
+ * Connect, which registers this process, and say what sessions live here.
  *
  * @param channel  Without a descriptor.
  * @param path     Of the registration socket.
- * @param token    What lets us in, a colon, and the slot.
  *
  * @return 0 with channel->fd set, or negative errno: limpet is not there (yet).
  */
-int lp_preload_channel_open(struct lp_preload_channel *channel, const char *path, const char *token);
+int lp_preload_channel_open(struct lp_preload_channel *channel, const char *path);
 
 /** Close; what limpet sent and was not taken goes elsewhere. @param channel With a descriptor or without. */
 void lp_preload_channel_close(struct lp_preload_channel *channel);

@@ -33,18 +33,17 @@ static int result_of(int status)
 __attribute__((constructor)) static void begin(void)
 {
 	const char *path = getenv("LIMPET_PRELOAD");
-	const char *token = getenv("LIMPET_PRELOAD_TOKEN");
 	const char *addresses = getenv("LIMPET_PRELOAD_LISTEN");
 	const char *listen_pid = getenv("LISTEN_PID");
-	if (!path || !token || !addresses)
+	if (!path || !addresses)
 		return;
 	if (listen_pid && strcmp(listen_pid, "0") == 0) { /* It is this process that has descriptor 3. */
 		char pid[16];
 		snprintf(pid, sizeof(pid), "%d", (int)getpid());
 		setenv("LISTEN_PID", pid, 1);
 	}
-	lp_self_begin(path, token, getenv("LIMPET_PRELOAD_LEARN"));
-	lp_listening_begin(addresses, token);
+	lp_self_begin(path, getenv("LIMPET_PRELOAD_LEARN"));
+	lp_listening_begin(addresses, path);
 }
 
 LIMPET_EXPORT int bind(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)

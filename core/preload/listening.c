@@ -21,13 +21,11 @@
 #include "preload/descriptors.h"
 #include "preload/real.h"
 #include "preload/self.h"
+#include "worker/placeholder.h"
 
 /* limpet's addresses, and sockets that this process has bound to them. */
 #define ADDRESSES_MAX 16
 #define BINDINGS_MAX 64
-
-#define NAME_PREFIX "limpet-preload/"
-#define TOKEN_SHOWN 16
 
 /* One of limpet's addresses, and one that the program has bound. */
 struct binding {
@@ -40,7 +38,7 @@ struct binding {
 static struct {
 	char texts[ADDRESSES_MAX][sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
 	unsigned count;
-	char token[TOKEN_SHOWN + 1];
+	char door[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	struct binding bindings[BINDINGS_MAX];
 	_Atomic unsigned bound;
 	_Atomic unsigned placeholders;
@@ -115,22 +113,14 @@ bool lp_listening_bind(int fd, const struct sockaddr *address, socklen_t length)
 	return true;
 }
 
-/* A placeholder's name: prefix/token/family/address/unique. */
-static socklen_t name_placeholder(struct sockaddr_un *name, const struct binding *binding)
-{
-	*name = (struct sockaddr_un){.sun_family = AF_UNIX};
-	int length = snprintf(name->sun_path + 1, sizeof(name->sun_path) - 1, NAME_PREFIX "%s/%d/%u/%d.%u", ours.token,
-			      binding->address.ss_family, binding->which, (int)getpid(), ours.placeholders++);
-	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
-}
-
 static int make_placeholder(const struct binding *binding)
 {
 	struct sockaddr_un name;
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	socklen_t length = name_placeholder(&name, binding);
+	socklen_t length =
+		lp_placeholder_name(&name, ours.door, binding->address.ss_family, binding->which, ours.placeholders++);
 	if (lp_real()->bind(fd, (struct sockaddr *)&name, length) == 0)
 		return fd;
 	int status = -errno;
@@ -270,18 +260,14 @@ static int binding_of(int family, unsigned which)
 /* Mark a descriptor that this program began with, if it is a placeholder of ours. */
 static void recognise(int fd)
 {
-	struct sockaddr_un name = {0};
+	struct sockaddr_un name;
 	socklen_t length = sizeof(name);
-	char token[TOKEN_SHOWN + 1];
 	int family;
 	unsigned which;
-	if ((unsigned)fd >= LP_DESCRIPTORS_MAX || lp_real()->getsockname(fd, (struct sockaddr *)&name, &length) != 0 ||
-	    name.sun_family != AF_UNIX)
+	if ((unsigned)fd >= LP_DESCRIPTORS_MAX || lp_real()->getsockname(fd, (struct sockaddr *)&name, &length) ||
+	    !lp_placeholder_read(&name, length, ours.door, &family, &which) || which >= ours.count)
 		return;
-	name.sun_path[sizeof(name.sun_path) - 1] = '\0';
-	if (name.sun_path[0] || sscanf(name.sun_path + 1, NAME_PREFIX "%16[^/]/%d/%u/", token, &family, &which) != 3)
-		return;
-	int binding = strcmp(token, ours.token) == 0 && which < ours.count ? binding_of(family, which) : -1;
+	int binding = binding_of(family, which);
 	if (binding >= 0)
 		become(fd, LP_LISTENER, (unsigned)binding);
 }
@@ -297,9 +283,9 @@ static void recognise_all(void)
 		closedir(folder);
 }
 
-void lp_listening_begin(const char *addresses, const char *token)
+void lp_listening_begin(const char *addresses, const char *door)
 {
-	snprintf(ours.token, sizeof(ours.token), "%s", token);
+	snprintf(ours.door, sizeof(ours.door), "%s", door);
 	while (*addresses && ours.count < ADDRESSES_MAX) {
 		size_t length = strcspn(addresses, ",");
 		if (length && length < sizeof(ours.texts[0])) {

@@ -16,9 +16,9 @@
  * Say which addresses are limpet's, and find the placeholders among the descriptors that this program began with.
  *
  * @param addresses  "5000,unix:/run/app.sock": ports and paths.
- * @param token      Part of a placeholder's name. Copied.
+ * @param door       Path of limpet's registration socket: part of a placeholder's name. Copied.
  */
-void lp_listening_begin(const char *addresses, const char *token);
+void lp_listening_begin(const char *addresses, const char *door);
 
 /**
  * The program binds a socket.

@@ -29,12 +29,9 @@
 #define FIRST_PAUSE_MS 20
 #define LONGEST_PAUSE_MS 500
 
-#define TOKEN_MAX 128
-
 static struct {
 	pthread_mutex_t lock;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	char token[TOKEN_MAX];
 	struct lp_learn learn;
 	struct lp_preload_channel channel;
 	int set;            /* -1 while this process is unregistered. */
@@ -60,10 +57,9 @@ static void in_child(void)
 	pthread_mutex_unlock(&us.lock);
 }
 
-void lp_self_begin(const char *path, const char *token, const char *learn)
+void lp_self_begin(const char *path, const char *learn)
 {
 	snprintf(us.path, sizeof(us.path), "%s", path);
-	snprintf(us.token, sizeof(us.token), "%s", token);
 	lp_learn_init(&us.learn, learn);
 	pthread_atfork(before_fork, in_parent, in_child);
 }
@@ -71,7 +67,7 @@ void lp_self_begin(const char *path, const char *token, const char *learn)
 static bool connect_channel(void)
 {
 	struct epoll_event event = {.events = EPOLLIN};
-	if (lp_preload_channel_open(&us.channel, us.path, us.token))
+	if (lp_preload_channel_open(&us.channel, us.path))
 		return false;
 	if (lp_real()->epoll_ctl(us.set, EPOLL_CTL_ADD, us.channel.fd, &event) == 0)
 		return true;

@@ -23,10 +23,9 @@
  * Begin to be a worker.
  *
  * @param path   Of limpet's registration socket. Copied.
- * @param token  What lets us in, a colon, and the slot. Copied.
  * @param learn  Rules of learn.h, or NULL.
  */
-void lp_self_begin(const char *path, const char *token, const char *learn);
+void lp_self_begin(const char *path, const char *learn);
 
 /**
  * The program shows interest in a listener: register, if this process has not, and make the descriptor name the set.

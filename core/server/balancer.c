@@ -39,6 +39,7 @@ struct limpet_balancer {
 	bool waiting_open;
 	struct lp_listener *listeners;
 	size_t listener_count; /* Open ones. */
+	char *addresses;       /* Their ports and paths, as workers mean them. */
 	struct lp_control *control;
 	uv_timer_t drain; /* Ends DRAINING. */
 	bool drain_open;
@@ -47,6 +48,7 @@ struct limpet_balancer {
 	uint64_t reloads;
 	uint64_t failed_reloads;
 	uint64_t rollbacks;
+	uint64_t bounced;
 	limpet_stopped_cb stopped;
 	void *owner;
 };
@@ -83,6 +85,7 @@ void limpet_balancer_free(struct limpet_balancer *balancer)
 		return;
 	lp_data_deinit(&balancer->data);
 	free(balancer->listeners);
+	free(balancer->addresses);
 	free(balancer);
 }
 
@@ -252,6 +255,16 @@ static void on_session(void *owner, struct lp_slice key)
 	lp_waiting_session(&balancer->waiting, key);
 }
 
+/* It is as if it had come anew: with its next request unread. */
+static void on_bounced(void *owner, int fd)
+{
+	struct limpet_balancer *balancer = owner;
+	balancer->bounced++;
+	lp_listener_readmit(balancer->listeners, balancer->listener_count, fd);
+	if (balancer->state >= STOPPING)
+		lp_waiting_refuse_all(&balancer->waiting);
+}
+
 static void on_workers_stopped(void *owner)
 {
 	close_parts(owner);
@@ -264,6 +277,7 @@ static const struct lp_supervisor_events supervisor_events = {
 	.on_acknowledged = on_acknowledged,
 	.on_returned = on_returned,
 	.on_session = on_session,
+	.on_bounced = on_bounced,
 	.on_stopped = on_workers_stopped,
 };
 
@@ -374,14 +388,43 @@ static int open_control(struct limpet_balancer *balancer, struct lp_error *error
 			       answer_request, balancer, error);
 }
 
+/* "5000,unix:/run/x": what workers mean when they bind. Returns the caller's to free, or NULL. */
+static char *listed_addresses(const struct limpet_balancer *balancer)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	for (size_t i = 0; out && i < balancer->listener_count; i++) {
+		const struct lp_origin *origin = &balancer->listeners[i].origin;
+		if (origin->port)
+			fprintf(out, "%s%u", i ? "," : "", origin->port);
+		else
+			fprintf(out, "%s%s", i ? "," : "", origin->name);
+	}
+	if (out && fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
 static int start_workers(struct limpet_balancer *balancer, struct lp_error *error)
 {
+	char first[LP_LISTEN_TEXT_SIZE];
+	lp_listen_address_format(&balancer->listeners[0].address, first);
+	balancer->addresses = listed_addresses(balancer);
+	if (!balancer->addresses)
+		return lp_error_set(error, -ENOMEM, "no memory for the names of listeners");
 	struct lp_supervisor_config config = {.loop = balancer->loop,
 					      .workers = &balancer->data.workers,
 					      .sessions = balancer->data.sessions,
 					      .log = &balancer->data.log,
 					      .command = balancer->data.options.command,
 					      .dialect = balancer->data.dialect,
+					      .processes = balancer->data.processes,
+					      .folder = balancer->data.options.preload_dir,
+					      .address = first,
+					      .addresses = balancer->addresses,
+					      .learn = balancer->data.options.learn,
 					      .prefix = balancer->data.options.worker_prefix != 0,
 					      .ack_timeout_ms = balancer->data.options.ack_timeout_ms,
 					      .kill_stuck_ms = balancer->data.options.kill_stuck_ms,
@@ -437,6 +480,7 @@ void limpet_balancer_counts(const struct limpet_balancer *balancer, struct limpe
 	counts->reloads = balancer->reloads;
 	counts->failed_reloads = balancer->failed_reloads;
 	counts->rollbacks = balancer->rollbacks;
+	counts->bounced = balancer->bounced;
 	counts->sessions = lp_sessions_count(balancer->data.sessions);
 	counts->sessions_evicted = lp_sessions_evicted(balancer->data.sessions);
 	if (balancer->supervisor) {

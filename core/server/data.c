@@ -10,6 +10,9 @@
 #include <time.h>
 
 #define SHARED_ENTRIES 65536
+/* Workers beyond --workers, where each process of a program can become one. */
+#define MEMBERS 64
+
 #define SHARED_BYTES (16u << 20)
 
 static uint64_t random_seed(void)
@@ -36,6 +39,8 @@ static int make_tables(struct lp_data *data, struct lp_error *error)
 {
 	const struct limpet_options *options = &data->options;
 	unsigned workers = options->workers ? options->workers : uv_available_parallelism();
+	data->processes = workers < LIMPET_WORKERS_MAX ? workers : LIMPET_WORKERS_MAX;
+	workers = data->processes + (data->dialect->registers ? MEMBERS : 0);
 	if (workers > LIMPET_WORKERS_MAX)
 		workers = LIMPET_WORKERS_MAX;
 	if (lp_workers_init(&data->workers, workers, random_seed()))
@@ -116,11 +121,11 @@ int lp_data_init(struct lp_data *data, const struct limpet_options *options, str
 	data->options = *options;
 	status = start_log(data, error);
 	if (!status)
+		status = choose_dialect(data, error);
+	if (!status)
 		status = make_tables(data, error);
 	if (!status)
 		status = parse_trusted(data, error);
-	if (!status)
-		status = choose_dialect(data, error);
 	if (status)
 		return status;
 	data->host = (struct lp_policy_host){

@@ -23,6 +23,7 @@ struct lp_data {
 	struct limpet_options options;
 	struct lp_log log;
 	struct lp_workers workers;
+	unsigned processes; /**< How many slots have a process of the command. */
 	struct lp_sessions *sessions;
 	struct lp_shared *shared;
 	struct lp_network *trusted;

@@ -37,14 +37,42 @@ static void pause_accepting(struct lp_listener *listener, int error)
 	uv_timer_start(&listener->resume, on_resume, PAUSE_MS, 0);
 }
 
+union any_address {
+	struct sockaddr any;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+	struct sockaddr_un un;
+};
+
+static in_port_t port_of(const union any_address *address)
+{
+	return ntohs(address->any.sa_family == AF_INET6  ? address->in6.sin6_port
+		     : address->any.sa_family == AF_INET ? address->in.sin_port
+							 : 0);
+}
+
+void lp_listener_readmit(struct lp_listener *listeners, size_t count, int fd)
+{
+	union any_address peer = {0};
+	union any_address here = {0};
+	socklen_t peer_length = sizeof(peer);
+	socklen_t here_length = sizeof(here);
+	struct lp_listener *listener = &listeners[0];
+	struct lp_ip ip;
+	uint16_t port;
+	getpeername(fd, &peer.any, &peer_length); /* A client that has left is nobody, and found out soon. */
+	getsockname(fd, &here.any, &here_length);
+	for (size_t i = 0; i < count; i++)
+		if (listeners[i].origin.port == port_of(&here))
+			listener = &listeners[i];
+	lp_ip_from_socket(&peer.any, &ip, &port);
+	lp_waiting_admit(listener->config.waiting, fd, &ip, port, &listener->origin);
+}
+
 /* Returns whether there may be more to accept. */
 static bool accept_one(struct lp_listener *listener)
 {
-	union {
-		struct sockaddr any;
-		struct sockaddr_in6 in6;
-		struct sockaddr_un un;
-	} peer = {0};
+	union any_address peer = {0};
 	socklen_t length = sizeof(peer);
 	int fd = accept4(listener->fd, &peer.any, &length, SOCK_CLOEXEC);
 	if (fd >= 0) {

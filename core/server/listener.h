@@ -52,6 +52,15 @@ int lp_listener_open(struct lp_listener *listener, const struct lp_listener_conf
 void lp_listener_stop(struct lp_listener *listener);
 
 /**
+ * Take a connection in once more, whose last request is answered and whose next one is unread.
+ *
+ * @param listeners  All that are open: it belongs to the one whose port it came to.
+ * @param count      1 or more.
+ * @param fd         Connected. Taken.
+ */
+void lp_listener_readmit(struct lp_listener *listeners, size_t count, int fd);
+
+/**
  * Stop, and close the handles.
  *
  * @param listener  Open.

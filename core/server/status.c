@@ -37,6 +37,7 @@ static json_t *counts_of(const struct limpet_counts *counts)
 		{"reloads", counts->reloads},
 		{"failed_reloads", counts->failed_reloads},
 		{"rollbacks", counts->rollbacks},
+		{"bounced", counts->bounced},
 		{"worker_starts", counts->worker_starts},
 		{"worker_exits", counts->worker_exits},
 		{"worker_ejections", counts->worker_ejections},

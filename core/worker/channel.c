@@ -173,6 +173,24 @@ static void close_stray_descriptors(struct msghdr *message)
 	}
 }
 
+/* The first is kept for the dialect, until the next message. */
+static void keep_descriptor(struct lp_channel *channel, struct msghdr *message)
+{
+	struct cmsghdr *control = CMSG_FIRSTHDR(message);
+	if (channel->dialect->takes_descriptors && control && control->cmsg_level == SOL_SOCKET &&
+	    control->cmsg_type == SCM_RIGHTS && control->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(&channel->came, CMSG_DATA(control), sizeof(channel->came));
+	else
+		close_stray_descriptors(message);
+}
+
+static void drop_descriptor(struct lp_channel *channel)
+{
+	if (channel->came >= 0)
+		close(channel->came);
+	channel->came = -1;
+}
+
 static ssize_t receive_now(struct lp_channel *channel, char *bytes)
 {
 	struct iovec iov = {.iov_base = bytes, .iov_len = READ_SIZE};
@@ -186,7 +204,7 @@ static ssize_t receive_now(struct lp_channel *channel, char *bytes)
 		ssize_t got = recvmsg(channel->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 		if (got >= 0) {
 			if (message.msg_controllen)
-				close_stray_descriptors(&message);
+				keep_descriptor(channel, &message);
 			return got;
 		}
 		if (errno == EINTR)
@@ -263,6 +281,7 @@ static void hear(struct lp_channel *channel)
 		long status = channel->dialect->socket_type == SOCK_STREAM
 				      ? take_stream(channel, bytes, (size_t)got)
 				      : channel->dialect->receive(channel, bytes, (size_t)got);
+		drop_descriptor(channel);
 		if (status < 0) {
 			lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER,
 				       "worker %u does not speak the dialect %s (%s); its channel is closed",
@@ -317,34 +336,47 @@ void lp_channel_flush(struct lp_channel *channel)
 	update_poll(channel);
 }
 
+int lp_channel_adopt(struct lp_channel *channel, uv_loop_t *loop, const struct lp_dialect *dialect, unsigned worker,
+		     const struct lp_channel_events *events, struct lp_log *log, int fd)
+{
+	*channel = (struct lp_channel){.fd = fd,
+				       .came = -1,
+				       .worker = worker,
+				       .dialect = dialect,
+				       .events = events,
+				       .log = log,
+				       .open_handles = 2};
+	lp_list_init(&channel->queue);
+	lp_list_init(&channel->in_flight);
+	int status = dialect->open(channel, &channel->state);
+	if (status)
+		return status;
+	status = uv_poll_init(loop, &channel->poll, channel->fd);
+	if (status) {
+		dialect->close(channel->state);
+		return status;
+	}
+	uv_timer_init(loop, &channel->retry);
+	channel->poll.data = channel;
+	channel->retry.data = channel;
+	update_poll(channel);
+	return 0;
+}
+
 int lp_channel_open(struct lp_channel *channel, uv_loop_t *loop, const struct lp_dialect *dialect, unsigned worker,
 		    const struct lp_channel_events *events, struct lp_log *log, int *worker_end)
 {
 	int pair[2];
 	if (socketpair(AF_UNIX, dialect->socket_type | SOCK_CLOEXEC, 0, pair))
 		return -errno;
-	*channel = (struct lp_channel){
-		.fd = pair[0], .worker = worker, .dialect = dialect, .events = events, .log = log, .open_handles = 2};
-	lp_list_init(&channel->queue);
-	lp_list_init(&channel->in_flight);
-	int status = dialect->open(channel, &channel->state);
-	if (status)
-		goto failed;
-	status = uv_poll_init(loop, &channel->poll, channel->fd);
+	int status = lp_channel_adopt(channel, loop, dialect, worker, events, log, pair[0]);
 	if (status) {
-		dialect->close(channel->state);
-		goto failed;
+		close(pair[0]);
+		close(pair[1]);
+		return status;
 	}
-	uv_timer_init(loop, &channel->retry);
-	channel->poll.data = channel;
-	channel->retry.data = channel;
-	update_poll(channel);
 	*worker_end = pair[1];
 	return 0;
-failed:
-	close(pair[0]);
-	close(pair[1]);
-	return status;
 }
 
 int lp_channel_hand_over(struct lp_channel *channel, struct lp_parcel *parcel)
@@ -403,61 +435,6 @@ void lp_channel_close(struct lp_channel *channel, void (*closed)(struct lp_chann
 	return_all(channel, &channel->queue);
 	uv_close((uv_handle_t *)&channel->poll, on_handle_closed);
 	uv_close((uv_handle_t *)&channel->retry, on_handle_closed);
-}
-
-void lp_channel_set_ready(struct lp_channel *channel, bool ready)
-{
-	if (channel->ready == ready)
-		return;
-	channel->ready = ready;
-	channel->events->on_ready(channel, ready);
-}
-
-struct lp_parcel *lp_channel_oldest(struct lp_channel *channel)
-{
-	for (struct lp_list *link = channel->in_flight.next; link != &channel->in_flight; link = link->next) {
-		struct lp_parcel *parcel = LP_LIST_OWNER(link, struct lp_parcel, link);
-		if (!parcel->arrived)
-			return parcel;
-	}
-	return NULL;
-}
-
-struct lp_parcel *lp_channel_find(struct lp_channel *channel, uint64_t number)
-{
-	for (struct lp_list *link = channel->in_flight.next; link != &channel->in_flight; link = link->next) {
-		struct lp_parcel *parcel = LP_LIST_OWNER(link, struct lp_parcel, link);
-		if (parcel->number >= number)
-			return parcel->number == number ? parcel : NULL;
-	}
-	return NULL;
-}
-
-void lp_channel_acknowledge(struct lp_channel *channel, struct lp_parcel *parcel)
-{
-	lp_list_remove(&parcel->link);
-	channel->events->on_acknowledged(channel, parcel);
-}
-
-void lp_channel_return(struct lp_channel *channel, struct lp_parcel *parcel, enum lp_return_reason reason)
-{
-	lp_list_remove(&parcel->link);
-	channel->events->on_returned(channel, parcel, reason);
-}
-
-void lp_channel_session(struct lp_channel *channel, struct lp_slice key, bool bound)
-{
-	channel->events->on_session(channel, key, bound);
-}
-
-void lp_channel_broadcast(struct lp_channel *channel, const char *bytes, size_t length)
-{
-	channel->events->on_broadcast(channel, bytes, length);
-}
-
-void lp_channel_report_open(struct lp_channel *channel, uint64_t open)
-{
-	channel->events->on_open(channel, open);
 }
 
 void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t length)

@@ -44,6 +44,8 @@ struct lp_channel_events {
 	void (*on_open)(struct lp_channel *channel, uint64_t open);
 	/** A message for all the other workers, as it came, its newline included. */
 	void (*on_broadcast)(struct lp_channel *channel, const char *bytes, size_t length);
+	/** The worker gives a connection back between two requests. @param fd The receiver's. */
+	void (*on_bounced)(struct lp_channel *channel, int fd);
 	/** The worker's end is closed, or it does not speak the dialect: close the channel, now or later. */
 	void (*on_end)(struct lp_channel *channel);
 };
@@ -52,6 +54,7 @@ struct lp_channel {
 	uv_poll_t poll;
 	uv_timer_t retry; /**< Runs while the kernel is out of something that no event tells the return of. */
 	int fd;           /**< Our end; -1 once closed. */
+	int came;         /**< The descriptor that rode with the message being taken, or -1. */
 	unsigned worker;  /**< Id, for messages. */
 	const struct lp_dialect *dialect;
 	void *state; /**< The dialect's own. */
@@ -96,6 +99,22 @@ struct lp_channel {
  */
 int lp_channel_open(struct lp_channel *channel, uv_loop_t *loop, const struct lp_dialect *dialect, unsigned worker,
 		    const struct lp_channel_events *events, struct lp_log *log, int *worker_end);
+
+/**
+ * Make a channel of a socket that a worker has connected.
+ *
+ * @param channel  The caller's memory.
+ * @param loop     Borrowed.
+ * @param dialect  How the worker speaks.
+ * @param worker   Its id, for messages.
+ * @param events   Borrowed; every member set.
+ * @param log      Borrowed.
+ * @param fd       Non-blocking. The channel's on success.
+ *
+ * @return 0; or negative errno with nothing to close.
+ */
+int lp_channel_adopt(struct lp_channel *channel, uv_loop_t *loop, const struct lp_dialect *dialect, unsigned worker,
+		     const struct lp_channel_events *events, struct lp_log *log, int fd);
 
 /** Send what waits, as far as there is room. To be called once a turn of the loop. @param channel Open. */
 void lp_channel_flush(struct lp_channel *channel);
@@ -159,6 +178,9 @@ void lp_channel_broadcast(struct lp_channel *channel, const char *bytes, size_t 
 
 /** Acknowledged connections that are open. @param channel Open. @param open How many. */
 void lp_channel_report_open(struct lp_channel *channel, uint64_t open);
+
+/** The connection that rode with the message being taken is given back. @param channel Open. */
+void lp_channel_bounce(struct lp_channel *channel);
 
 /**
  * Send bytes without a descriptor, behind those that wait already.

@@ -16,7 +16,7 @@
 
 static const struct lp_dialect *const dialects[] = {
 	&lp_dialect_cluster,        &lp_dialect_socketio_sticky,         &lp_dialect_native,
-	&lp_dialect_sticky_session, &lp_dialect_socketio_sticky_session,
+	&lp_dialect_sticky_session, &lp_dialect_socketio_sticky_session, &lp_dialect_preload,
 };
 
 struct package {

@@ -39,6 +39,12 @@ struct lp_dialect {
 	/** Workers acknowledge a connection before they read from it: our copy is kept until they do (taken.h). */
 	bool keep_until_read;
 
+	/** Workers register themselves (registry.h) in place of being given a channel. */
+	bool registers;
+
+	/** Messages of workers may carry descriptors that mean something (lp_channel_bounce). */
+	bool takes_descriptors;
+
 	/** JSON: the message that goes with every connection, for the Node dialects in which it is always the same. */
 	const char *message;
 
@@ -57,6 +63,9 @@ struct lp_dialect {
 
 	/** Tell the worker to take no more and to end when it has finished. */
 	void (*drain)(struct lp_channel *channel);
+
+	/** Tell the worker which later requests of a connection to give back (enum lp_frame_each). NULL: it cannot. */
+	void (*tell_each)(struct lp_channel *channel, unsigned each);
 };
 
 extern const struct lp_dialect lp_dialect_cluster;
@@ -64,6 +73,7 @@ extern const struct lp_dialect lp_dialect_socketio_sticky;
 extern const struct lp_dialect lp_dialect_sticky_session;
 extern const struct lp_dialect lp_dialect_socketio_sticky_session;
 extern const struct lp_dialect lp_dialect_native;
+extern const struct lp_dialect lp_dialect_preload;
 
 /**
  * The dialect of a name.

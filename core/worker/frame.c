@@ -31,7 +31,6 @@ static const struct {
 	[LP_FRAME_NACK] = {{"nack", 4}, NUMBER, 1},
 	[LP_FRAME_SESSION] = {{"session", 7}, KEY, 0},
 	[LP_FRAME_FORGET] = {{"forget", 6}, KEY, 0},
-	[LP_FRAME_REGISTER] = {{"register", 8}, KEY, 0},
 	[LP_FRAME_EACH] = {{"each", 4}, NUMBER, 0},
 	[LP_FRAME_BOUNCE] = {{"bounce", 6}, NOTHING, 0},
 };

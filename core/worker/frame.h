@@ -8,7 +8,7 @@
  * The preload dialect speaks them too, and these besides:
  *
  *     to a worker     "each NUMBER": which later requests of a connection to give back (enum lp_frame_each)
- *     from a worker   "register KEY": its first word    "bounce" with a descriptor: a connection, between two requests
+ *     from a worker   "bounce" with a descriptor: a connection, between two requests
  */
 #ifndef LP_WORKER_FRAME_H
 #define LP_WORKER_FRAME_H
@@ -36,7 +36,6 @@ enum lp_frame_kind {
 	LP_FRAME_NACK,       /**< Connection number came without its descriptor. */
 	LP_FRAME_SESSION,    /**< key belongs to this worker. */
 	LP_FRAME_FORGET,     /**< key belongs to it no longer. */
-	LP_FRAME_REGISTER,   /**< key: the token that lets it in, a colon, and the slot its program was started in. */
 	LP_FRAME_EACH,       /**< number: enum lp_frame_each. */
 	LP_FRAME_BOUNCE,     /**< A descriptor comes with it: decide anew which worker this connection goes to. */
 };

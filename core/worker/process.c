@@ -24,9 +24,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define OUTPUTS 2
+
+/* Variables that a worker can be given besides its dialect's. */
+#define MORE_VARIABLES 12
 
 /* How soon a stalled output is looked at again. */
 #define RETRY_MS 10
@@ -40,15 +44,19 @@
 _Static_assert(LP_PROCESS_LINE_MAX <= PIPE_BUF, "a ready pipe takes a line whole");
 
 /* Variables by which a parent speaks to its child: ours are not meant for the workers, theirs come from the dialect. */
-static const char *const parents_variables[] = {"LIMPET_CHANNEL_FD=", "LIMPET_WORKER_ID=", "NODE_CHANNEL_FD=",
-						"NODE_CHANNEL_SERIALIZATION_MODE=", "NODE_UNIQUE_ID="};
+static const char *const parents_variables[] = {"LIMPET_CHANNEL_FD=",
+						"LIMPET_WORKER_ID=",
+						"LIMPET_PRELOAD=",
+						"NODE_CHANNEL_FD=",
+						"NODE_CHANNEL_SERIALIZATION_MODE=",
+						"NODE_UNIQUE_ID="};
 
 #define PARENTS_VARIABLES (sizeof(parents_variables) / sizeof(*parents_variables))
 
 /* A worker's environment: `added` are its own strings, the other entries are ours. */
 struct environment {
 	char **entries;
-	char *added[LP_DIALECT_VARIABLES + 1];
+	char *added[LP_DIALECT_VARIABLES + MORE_VARIABLES + 1];
 	size_t added_count;
 };
 
@@ -91,12 +99,15 @@ static void free_environment(struct environment *environment)
 }
 
 /* Returns 0 or UV_ENOMEM; free_environment in both cases. */
-static int make_environment(struct environment *environment, const struct lp_dialect *dialect, unsigned id)
+static int make_environment(struct environment *environment, const struct lp_dialect *dialect, char *const *more,
+			    unsigned id)
 {
 	*environment = (struct environment){0};
 	int status = add_variable(environment, "LIMPET_WORKER_ID=%u", id);
 	for (size_t i = 0; status == 0 && i < LP_DIALECT_VARIABLES && dialect->environment[i]; i++)
 		status = add_variable(environment, dialect->environment[i], id);
+	for (size_t i = 0; status == 0 && more && more[i] && i < MORE_VARIABLES; i++)
+		status = add_variable(environment, more[i], id);
 	if (status)
 		return status;
 	size_t ours = 0, count = 0;
@@ -283,13 +294,13 @@ static int spawn(struct lp_process *process, uv_loop_t *loop, char *const *comma
 }
 
 int lp_process_start(struct lp_process *process, uv_loop_t *loop, char *const *command,
-		     const struct lp_dialect *dialect, unsigned id, int channel_fd, bool prefix,
+		     const struct lp_dialect *dialect, char *const *more, unsigned id, int channel_fd, bool prefix,
 		     void (*exited)(struct lp_process *process, int64_t status, int signal), void *owner)
 {
-	*process = (struct lp_process){.id = id, .exited = exited, .owner = owner};
+	*process = (struct lp_process){.id = id, .is_leader = true, .exited = exited, .owner = owner};
 	int outputs[OUTPUTS] = {STDOUT_FILENO, STDERR_FILENO};
 	struct environment environment;
-	int status = make_environment(&environment, dialect, id);
+	int status = make_environment(&environment, dialect, more, id);
 	if (status == 0 && prefix)
 		status = open_outputs(process, loop, outputs);
 	if (status == 0)
@@ -301,15 +312,46 @@ int lp_process_start(struct lp_process *process, uv_loop_t *loop, char *const *c
 	return status;
 }
 
+static void on_watched_ended(uv_poll_t *watch, int status, int events)
+{
+	struct lp_process *process = watch->data;
+	(void)status;
+	(void)events;
+	uv_poll_stop(watch);
+	process->pid = 0;
+	process->exited(process, 0, 0);
+}
+
+int lp_process_watch(struct lp_process *process, uv_loop_t *loop, int pid, bool leader,
+		     void (*exited)(struct lp_process *process, int64_t status, int signal), void *owner)
+{
+	*process = (struct lp_process){.is_leader = leader,
+				       .exited = exited,
+				       .owner = owner,
+				       .watched_fd = (int)syscall(SYS_pidfd_open, pid, 0)};
+	if (process->watched_fd < 0)
+		return -errno;
+	process->is_watched = true;
+	int status = uv_poll_init(loop, &process->watch, process->watched_fd);
+	if (status)
+		return status;
+	process->open_handles++;
+	process->watch.data = process;
+	process->pid = pid;
+	uv_poll_start(&process->watch, UV_READABLE, on_watched_ended);
+	return 0;
+}
+
 void lp_process_kill(struct lp_process *process, int signal)
 {
 	if (process->pid)
-		kill(-process->pid, signal);
+		kill(process->is_leader ? -process->pid : process->pid, signal);
 }
 
 void lp_process_kill_rest(struct lp_process *process)
 {
-	kill(-process->handle.pid, SIGKILL);
+	if (process->is_leader && !process->is_watched)
+		kill(-process->handle.pid, SIGKILL);
 }
 
 bool lp_process_is_stopped(const struct lp_process *process)
@@ -376,5 +418,12 @@ void lp_process_close(struct lp_process *process, void (*closed)(struct lp_proce
 	}
 	close_handle(process, (uv_handle_t *)&process->retry);
 	close_handle(process, (uv_handle_t *)&process->handle);
+	if (process->is_watched) {
+		if (process->watch.loop)
+			uv_poll_stop(&process->watch);
+		close(process->watched_fd);
+		process->is_watched = false;
+	}
+	close_handle(process, (uv_handle_t *)&process->watch);
 	finish_when_closed(process);
 }

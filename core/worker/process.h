@@ -1,5 +1,6 @@
 /**
- * A worker's process: started with its channel at descriptor 3, its output passed on, its end told.
+ * A worker's process: started with its channel at descriptor 3, its output passed on, its end told. Or one that somebody
+ * else has started, of which only the end is told.
  */
 #ifndef LP_WORKER_PROCESS_H
 #define LP_WORKER_PROCESS_H
@@ -32,6 +33,10 @@ struct lp_process_output {
 
 struct lp_process {
 	uv_process_t handle;
+	uv_poll_t watch; /**< Of a process that we did not start. */
+	int watched_fd;  /**< A pidfd, if is_watched. */
+	bool is_watched;
+	bool is_leader; /**< Signals go to its whole group. */
 	unsigned id;
 	int pid; /**< 0 when it does not run. */
 	unsigned open_handles;
@@ -54,6 +59,7 @@ struct lp_process {
  * @param command     File (looked up in PATH) and arguments, NULL-terminated.
  * @param dialect     Whose environment is added to ours.
  * @param id          The worker's, 1 and up.
+ * @param more        "NAME=value"s for its environment besides, NULL-terminated, %u standing for the id; NULL for none.
  * @param channel_fd  Becomes the child's LP_CHANNEL_FD. Borrowed for the call.
  * @param prefix      Pass its output on line by line behind "[id] ", and let it wait while ours has no room; else it
  *                    inherits ours.
@@ -64,7 +70,23 @@ struct lp_process {
  *         close it with lp_process_close.
  */
 int lp_process_start(struct lp_process *process, uv_loop_t *loop, char *const *command,
-		     const struct lp_dialect *dialect, unsigned id, int channel_fd, bool prefix,
+		     const struct lp_dialect *dialect, char *const *more, unsigned id, int channel_fd, bool prefix,
+		     void (*exited)(struct lp_process *process, int64_t status, int signal), void *owner);
+
+/**
+ * Watch a process that was started by another.
+ *
+ * @param process  The caller's memory, until closed has run.
+ * @param loop     Borrowed.
+ * @param pid      Its number.
+ * @param leader   It leads a process group, all of which gets the signals that are sent to it.
+ * @param exited   Runs once, when it ended, with 0 and 0: how it ended, only its parent knows.
+ * @param owner    Kept in process->owner.
+ *
+ * @return 0; or negative errno (UV_ESRCH: it has ended) with exited never called; then, too, close it with
+ *         lp_process_close.
+ */
+int lp_process_watch(struct lp_process *process, uv_loop_t *loop, int pid, bool leader,
 		     void (*exited)(struct lp_process *process, int64_t status, int signal), void *owner);
 
 /**
@@ -78,7 +100,8 @@ void lp_process_kill(struct lp_process *process, int signal);
 /**
  * Kill what a process has left behind in its group: a server whose shell has ended, say.
  *
- * @param process  Ended just now: its exited runs, and its number is nobody else's yet.
+ * @param process  Ended just now: its exited runs, and its number is nobody else's yet. Nothing is done for one that was
+ *                 only watched: its number may be.
  */
 void lp_process_kill_rest(struct lp_process *process);
 

@@ -13,6 +13,7 @@
 #include "worker/channel.h"
 #include "worker/count.h"
 #include "worker/process.h"
+#include "worker/registry.h"
 #include "worker/stuck.h"
 #include "worker/supervisor.h"
 #include "worker/taken.h"
@@ -33,46 +34,77 @@ struct lp_slots {
 	uint64_t turn_ns;            /**< When this turn of the loop began its work; 0: nobody has asked yet. */
 	uint64_t starts;
 	uint64_t exits;
-	bool stopping; /**< No process is started any more. */
+	bool stopping;                /**< No process is started any more. */
+	struct lp_registry *registry; /**< NULL for dialects whose workers are given their channel. */
+	unsigned each;                /**< enum lp_frame_each: which requests workers give back. */
 	/** A slot will not be used again. Once for each, after stopping was set. */
 	void (*on_ended)(struct lp_slots *slots);
 };
 
-enum lp_slot_state { LP_SLOT_PAUSED, LP_SLOT_RUNNING, LP_SLOT_CLOSING, LP_SLOT_ENDED };
+enum lp_slot_state { LP_SLOT_VACANT, LP_SLOT_PAUSED, LP_SLOT_RUNNING, LP_SLOT_CLOSING, LP_SLOT_ENDED };
 
 struct lp_slot {
 	struct lp_slots *slots;
 	struct lp_worker *worker;
 	enum lp_slot_state state;
-	struct lp_process process;
+	struct lp_process process; /**< What we have started in the slot. */
+	pid_t pid;                 /**< Its number, also when it has ended. */
+	struct lp_process member;  /**< The process that has registered, when that is another. */
 	struct lp_channel channel;
+	bool has_process; /**< Its handles live; so for the other two. */
+	bool has_member;
+	bool has_channel;
 	bool channel_open;
-	unsigned closing; /**< Callbacks to come, of process and channel. */
-	bool up;          /**< on_worker_up was called, and on_worker_down not since. */
-	bool full;        /**< The channel's queue has no room. */
-	bool reports;     /**< The worker tells how many connections it has open. */
+	bool up;      /**< on_worker_up was called, and on_worker_down not since. */
+	bool full;    /**< The channel's queue has no room. */
+	bool reports; /**< The worker tells how many connections it has open. */
 	struct lp_patience patience;
+	uint64_t ready_ns; /**< When a worker of the present process was first up; 0: not yet. */
 	unsigned failures;
 	uv_timer_t timer; /**< PAUSED: to the next start. RUNNING: to the remark that it is late. */
 };
 
 /**
- * Prepare a slot and start its first process.
+ * Prepare a slot: it is vacant.
  *
  * @param slot   The supervisor's memory, until slots->on_ended.
  * @param slots  Borrowed; outlives the slot.
  * @param index  0 and up; the worker's id less one.
  */
-void lp_slot_start(struct lp_slot *slot, struct lp_slots *slots, unsigned index);
+void lp_slot_prepare(struct lp_slot *slot, struct lp_slots *slots, unsigned index);
 
-/** For slots->taken: a connection's worker has read from it. @param taken The slots'. @param parcel In no list. */
-void lp_slot_settle(struct lp_taken *taken, struct lp_parcel *parcel);
+/** Start a slot's first process, if it is one that has processes and has none yet. @param slot Prepared. */
+void lp_slot_start(struct lp_slot *slot);
 
-/** For slots->taken: whether a worker gives no sign that it runs. @param taken The slots'. @param worker Its id. */
-bool lp_slot_is_silent(struct lp_taken *taken, unsigned worker);
+/**
+ * A program that a limpet before us has started in this slot still runs: it is the slot's, as if we had.
+ *
+ * @param slot  Prepared by lp_slot_prepare.
+ * @param pid   Leads its session.
+ *
+ * @return 0, or negative errno: it has ended.
+ */
+int lp_slot_inherit(struct lp_slot *slot, pid_t pid);
 
-/** Make the worker usable or not, as the slot's state is now. @param slot Started. */
-void lp_slot_update_usable(struct lp_slot *slot);
+/** Whether a process can register here. @param slot Started. @param pid Of the process; it may be here already. */
+bool lp_slot_is_free(const struct lp_slot *slot, pid_t pid);
+
+/**
+ * A process has registered: it is the slot's worker now.
+ *
+ * @param slot  Free.
+ * @param pid   Of the process.
+ * @param fd    Its channel. The slot's on success.
+ *
+ * @return 0, or negative errno with nothing changed.
+ */
+int lp_slot_enter(struct lp_slot *slot, pid_t pid, int fd);
+
+/** Ask what was started in the slot to end. @param slot Started. */
+void lp_slot_terminate(struct lp_slot *slot);
+
+/** End the worker's process, at once. @param slot Started. @param signal SIGTERM, SIGKILL … */
+void lp_slot_kill_worker(struct lp_slot *slot, int signal);
 
 /**
  * Hand a connection to the slot's worker.
@@ -86,5 +118,44 @@ int lp_slot_hand_over(struct lp_slot *slot, struct lp_parcel *parcel);
 
 /** Tell the worker to finish; an empty slot ends. @param slot Started; slots->stopping is set. */
 void lp_slot_finish(struct lp_slot *slot);
+
+/* Between slot.c and delivery.c */
+
+/** For slots->taken: a connection's worker has read from it. @param taken The slots'. @param parcel In no list. */
+void lp_slot_settle(struct lp_taken *taken, struct lp_parcel *parcel);
+
+/** For slots->taken: whether a worker gives no sign that it runs. @param taken The slots'. @param worker Its id. */
+bool lp_slot_is_silent(struct lp_taken *taken, unsigned worker);
+
+/** Make the worker usable or not, as the slot's state is now. @param slot Started. */
+void lp_slot_update_usable(struct lp_slot *slot);
+
+/**
+ * Open a channel.
+ *
+ * @param slot        Without one.
+ * @param fd          Our end, taken on success; or -1: a pair is made.
+ * @param worker_end  For a pair: set to the other end, the caller's.
+ *
+ * @return 0, or negative errno.
+ */
+int lp_slot_open_channel(struct lp_slot *slot, int fd, int *worker_end);
+
+/** Close the channel, if it is open: what is in it goes to others. @param slot Started. */
+void lp_slot_close_channel(struct lp_slot *slot);
+
+/**
+ * The worker's process has ended: hear its last words, and forget it.
+ *
+ * @param slot     Started.
+ * @param process  What has ended just now.
+ */
+void lp_slot_lose_worker(struct lp_slot *slot, struct lp_process *process);
+
+/** The channel's handles are closed. @param slot Whose. */
+void lp_slot_on_part_closed(struct lp_slot *slot);
+
+/** A worker has fewer connections than it had: while stopping, it may be done. @param slot Whose. */
+void lp_slot_end_if_idle(struct lp_slot *slot);
 
 #endif

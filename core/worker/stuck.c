@@ -80,7 +80,7 @@ static void kill_worker(struct lp_slot *slot)
 		     "worker %u (pid %d) has not taken a connection for %g s: it is killed (--kill-stuck), and the %u "
 		     "that wait for it go to others",
 		     slot->worker->id, slot->worker->pid, slots->config.kill_stuck_ms / 1000.0, slot->worker->waiting);
-	lp_process_kill(&slot->process, SIGKILL);
+	lp_slot_kill_worker(slot, SIGKILL);
 }
 
 /* Returns whether the worker has something to take. */

@@ -8,6 +8,7 @@
  */
 #include "worker/supervisor.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,18 +70,52 @@ static void on_timer_closed(uv_handle_t *handle)
 	uv_close((uv_handle_t *)&supervisor->slots.before, on_before_closed);
 }
 
+static void on_registry_closed(void *owner)
+{
+	struct lp_supervisor *supervisor = owner;
+	supervisor->slots.registry = NULL;
+	uv_close((uv_handle_t *)&supervisor->timer, on_timer_closed);
+}
+
 static void on_slot_ended(struct lp_slots *slots)
 {
 	struct lp_supervisor *supervisor = (struct lp_supervisor *)slots;
-	if (--supervisor->left == 0)
+	if (--supervisor->left)
+		return;
+	if (slots->registry)
+		lp_registry_close(slots->registry, on_registry_closed, supervisor);
+	else
 		uv_close((uv_handle_t *)&supervisor->timer, on_timer_closed);
+}
+
+/* The slot whose program has started a process, or NULL: the process leads a session of its own, or is an orphan. */
+static struct lp_slot *find_program_of(struct lp_slots *slots, pid_t pid)
+{
+	pid_t session = getsid(pid);
+	for (unsigned i = 0; i < slots->config.processes; i++)
+		if (session > 0 && slots->all[i].has_process && slots->all[i].process.pid == session)
+			return &slots->all[i];
+	return NULL;
+}
+
+/* Members whose program has ended, or that went out of its group: nobody else ends them. */
+static void signal_orphans(struct lp_slots *slots, int signal)
+{
+	for (unsigned i = 0; i < slots->config.workers->count; i++)
+		if (slots->all[i].has_member && !find_program_of(slots, slots->all[i].member.pid))
+			lp_process_kill(&slots->all[i].member, signal);
 }
 
 static void signal_all(struct lp_supervisor *supervisor, int signal)
 {
-	for (unsigned i = 0; i < supervisor->slots.config.workers->count; i++)
-		if (supervisor->slots.all[i].state == LP_SLOT_RUNNING)
-			lp_process_kill(&supervisor->slots.all[i].process, signal);
+	for (unsigned i = 0; i < supervisor->slots.config.processes; i++) {
+		struct lp_slot *slot = &supervisor->slots.all[i];
+		if (slot->has_process && signal == SIGTERM)
+			lp_slot_terminate(slot);
+		else if (slot->has_process)
+			lp_process_kill(&slot->process, signal);
+	}
+	signal_orphans(&supervisor->slots, signal);
 }
 
 static void on_stop_timer(uv_timer_t *timer)
@@ -167,6 +202,64 @@ static void watch_turns(struct lp_supervisor *supervisor)
 	uv_check_start(&slots->after, on_after);
 }
 
+/* A limpet before us was killed, and its workers live. */
+static void on_heir(void *owner, pid_t pid, unsigned slot)
+{
+	struct lp_slots *slots = owner;
+	if (slot > slots->config.processes)
+		lp_log_write(slots->config.log, LP_LOG_WARNING,
+			     "process %d is left of a limpet before, with more workers; end it when its clients have "
+			     "left, or run with --workers %u",
+			     (int)pid, slot);
+	else if (slots->all[slot - 1].state == LP_SLOT_VACANT && lp_slot_inherit(&slots->all[slot - 1], pid) == 0)
+		lp_log_write(slots->config.log, LP_LOG_INFO,
+			     "process %d is left of a limpet before; it goes on in slot %u", (int)pid, slot);
+}
+
+/* Its program's slot, so that an only worker has its slot's number; else one that no program of ours will need. */
+static struct lp_slot *find_place(struct lp_slots *slots, pid_t pid)
+{
+	struct lp_slot *own = find_program_of(slots, pid);
+	if (own && lp_slot_is_free(own, pid))
+		return own;
+	for (unsigned i = slots->config.processes; i < slots->config.workers->count; i++)
+		if (lp_slot_is_free(&slots->all[i], pid))
+			return &slots->all[i];
+	return NULL;
+}
+
+static void on_registered(void *owner, int fd, pid_t pid, uid_t user)
+{
+	struct lp_slots *slots = owner;
+	bool is_ours = user == 0 || user == geteuid() || find_program_of(slots, pid);
+	struct lp_slot *place = is_ours ? find_place(slots, pid) : NULL;
+	int status = place ? lp_slot_enter(place, pid, fd) : -ENOENT;
+	if (status == 0)
+		return;
+	close(fd);
+	if (!is_ours)
+		lp_log_limited(slots->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+			       "process %d of user %u is no worker of ours; it is let go", (int)pid, (unsigned)user);
+	else if (!slots->stopping)
+		lp_log_limited(slots->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+			       "process %d cannot become a worker: %s", (int)pid,
+			       place ? lp_error_words(status) : "there are as many as there can be");
+}
+
+static int open_registry(struct lp_slots *slots, struct lp_error *error)
+{
+	const struct lp_supervisor_config *config = &slots->config;
+	struct lp_registry_config registry = {.loop = config->loop,
+					      .log = config->log,
+					      .folder = config->folder,
+					      .address = config->address,
+					      .addresses = config->addresses,
+					      .learn = config->learn,
+					      .registered = on_registered,
+					      .owner = slots};
+	return lp_registry_open(&slots->registry, &registry, error);
+}
+
 int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_config *config, struct lp_error *error)
 {
 	unsigned count = config->workers->count;
@@ -184,6 +277,12 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 		return lp_error_set(error, UV_ENOMEM, "no memory for %u workers", count);
 	}
 	supervisor->slots = (struct lp_slots){.config = *config, .all = all, .on_ended = on_slot_ended};
+	int status = config->dialect->registers ? open_registry(&supervisor->slots, error) : 0;
+	if (status) {
+		free(supervisor);
+		free(all);
+		return status;
+	}
 	supervisor->left = count;
 	lp_taken_init(&supervisor->slots.taken, config->loop, lp_slot_settle, lp_slot_is_silent, &supervisor->slots);
 	lp_stuck_open(&supervisor->slots);
@@ -191,7 +290,11 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 	uv_timer_init(config->loop, &supervisor->timer);
 	supervisor->timer.data = supervisor;
 	for (unsigned i = 0; i < count; i++)
-		lp_slot_start(&all[i], &supervisor->slots, i);
+		lp_slot_prepare(&all[i], &supervisor->slots, i);
+	if (supervisor->slots.registry)
+		lp_registry_find_heirs(supervisor->slots.registry, on_heir, &supervisor->slots);
+	for (unsigned i = 0; i < count; i++)
+		lp_slot_start(&all[i]);
 	*out = supervisor;
 	return 0;
 }
@@ -208,6 +311,15 @@ uint64_t lp_supervisor_turn_ns(struct lp_supervisor *supervisor)
 	if (!supervisor->slots.turn_ns)
 		supervisor->slots.turn_ns = lp_clock_ns();
 	return supervisor->slots.turn_ns;
+}
+
+void lp_supervisor_set_each(struct lp_supervisor *supervisor, unsigned each)
+{
+	struct lp_slots *slots = &supervisor->slots;
+	slots->each = each;
+	for (unsigned i = 0; slots->config.dialect->tell_each && i < slots->config.workers->count; i++)
+		if (slots->all[i].channel_open)
+			slots->config.dialect->tell_each(&slots->all[i].channel, each);
 }
 
 void lp_supervisor_hear(struct lp_supervisor *supervisor)

@@ -33,6 +33,8 @@ struct lp_supervisor_events {
 	void (*on_returned)(void *owner, struct lp_parcel *parcel, unsigned worker, enum lp_return_reason reason);
 	/** A session was learnt from a worker, and is in the table already. */
 	void (*on_session)(void *owner, struct lp_slice key);
+	/** A worker gave a connection back between two requests. @param fd The receiver's. */
+	void (*on_bounced)(void *owner, int fd);
 	/** Stopped: no process, no handle is left. */
 	void (*on_stopped)(void *owner);
 };
@@ -44,6 +46,11 @@ struct lp_supervisor_config {
 	struct lp_log *log;
 	char *const *command;
 	const struct lp_dialect *dialect;
+	unsigned processes;    /**< How many slots have a process of the command, 1 – workers->count. */
+	const char *folder;    /**< For workers that register, as in registry.h; so the next three. */
+	const char *address;
+	const char *addresses;
+	const char *learn;
 	bool prefix;             /**< Mark each line of the workers' output with their id. */
 	uint32_t ack_timeout_ms; /**< A worker that takes nothing for so long gets no new connections; 0: off. */
 	uint32_t kill_stuck_ms;  /**< One that takes nothing for so long is killed; 0: off. */
@@ -85,6 +92,9 @@ int lp_supervisor_hand_over(struct lp_supervisor *supervisor, unsigned worker, s
  * @return Nanoseconds.
  */
 uint64_t lp_supervisor_turn_ns(struct lp_supervisor *supervisor);
+
+/** Say which requests workers are to give back. @param supervisor Started. @param each enum lp_frame_each. */
+void lp_supervisor_set_each(struct lp_supervisor *supervisor, unsigned each);
 
 /** Read what all workers have said by now, without waiting; events run. @param supervisor Started. */
 void lp_supervisor_hear(struct lp_supervisor *supervisor);

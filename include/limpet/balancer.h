@@ -51,10 +51,12 @@ struct limpet_options {
 	const char *const *trusted; /**< CIDR ranges of proxies whose forwarded headers are believed. */
 	size_t trusted_count;
 
-	char *const *command; /**< What a worker runs: file, arguments, NULL. The file is looked up in PATH. */
-	unsigned workers;     /**< 1 – LIMPET_WORKERS_MAX. 0: one for each processor. */
-	const char *dialect;  /**< How workers take connections. "auto" looks at the command. */
-	int worker_prefix;    /**< Not 0: each line of a worker's output is passed on behind "[id] ". */
+	char *const *command;    /**< What a worker runs: file, arguments, NULL. The file is looked up in PATH. */
+	unsigned workers;        /**< 1 – LIMPET_WORKERS_MAX. 0: one for each processor. */
+	const char *dialect;     /**< How workers take connections. "auto" looks at the command. */
+	const char *learn;       /**< "cookie:NAME,header:NAME": what names a session in responses; NULL: sids alone. */
+	const char *preload_dir; /**< Of the socket that preloaded workers find us by; NULL: one that suits the user. */
+	int worker_prefix;       /**< Not 0: each line of a worker's output is passed on behind "[id] ". */
 
 	uint32_t policy_time_ms; /**< 1 – 10,000. A hook that takes longer is stopped, and its policies made anew. */
 	uint32_t policy_memory_bytes; /**< 1 MiB – 1 GiB. For all policies together; past it the hook is stopped. */
@@ -106,6 +108,7 @@ struct limpet_counts {
 	uint64_t reloads;          /**< That took. */
 	uint64_t failed_reloads;
 	uint64_t rollbacks; /**< Reloads that took, and were undone because the new policies failed at once. */
+	uint64_t bounced;   /**< Of accepted, those that a worker gave back between two requests. */
 	uint64_t worker_starts;
 	uint64_t worker_exits;     /**< Of any kind, expected or not. */
 	uint64_t worker_ejections; /**< How often a worker took nothing for ack_timeout_ms. */

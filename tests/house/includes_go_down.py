@@ -3,16 +3,16 @@
 core/tools, the commands that try policies, stands on route too, beside worker and server: it sees neither, and only main
 sees it.
 
-core/client is what a foreign program links: of the core it sees the frames and the slices these are made of, of the
-public headers all but the balancer's.
+core/client is what a foreign program links, core/preload what is put in front of one: of the core they see the frames
+and the slices these are made of, of the public headers all but the balancer's.
 """
 import house
 
 LAYERS = ["base", "route", "worker", "server", "main"]
 TOOLS = "core/tools/"
 TOOLS_SEE = ("core/base/", "core/route/", TOOLS)
-CLIENT = ("core/client/", "core/worker/frame.c")
-CLIENT_SEES = ["core/base/slice.h", "core/worker/frame.h", "include/limpet/export.h", "include/limpet/version.h",
+CLIENT = ("core/client/", "core/preload/", "core/worker/frame.c", "core/worker/placeholder.c")
+CLIENT_SEES = ["core/base/slice.h", "core/worker/frame.h", "core/worker/placeholder.h", "include/limpet/export.h", "include/limpet/version.h",
                "include/limpet/worker.h"]
 
 

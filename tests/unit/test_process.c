@@ -80,8 +80,8 @@ static int tear_down(void **state)
 static void start(struct world *world, const char *script, bool prefix)
 {
 	char *command[] = {(char *)"sh", (char *)"-c", (char *)script, NULL};
-	assert_int_equal(lp_process_start(&world->process, &world->loop, command, &dialect, 7, world->theirs, prefix,
-					  on_exited, world),
+	assert_int_equal(lp_process_start(&world->process, &world->loop, command, &dialect, NULL, 7, world->theirs,
+					  prefix, on_exited, world),
 			 0);
 	close(world->theirs); /* So that the process's is the only one. */
 	world->theirs = -1;
@@ -170,8 +170,8 @@ static void a_missing_program_is_an_error_and_nothing_runs(void **state)
 	char *command[] = {(char *)"/no/such/program", NULL};
 	for (int prefix = 0; prefix <= 1; prefix++) {
 		world->closed = false;
-		assert_int_equal(lp_process_start(&world->process, &world->loop, command, &dialect, 7, world->theirs,
-						  prefix, on_exited, world),
+		assert_int_equal(lp_process_start(&world->process, &world->loop, command, &dialect, NULL, 7,
+						  world->theirs, prefix, on_exited, world),
 				 UV_ENOENT);
 		assert_int_equal(world->process.pid, 0);
 		lp_process_close(&world->process, on_closed);

@@ -110,6 +110,9 @@ static long receive(struct lp_channel *channel, const char *bytes, size_t length
 	case LP_FRAME_NACK:
 		status = on_nack(channel, &frame);
 		break;
+	case LP_FRAME_BOUNCE:
+		lp_channel_bounce(channel);
+		break;
 	case LP_FRAME_SESSION:
 	case LP_FRAME_FORGET:
 		lp_channel_session(channel, frame.key, frame.kind == LP_FRAME_SESSION);
@@ -128,14 +131,41 @@ static void drain(struct lp_channel *channel)
 	lp_channel_send(channel, text, length);
 }
 
+static void tell_each(struct lp_channel *channel, unsigned each)
+{
+	char text[LP_FRAME_SHORT_MAX];
+	size_t length = lp_frame_write(&(struct lp_frame){.kind = LP_FRAME_EACH, .number = each}, text);
+	lp_channel_send(channel, text, length);
+}
+
 const struct lp_dialect lp_dialect_native = {
 	.name = "native",
 	.socket_type = SOCK_SEQPACKET,
 	.readiness = "says \"ready\" on its channel (limpet/worker.h)",
+	.takes_descriptors = true,
 	.environment = {"LIMPET_CHANNEL_FD=3", "LIMPET_WORKER_ID=%u", NULL},
 	.open = open_state,
 	.close = close_state,
 	.address = address,
 	.receive = receive,
 	.drain = drain,
+	.tell_each = tell_each,
+};
+
+/* The same words, spoken by the library that is put in front of the C library (core/preload). It acknowledges for a
+ * server that reads a moment later. */
+const struct lp_dialect lp_dialect_preload = {
+	.name = "preload",
+	.socket_type = SOCK_SEQPACKET,
+	.registers = true,
+	.takes_descriptors = true,
+	.keep_until_read = true,
+	.readiness = "waits for connections on the port that limpet listens on, or on descriptor 3",
+	.environment = {NULL},
+	.open = open_state,
+	.close = close_state,
+	.address = address,
+	.receive = receive,
+	.drain = drain,
+	.tell_each = tell_each,
 };

@@ -1,0 +1,69 @@
+/*
+ * What a worker's words mean: the calls that dialects make, and what they find in a channel for that.
+ */
+#include <unistd.h>
+
+#include "worker/channel.h"
+
+void lp_channel_set_ready(struct lp_channel *channel, bool ready)
+{
+	if (channel->ready == ready)
+		return;
+	channel->ready = ready;
+	channel->events->on_ready(channel, ready);
+}
+
+struct lp_parcel *lp_channel_oldest(struct lp_channel *channel)
+{
+	for (struct lp_list *link = channel->in_flight.next; link != &channel->in_flight; link = link->next) {
+		struct lp_parcel *parcel = LP_LIST_OWNER(link, struct lp_parcel, link);
+		if (!parcel->arrived)
+			return parcel;
+	}
+	return NULL;
+}
+
+struct lp_parcel *lp_channel_find(struct lp_channel *channel, uint64_t number)
+{
+	for (struct lp_list *link = channel->in_flight.next; link != &channel->in_flight; link = link->next) {
+		struct lp_parcel *parcel = LP_LIST_OWNER(link, struct lp_parcel, link);
+		if (parcel->number >= number)
+			return parcel->number == number ? parcel : NULL;
+	}
+	return NULL;
+}
+
+void lp_channel_acknowledge(struct lp_channel *channel, struct lp_parcel *parcel)
+{
+	lp_list_remove(&parcel->link);
+	channel->events->on_acknowledged(channel, parcel);
+}
+
+void lp_channel_return(struct lp_channel *channel, struct lp_parcel *parcel, enum lp_return_reason reason)
+{
+	lp_list_remove(&parcel->link);
+	channel->events->on_returned(channel, parcel, reason);
+}
+
+void lp_channel_session(struct lp_channel *channel, struct lp_slice key, bool bound)
+{
+	channel->events->on_session(channel, key, bound);
+}
+
+void lp_channel_broadcast(struct lp_channel *channel, const char *bytes, size_t length)
+{
+	channel->events->on_broadcast(channel, bytes, length);
+}
+
+void lp_channel_report_open(struct lp_channel *channel, uint64_t open)
+{
+	channel->events->on_open(channel, open);
+}
+
+void lp_channel_bounce(struct lp_channel *channel)
+{
+	int fd = channel->came;
+	channel->came = -1;
+	if (fd >= 0)
+		channel->events->on_bounced(channel, fd);
+}

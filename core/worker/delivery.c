@@ -1,0 +1,294 @@
+/*
+ * What goes between a slot and the worker in it: connections to it, and what its channel says. slot.c has the life of
+ * the slot.
+ *
+ * A worker is usable (struct lp_worker) while it is up, its queue has room, it takes what it is given (stuck.c) and
+ * nobody stops us.
+ *
+ * Open connections: a worker that tells (native) is believed. For the others the kernel is asked (count.h); that starts
+ * with the first connection such a worker takes, and ends for a worker with its first report.
+ */
+#include "worker/slot.h"
+
+#include <unistd.h>
+
+#include "base/clock.h"
+
+/* Rounds of hearing a dead worker out; the kernel holds less than that. */
+#define LAST_WORDS 8
+
+void lp_slot_update_usable(struct lp_slot *slot)
+{
+	struct lp_slots *slots = slot->slots;
+	bool takes = slot->up && !slots->stopping;
+	bool late = slot->full || slot->worker->stuck;
+	slot->worker->busy = takes && late;
+	lp_workers_set_usable(slots->config.workers, slot->worker->id, takes && !late);
+}
+
+static const struct lp_channel_events channel_events;
+
+static void set_up(struct lp_slot *slot, bool up)
+{
+	struct lp_slots *slots = slot->slots;
+	const struct lp_supervisor_events *events = slots->config.events;
+	if (slot->up == up)
+		return;
+	slot->up = up;
+	lp_slot_update_usable(slot);
+	if (up) {
+		uv_timer_stop(&slot->timer);
+		if (!slot->worker->started_ns)
+			slot->worker->started_ns = lp_clock_ns();
+		if (!slot->ready_ns)
+			slot->ready_ns = slot->worker->started_ns;
+		lp_log_write(slots->config.log, LP_LOG_INFO, "worker %u is ready (pid %d)", slot->worker->id,
+			     slot->worker->pid);
+		events->on_worker_up(slots->config.owner, slot->worker->id);
+	} else {
+		events->on_worker_down(slots->config.owner, slot->worker->id);
+	}
+}
+
+static void on_channel_closed(struct lp_channel *channel)
+{
+	struct lp_slot *slot = channel->owner;
+	slot->has_channel = false;
+	lp_slot_on_part_closed(slot);
+}
+
+int lp_slot_open_channel(struct lp_slot *slot, int fd, int *worker_end)
+{
+	const struct lp_supervisor_config *config = &slot->slots->config;
+	int status = fd < 0 ? lp_channel_open(&slot->channel, config->loop, config->dialect, slot->worker->id,
+					      &channel_events, config->log, worker_end)
+			    : lp_channel_adopt(&slot->channel, config->loop, config->dialect, slot->worker->id,
+					       &channel_events, config->log, fd);
+	if (status)
+		return status;
+	slot->channel.owner = slot;
+	slot->has_channel = true;
+	slot->channel_open = true;
+	slot->full = false;
+	slot->reports = false;
+	return 0;
+}
+
+void lp_slot_close_channel(struct lp_slot *slot)
+{
+	if (!slot->channel_open)
+		return;
+	slot->channel_open = false;
+	lp_stuck_forget(slot);
+	set_up(slot, false);
+	lp_channel_close(&slot->channel, on_channel_closed);
+	lp_slot_end_if_idle(slot);
+}
+
+/*
+ * A dead worker's last acknowledgements and sessions count before its parcels are given up. A channel that does not end
+ * then is still held by somebody: the process was a shell, and the server lives. It must not take what others get now.
+ */
+static void hear_out(struct lp_slot *slot, struct lp_process *process)
+{
+	for (int i = 0; i < LAST_WORDS && slot->channel_open; i++)
+		lp_channel_hear(&slot->channel);
+	if (slot->channel_open)
+		lp_process_kill_rest(process);
+	lp_slot_close_channel(slot);
+}
+
+/* Of what it had acknowledged, the dead worker leaves what it never read. */
+static void return_untouched(struct lp_slot *slot)
+{
+	struct lp_slots *slots = slot->slots;
+	struct lp_list untouched;
+	lp_list_init(&untouched);
+	lp_taken_leave(&slots->taken, slot->worker->id, &untouched);
+	while (!lp_list_empty(&untouched)) {
+		struct lp_parcel *parcel = LP_LIST_OWNER(untouched.next, struct lp_parcel, link);
+		lp_list_remove(&parcel->link);
+		slots->config.events->on_returned(slots->config.owner, parcel, slot->worker->id, LP_RETURN_LOST);
+	}
+}
+
+void lp_slot_lose_worker(struct lp_slot *slot, struct lp_process *process)
+{
+	struct lp_slots *slots = slot->slots;
+	struct lp_worker *worker = slot->worker;
+	hear_out(slot, process);
+	return_untouched(slot);
+	lp_sessions_forget_worker(slots->config.sessions, worker->id);
+	if (slots->count)
+		lp_count_forget_worker(slots->count, worker->id);
+	worker->pid = 0;
+	worker->connections = 0;
+	worker->waiting = 0;
+	worker->started_ns = 0;
+}
+
+/* What channels say */
+
+static void on_ready(struct lp_channel *channel, bool ready)
+{
+	struct lp_slot *slot = channel->owner;
+	const struct lp_dialect *dialect = slot->slots->config.dialect;
+	if (ready && slot->slots->each && dialect->tell_each)
+		dialect->tell_each(channel, slot->slots->each);
+	set_up(slot, ready);
+}
+
+static void on_room(struct lp_channel *channel)
+{
+	struct lp_slot *slot = channel->owner;
+	slot->full = false;
+	lp_slot_update_usable(slot);
+	slot->slots->config.events->on_room(slot->slots->config.owner);
+}
+
+static void on_connections_closed(void *owner, unsigned worker, unsigned how_many)
+{
+	struct lp_slots *slots = owner;
+	struct lp_worker *of = lp_workers_find(slots->config.workers, worker);
+	of->connections -= how_many < of->connections ? how_many : of->connections;
+	lp_slot_end_if_idle(&slots->all[worker - 1]);
+}
+
+/* Remember a connection whose end its worker will not tell. */
+static void count_connection(struct lp_slot *slot, const struct lp_parcel *parcel)
+{
+	struct lp_slots *slots = slot->slots;
+	if (!slots->count_tried) {
+		slots->count_tried = true;
+		int status = lp_count_start(&slots->count, slots->config.loop, slots->config.log, false,
+					    on_connections_closed, slots);
+		if (status)
+			lp_log_write(slots->config.log, LP_LOG_WARNING,
+				     "open connections cannot be counted (%s): workers that do not report them are "
+				     "balanced by what is on the way to them",
+				     lp_error_words(status));
+	}
+	if (!slots->count || lp_count_add(slots->count, parcel->fd, slot->worker->id, parcel->port) != 0)
+		slot->worker->connections--;
+}
+
+/* The connection is its worker's for good. */
+static void settle(struct lp_slot *slot, struct lp_parcel *parcel)
+{
+	if (!slot->reports)
+		count_connection(slot, parcel);
+	close(parcel->fd);
+	parcel->fd = -1;
+	slot->slots->config.events->on_acknowledged(slot->slots->config.owner, parcel);
+}
+
+bool lp_slot_is_silent(struct lp_taken *taken, unsigned worker)
+{
+	struct lp_slots *slots = taken->owner;
+	const struct lp_slot *slot = &slots->all[worker - 1];
+	return lp_stuck_suspected(slot) || lp_process_is_stopped(slot->has_member ? &slot->member : &slot->process);
+}
+
+void lp_slot_settle(struct lp_taken *taken, struct lp_parcel *parcel)
+{
+	struct lp_slots *slots = taken->owner;
+	settle(&slots->all[parcel->worker - 1], parcel);
+}
+
+static void on_acknowledged(struct lp_channel *channel, struct lp_parcel *parcel)
+{
+	struct lp_slot *slot = channel->owner;
+	slot->worker->waiting--;
+	lp_stuck_end(slot);
+	lp_histogram_add(&slot->slots->latency, (lp_channel_heard_ns(channel) - parcel->ready_ns) / 1000);
+	if (slot->slots->config.dialect->keep_until_read)
+		lp_taken_add(&slot->slots->taken, parcel);
+	else
+		settle(slot, parcel);
+}
+
+static void on_returned(struct lp_channel *channel, struct lp_parcel *parcel, enum lp_return_reason reason)
+{
+	struct lp_slot *slot = channel->owner;
+	slot->worker->waiting--;
+	slot->worker->connections--;
+	if (reason != LP_RETURN_LOST)
+		lp_stuck_end(slot);
+	slot->slots->config.events->on_returned(slot->slots->config.owner, parcel, slot->worker->id, reason);
+}
+
+static void on_session(struct lp_channel *channel, struct lp_slice key, bool bound)
+{
+	struct lp_slot *slot = channel->owner;
+	struct lp_slots *slots = slot->slots;
+	if (!bound) {
+		lp_sessions_forget(slots->config.sessions, key, slot->worker->id);
+		return;
+	}
+	int status = lp_sessions_bind(slots->config.sessions, key, slot->worker->id);
+	if (status)
+		lp_log_limited(slots->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+			       "worker %u: a session of %zu bytes cannot be kept: %s", slot->worker->id, key.length,
+			       lp_error_words(status));
+	else
+		slots->config.events->on_session(slots->config.owner, key);
+}
+
+static void on_open(struct lp_channel *channel, uint64_t open)
+{
+	struct lp_slot *slot = channel->owner;
+	if (!slot->reports && slot->slots->count)
+		lp_count_forget_worker(slot->slots->count, slot->worker->id);
+	slot->reports = true;
+	slot->worker->connections = (uint32_t)open + slot->worker->waiting;
+}
+
+static void on_broadcast(struct lp_channel *channel, const char *bytes, size_t length)
+{
+	struct lp_slots *slots = ((struct lp_slot *)channel->owner)->slots;
+	for (unsigned i = 0; i < slots->config.workers->count; i++) {
+		struct lp_slot *slot = &slots->all[i];
+		if (slot->channel_open && &slot->channel != channel)
+			lp_channel_send(&slot->channel, bytes, length);
+	}
+}
+
+static void on_bounced(struct lp_channel *channel, int fd)
+{
+	struct lp_slots *slots = ((struct lp_slot *)channel->owner)->slots;
+	slots->config.events->on_bounced(slots->config.owner, fd);
+}
+
+static void on_end(struct lp_channel *channel)
+{
+	lp_slot_close_channel(channel->owner);
+}
+
+static const struct lp_channel_events channel_events = {
+	.on_ready = on_ready,
+	.on_room = on_room,
+	.on_acknowledged = on_acknowledged,
+	.on_returned = on_returned,
+	.on_session = on_session,
+	.on_open = on_open,
+	.on_broadcast = on_broadcast,
+	.on_bounced = on_bounced,
+	.on_end = on_end,
+};
+
+int lp_slot_hand_over(struct lp_slot *slot, struct lp_parcel *parcel)
+{
+	int status = slot->channel_open ? lp_channel_hand_over(&slot->channel, parcel) : UV_EPIPE;
+	if (status == 0) {
+		parcel->worker = (uint16_t)slot->worker->id;
+		slot->worker->connections++;
+		if (slot->worker->waiting++ == 0)
+			lp_stuck_begin(slot);
+	} else if (status == UV_ENOBUFS) {
+		slot->full = true;
+		lp_slot_update_usable(slot);
+	} else {
+		set_up(slot, false);
+	}
+	return status;
+}

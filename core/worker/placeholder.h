@@ -1,0 +1,40 @@
+/**
+ * Placeholders: sockets that stand for a listener until its process is registered. Their name tells the preloaded
+ * library, in whatever process they turn up, which address of which limpet they stand for. Both ends share this; nothing
+ * but the C library is used here.
+ */
+#ifndef LP_WORKER_PLACEHOLDER_H
+#define LP_WORKER_PLACEHOLDER_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/**
+ * Name a placeholder.
+ *
+ * @param name    Filled: an abstract name.
+ * @param door    Path of the registration socket.
+ * @param family  Of the listener: AF_INET, AF_INET6, AF_UNIX.
+ * @param which   Of limpet's addresses, from 0.
+ * @param unique  Another number for each placeholder of this process.
+ *
+ * @return Bytes of the name, for bind(2).
+ */
+socklen_t lp_placeholder_name(struct sockaddr_un *name, const char *door, int family, unsigned which, unsigned unique);
+
+/**
+ * Read a socket's name.
+ *
+ * @param name    As getsockname(2) gives it.
+ * @param length  Its bytes.
+ * @param door    Path of the registration socket.
+ * @param family  Set on success, as which.
+ * @param which   See family.
+ *
+ * @return Whether it is a placeholder of that limpet.
+ */
+bool lp_placeholder_read(const struct sockaddr_un *name, socklen_t length, const char *door, int *family,
+			 unsigned *which);
+
+#endif
