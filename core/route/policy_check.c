@@ -129,11 +129,48 @@ static void tell(lua_State *L, const struct checking *checking, int function, in
 	checking->found(field_of_info(L, function, pc, "currentline"), message, checking->owner);
 }
 
+/* The field that is named of the global whose instruction is at a place, "" if none is; on the stack. */
+static const char *push_field_after(lua_State *L, const struct checking *checking, int function, int pc)
+{
+	struct instruction global = instruction_at(L, checking, function, pc);
+	struct instruction next = instruction_at(L, checking, function, pc + 1);
+
+	if (next.op == OP_TGETS && next.b == global.a)
+		return push_constant(L, function, next.c);
+	lua_pushliteral(L, "");
+	return "";
+}
+
+/* Whether it is something of Lua's that policies have not. */
+static bool check_missing(lua_State *L, const struct checking *checking, int function, int pc, const char *name)
+{
+	const char *field = push_field_after(L, checking, function, pc);
+	const char *instead = *field ? lp_missing_instead(name, field) : NULL;
+	const char *dot = instead ? "." : "";
+
+	if (!instead) {
+		instead = lp_missing_instead(NULL, name);
+		field = "";
+	}
+	if (instead) {
+		lua_pushfstring(L, "%s%s%s is not available in a policy; %s", name, dot, field, instead);
+		tell(L, checking, function, pc, lua_tostring(L, -1));
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+	return instead;
+}
+
 static void check_global(lua_State *L, const struct checking *checking, int function, int pc, const char *name)
 {
 	struct lp_nearest nearest = {0};
 
-	lua_getfield(L, SLOT_GLOBALS, name);
+	lua_pushstring(L, name);
+	lua_rawget(L, SLOT_GLOBALS);
+	if ((lua_isnil(L, -1) || lua_istable(L, -1)) && check_missing(L, checking, function, pc, name)) {
+		lua_pop(L, 1);
+		return;
+	}
 	if (lua_isnil(L, -1)) {
 		for (lua_pushnil(L); lua_next(L, SLOT_GLOBALS); lua_pop(L, 1))
 			lp_nearest_consider(&nearest, name, lua_tostring(L, -2));
@@ -326,11 +363,13 @@ static int look_through(lua_State *L)
 	struct checking *checking = lua_touserdata(L, SLOT_CHECKING);
 
 	push_util(L);
-	lp_sandbox_push_environment(L, checking->name);
+	lp_sandbox_push_environment(L, &checking->source);
 	push_lines(L, checking->source.text, checking->source.text + checking->source.length);
-	checking->status = lp_policy_push_chunk(L, checking->name, checking->error);
-	if (checking->status < 0)
+	checking->status = lp_source_compile(L, &checking->source, checking->error);
+	if (checking->status < 0) {
+		lp_source_name_policy(checking->status, checking->error);
 		return 0;
+	}
 	learn(L, checking);
 	checking->collecting = true;
 	walk(L, checking, lua_gettop(L));
@@ -362,8 +401,8 @@ int lp_policy_check(const char *name, lp_found_cb found, void *owner, struct lp_
 
 	if (status < 0)
 		lp_error_set(error, status, "policy %s: %s", name, lp_error_words(status));
-	else
-		status = lp_source_init(&checking.source, name, error);
+	else if ((status = lp_source_init(&checking.source, name, error)) < 0)
+		lp_source_name_policy(status, error);
 	if (status == 0)
 		status = check_in(&scene, &checking);
 	lp_source_deinit(&checking.source);

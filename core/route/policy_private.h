@@ -3,8 +3,11 @@
  *
  *     policy_state.c    a Lua state: made from the sources, guarded, abandoned, made again
  *     policy.c          the calls: asking hooks, judging what they answer, telling errors; the collector
- *     policy_load.c     from names to hooks: finding, reading, running, checking the shape
+ *     policy_source.c   from names to texts: finding, reading, keeping, compiling
+ *     policy_load.c     from texts to hooks: running, checking the shape
  *     policy_sandbox.c  the environment of a file: which of Lua's functions it sees
+ *     policy_missing.c  which it does not, and what to use instead
+ *     policy_require.c  `require`
  *     policy_api.c      how an API is registered and a misspelt name answered
  *     policy_limpet.c   `limpet`
  *     policy_conn.c     `conn`
@@ -84,11 +87,22 @@ struct lp_hook {
 	int line;      /**< Where the function begins. */
 };
 
-/** A script as it was loaded, so that it can be loaded again whatever became of the file. */
+/** A script, or a module of one, as it was loaded, so that it can be loaded again whatever became of the file. */
 struct lp_source {
-	char *name; /**< As --policy names it. */
+	char *name;   /**< As --policy names it; of a module, its file. */
+	char *module; /**< As require names it; NULL for a script. */
 	char *text;
 	size_t length;
+	struct lp_source *main;    /**< Of a module: the script that it belongs to. Borrowed. */
+	struct lp_source *modules; /**< Of a script: all that were read for it. Owned. */
+	struct lp_source *next;    /**< In `modules`. */
+	bool closed;               /**< Of a script: no more modules are read. */
+};
+
+/** A module that is being run. Lies on the C stack of require. */
+struct lp_requiring {
+	const struct lp_source *module;
+	const struct lp_requiring *outer; /**< The one that required it, or NULL. */
 };
 
 struct lp_hooks {
@@ -110,6 +124,7 @@ struct lp_policy_call {
 	uint64_t session_hash; /**< When suspended. */
 	int stopped_line;      /**< With stopped: where it was. */
 	bool stopped;          /**< Being unwound because its time is over; so too. */
+	const struct lp_requiring *requiring; /**< The modules that run now, the innermost first. */
 };
 
 struct lp_policy {
@@ -259,41 +274,77 @@ void lp_policy_note_collected(struct lp_policy *policy);
 /** Set when the next collection begins. @param policy Just collected. */
 void lp_policy_plan_collection(struct lp_policy *policy);
 
+/** Whether --policy takes a name for a file's. @param name Ends in NUL. */
+bool lp_source_is_file(const char *name);
+
 /**
  * Read a file, or find an included policy.
  *
- * @param source  Filled on success; for lp_source_deinit.
+ * @param source  Filled on success; for lp_source_deinit. Must stay in its place: its modules, and a state's require,
+ *                point to it.
  * @param name    As --policy names it. Copied.
- * @param error   Filled on failure.
+ * @param error   Filled on failure; begins with the name.
  *
  * @return 0, LP_EPOLICY or negative errno.
  */
 int lp_source_init(struct lp_source *source, const char *name, struct lp_error *error);
 
-/** Free what lp_source_init made. @param source All zero is fine too. */
+/**
+ * Copy a script and its modules. The copy is closed.
+ *
+ * @param copy    Filled on success; as by lp_source_init.
+ * @param source  A script. Borrowed for the call.
+ *
+ * @return 0, or -ENOMEM.
+ */
+int lp_source_init_copy(struct lp_source *copy, const struct lp_source *source);
+
+/** Free a source and its modules. @param source All zero is fine too. */
 void lp_source_deinit(struct lp_source *source);
+
+/**
+ * Find a module of a script, or read it, if the script is not closed.
+ *
+ * @param found  Set on success; lives as long as main.
+ * @param main   The script.
+ * @param name   "tenants.names": words with dots between them.
+ * @param error  Filled on failure.
+ *
+ * @return 0, LP_EPOLICY or negative errno.
+ */
+int lp_source_find_module(struct lp_source **found, struct lp_source *main, const char *name, struct lp_error *error);
+
+/**
+ * Compile a source and push the function.
+ *
+ * @param lua     Opened.
+ * @param source  Borrowed for the call.
+ * @param error   Filled on failure, with file and line.
+ *
+ * @return 0, or LP_EPOLICY with a message on the stack or nothing.
+ */
+int lp_source_compile(lua_State *lua, const struct lp_source *source, struct lp_error *error);
+
+/**
+ * Say that an error is one of a policy: put "policy " before it.
+ *
+ * @param status  What is returned.
+ * @param error   Filled. NULL is allowed.
+ *
+ * @return status.
+ */
+int lp_source_name_policy(int status, struct lp_error *error);
 
 /**
  * Compile, run and check one script, and add its hooks.
  *
  * @param policy  Being built: its state's libraries and slots are there.
- * @param source  Borrowed for the call.
+ * @param source  A script. Must outlive the state; the modules that it requires are added to it.
  * @param error   Filled on failure.
  *
  * @return 0, LP_EPOLICY or negative errno. Units and hooks already added stay.
  */
-int lp_policy_load_script(struct lp_policy *policy, const struct lp_source *source, struct lp_error *error);
-
-/**
- * Find and compile a file or an included policy, and push the function.
- *
- * @param lua    Opened.
- * @param name   As --policy names it.
- * @param error  Filled on failure.
- *
- * @return 0, LP_EPOLICY or negative errno.
- */
-int lp_policy_push_chunk(lua_State *lua, const char *name, struct lp_error *error);
+int lp_policy_load_script(struct lp_policy *policy, struct lp_source *source, struct lp_error *error);
 
 /**
  * Call every setup(options).
@@ -309,12 +360,31 @@ int lp_policy_run_setups(struct lp_policy *policy, struct lp_error *error);
 void lp_sandbox_open(lua_State *lua);
 
 /**
- * Make a file's environment and push it: the allowed part of Lua, and `limpet`.
+ * Make a file's environment and push it: the allowed part of Lua, `require`, and `limpet`.
  *
  * @param lua     Opened. Raises.
- * @param script  What limpet.log calls the policy. Copied.
+ * @param source  The file's; its name is what limpet.log calls the policy. Must outlive the state.
  */
-void lp_sandbox_push_environment(lua_State *lua, const char *script);
+void lp_sandbox_push_environment(lua_State *lua, struct lp_source *source);
+
+/**
+ * What to use instead of a name that Lua has and policies have not.
+ *
+ * @param library  "os"; NULL for a name that belongs to none, or is a library's.
+ * @param name     "time".
+ *
+ * @return Static; NULL for a name that is not Lua's, or is not missing.
+ */
+const char *lp_missing_instead(const char *library, const char *name);
+
+/** Let the table on top say so of its fields. @param lua Opened. Raises. @param library What the table is called. */
+void lp_missing_watch(lua_State *lua, const char *library);
+
+/** Let the environment on top say so of globals. @param lua Opened. Raises. */
+void lp_missing_watch_globals(lua_State *lua);
+
+/** Push a file's `require`. @param lua Opened. Raises. @param source The file's. Must outlive the state. */
+void lp_require_push(lua_State *lua, struct lp_source *source);
 
 /** Make `conn` and push it. @param lua Opened. Raises. */
 void lp_conn_push_new(lua_State *lua);
@@ -333,7 +403,7 @@ void lp_workers_push_new(lua_State *lua);
 /** Bring the table at LP_SLOT_WORKERS up to date; only costs when workers came or went. @param policy Between calls. */
 void lp_workers_refresh(struct lp_policy *policy);
 
-/** Make a file's `limpet` and push it. @param lua Opened. Raises. @param script As lp_sandbox_push_environment. */
+/** Make a file's `limpet` and push it. @param lua Opened. Raises. @param script What limpet.log calls the policy. Copied. */
 void lp_api_push_limpet(lua_State *lua, const char *script);
 
 /**

@@ -20,14 +20,6 @@
 
 #define WORKERS_AT_FIRST 4
 
-/* Whether --policy would take it for a file. */
-static bool is_file(const char *name)
-{
-	size_t length = strlen(name);
-
-	return strchr(name, '/') || (length > 4 && strcmp(name + length - 4, ".lua") == 0);
-}
-
 /* test(name, function) */
 static int add_test(lua_State *L)
 {
@@ -85,7 +77,7 @@ static void push_name(lua_State *L, const struct lp_testing *testing, const char
 {
 	const char *slash = strrchr(testing->path, '/');
 
-	if (!is_file(name) || name[0] == '/') {
+	if (!lp_source_is_file(name) || name[0] == '/') {
 		lua_pushstring(L, name);
 	} else if (slash) {
 		lua_pushlstring(L, testing->path, (size_t)(slash - testing->path) + 1);
@@ -296,10 +288,10 @@ static int run_file(lua_State *L)
 	lua_settop(L, LP_SLOTS);
 	lua_newtable(L);
 	testing->tests = luaL_ref(L, LUA_REGISTRYINDEX);
-	testing->status = lp_policy_push_chunk(L, testing->path, testing->error);
+	testing->status = lp_source_compile(L, &testing->source, testing->error);
 	if (testing->status < 0)
 		return 0;
-	lp_sandbox_push_environment(L, testing->path);
+	lp_sandbox_push_environment(L, &testing->source);
 	add_functions(L, testing);
 	lua_setfenv(L, -2);
 	raised = call(L, testing);
@@ -339,6 +331,8 @@ int lp_policy_test(const char *path, lp_tested_cb tested, void *owner, struct lp
 		lp_error_set(error, status, "%s: %s", path, lp_error_words(status));
 	testing->scene.log.level = LP_LOG_ERROR;
 	if (status == 0)
+		status = lp_source_init(&testing->source, path, error);
+	if (status == 0)
 		status = lp_policy_load(&testing->state, &testing->scene.host, NULL, 0, error);
 	if (status == 0) {
 		run(testing);
@@ -346,6 +340,7 @@ int lp_policy_test(const char *path, lp_tested_cb tested, void *owner, struct lp
 	}
 	free_loaded(testing, NULL);
 	lp_policy_free(testing->state);
+	lp_source_deinit(&testing->source);
 	lp_scene_deinit(&testing->scene);
 	free(testing);
 	return status;

@@ -30,6 +30,7 @@ struct lp_loaded {
 struct lp_testing {
 	const char *path;
 	struct lp_scene scene;
+	struct lp_source source;
 	struct lp_policy *state;  /**< The test file's. */
 	int tests;                /**< Reference to the list: name, function, name, function. */
 	bool running;             /**< Tests are; else the file itself is. */
