@@ -35,13 +35,16 @@ static bool is_module_name(struct lp_slice name)
 static const char *name_at(lua_State *L)
 {
 	struct lp_slice name = lp_api_string(L, 1, "require(name)", "name");
+	char shown[128];
 
-	if (!is_module_name(name))
-		luaL_error(L,
-			   "require \"%s\": a module is named by words with dots between them: require "
-			   "\"tenants.names\" is tenants/names.lua in the policy's folder",
-			   name.bytes);
-	return name.bytes;
+	if (is_module_name(name))
+		return name.bytes;
+	lp_trace_describe(L, 1, shown, sizeof(shown));
+	luaL_error(L,
+		   "require %s: a module is named by words with dots between them: require "
+		   "\"tenants.names\" is tenants/names.lua in the policy's folder",
+		   shown);
+	return NULL;
 }
 
 static void refuse_in_hook(lua_State *L, const char *name)
