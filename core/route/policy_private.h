@@ -159,7 +159,7 @@ struct lp_api_type {
 	const struct lp_api_member *members;
 };
 
-/** Every object of the API, ended by NULL; what limpet.meta.lua is held against. */
+/** Every object of the API, and what only tests have, ended by NULL; what limpet.meta.lua is held against. */
 extern const struct lp_api_type *const lp_api_types[];
 
 extern const struct lp_api_type lp_api_conn;    /**< policy_conn.c. */
@@ -169,7 +169,10 @@ extern const struct lp_api_type lp_api_limpet;  /**< policy_limpet.c, as the nex
 extern const struct lp_api_type lp_api_log;
 extern const struct lp_api_type lp_api_shared;
 extern const struct lp_api_type lp_api_networks;
-extern const struct lp_api_type lp_api_policy; /**< policy_load.c: the hooks by enum lp_hook_kind, then `name`. */
+extern const struct lp_api_type lp_api_policy;  /**< policy_load.c: the hooks by enum lp_hook_kind, then `name`. */
+extern const struct lp_api_type lp_api_testing; /**< policy_testing.c; globals of tests, so it has no name. */
+extern const struct lp_api_type lp_api_scene;   /**< policy_testing_scene.c; the same. */
+extern const struct lp_api_type lp_api_loaded;  /**< policy_testing.c: what load_policy gives. */
 
 /** The policy of a state. @param lua Made for a policy. */
 static inline struct lp_policy *lp_policy_of(lua_State *lua)

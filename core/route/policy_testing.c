@@ -20,7 +20,7 @@
 
 #define WORKERS_AT_FIRST 4
 
-/* test(name, function) */
+/* test(name, run) */
 static int add_test(lua_State *L)
 {
 	int count;
@@ -29,7 +29,7 @@ static int add_test(lua_State *L)
 	luaL_checktype(L, 2, LUA_TFUNCTION);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, lp_testing_of(L)->tests);
 	if (lp_testing_of(L)->running)
-		return luaL_error(L, "test(name, function): a test cannot contain another");
+		return luaL_error(L, "test(name, run): a test cannot contain another");
 	count = (int)lua_objlen(L, -1);
 	lua_pushvalue(L, 1);
 	lua_rawseti(L, -2, count + 1);
@@ -178,44 +178,46 @@ static int route(lua_State *L)
 	return 1;
 }
 
-static const luaL_Reg functions[] = {
-	{"test", add_test}, {"expect", expect}, {"load_policy", load_policy}, {"conn", lp_testing_conn}, {NULL, NULL},
-};
+const struct lp_api_type lp_api_testing = {"", (const struct lp_api_member[]){
+						       {"test", "test(name, run)", add_test},
+						       {"expect", "expect(actual, expected)", expect},
+						       {"load_policy", "load_policy(...)", load_policy},
+						       {"conn", "conn(fields)", lp_testing_conn},
+						       {0},
+					       }};
 
-static const struct lp_api_type loaded_policy = {"policy", (const struct lp_api_member[]){
-								   {"route", "policy:route(conn)", route},
-								   {0},
-							   }};
+const struct lp_api_type lp_api_loaded = {"policy", (const struct lp_api_member[]){
+							    {"route", "policy:route(conn)", route},
+							    {0},
+						    }};
 
 /* Push the metatable of policies. */
 static void push_metatable(lua_State *L, struct lp_testing *testing)
 {
 	lua_newtable(L);
-	lp_api_seal(L, &loaded_policy);
+	lp_api_seal(L, &lp_api_loaded);
 	lua_pushlightuserdata(L, testing);
 	lua_pushvalue(L, LP_SLOT_OBJECTS);
 	lua_newtable(L);
-	lp_api_set_functions(L, &loaded_policy, LP_UPVALUE_OBJECTS);
-	lp_api_close(L, &loaded_policy);
+	lp_api_set_functions(L, &lp_api_loaded, LP_UPVALUE_OBJECTS);
+	lp_api_close(L, &lp_api_loaded);
 	lua_setfield(L, -2, "__index");
 }
 
 /* Give the environment on top what only tests have. */
 static void add_functions(lua_State *L, struct lp_testing *testing)
 {
-	const luaL_Reg *const lists[] = {functions, lp_testing_scene_functions};
+	const struct lp_api_type *const types[] = {&lp_api_testing, &lp_api_scene};
 	int environment = lua_gettop(L);
 
-	push_metatable(L, testing);
-	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
-		for (const luaL_Reg *function = lists[i]; function->name; function++) {
-			lua_pushlightuserdata(L, testing);
-			lua_pushvalue(L, LP_SLOT_OBJECTS);
-			lua_pushvalue(L, environment + 1);
-			lua_pushcclosure(L, function->func, LP_UPVALUE_METATABLE);
-			lua_setfield(L, environment, function->name);
-		}
-	lua_pop(L, 1);
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		lua_pushlightuserdata(L, testing);
+		lua_pushvalue(L, LP_SLOT_OBJECTS);
+		push_metatable(L, testing);
+		lua_pushvalue(L, environment);
+		lp_api_set_functions(L, types[i], LP_UPVALUE_METATABLE);
+		lua_pop(L, 1);
+	}
 }
 
 static void free_loaded(struct lp_testing *testing, const struct lp_loaded *last)

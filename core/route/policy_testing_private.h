@@ -55,9 +55,6 @@ struct lp_words {
 /** Upvalues of every function that tests have; the metatable is that of policies. */
 enum { LP_UPVALUE_TESTING = 1, LP_UPVALUE_OBJECTS, LP_UPVALUE_METATABLE };
 
-/** workers, stop, start, session, trust and advance; the names end with one that is NULL. */
-extern const luaL_Reg lp_testing_scene_functions[];
-
 /** What a function belongs to. @param lua In a function with the upvalues above. */
 static inline struct lp_testing *lp_testing_of(lua_State *lua)
 {
