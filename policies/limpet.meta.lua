@@ -2,6 +2,8 @@
 
 --- What a policy can use, for editors that read LuaCATS annotations (lua-language-server and those built on it). Nothing
 --- runs this file; a test holds it against what limpet really has. README.md beside it is the guide.
+---
+--- `require "tenants.names"` is Lua's own to editors: it runs tenants/names.lua of the policy's folder, while loading only.
 
 -- In *.test.lua files, which `limpet test` runs, and only there. First, because some have names that stand for other
 -- things in policies.
