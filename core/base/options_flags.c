@@ -324,8 +324,8 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.arguments = "FILE... [FLAG]...",
 			.files = "a policy",
 			.summary = "measure what policies cost a connection",
-			.notes = "Clients come through a trusted proxy, with 12 headers each. The included policies\n"
-				 "follow for comparison.\n"
+			.notes = "Clients come through a trusted proxy, with 12 headers each. The included\n"
+				 "policies follow, for comparison.\n"
 				 "\n"
 				 "Example:\n"
 				 "  limpet bench ./mine.lua\n",
