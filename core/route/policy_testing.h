@@ -18,6 +18,7 @@
  *     trust(cidr)                      a proxy is believed
  *     advance(seconds)                 the clock, which stands still otherwise
  *     expect(actual, expected)         fails the test when they are not the same
+ *     require "name"                   a module, of the test's folder
  */
 #ifndef LP_ROUTE_POLICY_TESTING_H
 #define LP_ROUTE_POLICY_TESTING_H
