@@ -27,6 +27,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 /* One recvmsg; a worker's usual messages are far shorter. */
 #define READ_SIZE 65536
 
@@ -273,11 +275,19 @@ static void hear(struct lp_channel *channel)
 	}
 }
 
+uint64_t lp_channel_heard_ns(struct lp_channel *channel)
+{
+	if (!channel->heard_ns)
+		channel->heard_ns = lp_clock_ns(); /* Once for all that is heard in one go. */
+	return channel->heard_ns;
+}
+
 void lp_channel_hear(struct lp_channel *channel)
 {
 	if (channel->hearing)
 		return; /* An event asks for more while bytes of this channel are being taken. */
 	channel->hearing = true;
+	channel->heard_ns = 0;
 	hear(channel);
 	channel->hearing = false;
 }

@@ -18,7 +18,7 @@ const WORKERS = {
 };
 
 for (const [dialect, worker] of Object.entries(WORKERS)) {
-	test(dialect, run(`--workers 2 --policy round_robin --dialect ${dialect} -- ${worker}`, async (limpet) => {
+	test(dialect, run(`--workers 2 --ack-timeout 0 --policy round_robin --dialect ${dialect} -- ${worker}`, async (limpet) => {
 		const { pid } = await limpet.worker(1);
 		process.kill(pid, 'SIGSTOP');
 
@@ -33,7 +33,9 @@ for (const [dialect, worker] of Object.entries(WORKERS)) {
 			assert.equal(status, 200);
 			assert.notEqual(json.pid, pid);
 		}
-		assert.equal((await limpet.counts()).moved, REQUESTS / 2);
+		await eventually('all are counted', async () => (await limpet.counts()).moved === REQUESTS / 2);
+		const { acknowledged, returned, returned_lost } = await limpet.counts();
+		assert.deepEqual([acknowledged, returned, returned_lost], Array(3).fill(REQUESTS / 2));
 		await limpet.said(/^limpet: worker 1 \(pid \d+\) was killed by signal 9/);
 	}));
 }

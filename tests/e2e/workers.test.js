@@ -155,7 +155,8 @@ test('a worker at its maxConnections is passed over', run(
 		const { answer } = await begin(limpet, 'go');
 		for (let i = 0; i < 5; i++)
 			assert.equal((await limpet.get('/')).json.worker, 2);
-		assert.equal((await limpet.counts()).moved, 5);
+		await eventually('they are counted', async () => (await limpet.counts()).moved === 5);
+		assert.equal((await limpet.counts()).returned_refused, 5);
 		limpet.write('go', '');
 		assert.equal((await answer).json.worker, 1);
 		await eventually('it is asked again', async () => (await limpet.get('/')).json.worker === 1);
@@ -178,7 +179,7 @@ test('a native worker without room for a descriptor gives the connection back', 
 		assert.equal((await limpet.worker(1)).connections, 2);
 		for (let i = 0; i < 5; i++)
 			assert.equal((await limpet.get('/')).json.worker, 2);
-		assert.equal((await limpet.counts()).moved, 5);
+		await eventually('they are counted', async () => (await limpet.counts()).moved === 5);
 
 		kept.forEach((socket) => socket.destroy());
 		await eventually('it has room again', async () => (await limpet.get('/')).json.worker === 1);
@@ -189,7 +190,8 @@ test('so does a Node worker', run(CLUSTER, { files: FIRST }, async (limpet) => {
 	execFileSync('prlimit', ['--pid', String(pid), `--nofile=${proc.nextDescriptor(pid)}:`]);
 	for (let i = 0; i < 5; i++)
 		assert.equal((await limpet.get('/')).json.worker, 2);
-	assert.equal((await limpet.counts()).moved, 5);
+	await eventually('they are counted', async () => (await limpet.counts()).moved === 5);
+	assert.equal((await limpet.counts()).returned_no_room, 5);
 }));
 
 test('clients that come before the first worker is ready are held, not turned away', run(
