@@ -29,6 +29,11 @@ function cpuMs(pid) {
 	return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
+/** How often a process has gone to sleep, and so has been woken, since it began. */
+function sleeps(pid) {
+	return Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+}
+
 /** The processes that live with a variable in their environment. A zombie has none. */
 function withVariable(name, value) {
 	const has = (pid) => {
@@ -42,4 +47,4 @@ function withVariable(name, value) {
 	return fs.readdirSync('/proc').filter((entry) => /^\d+$/.test(entry) && has(entry)).map(Number);
 }
 
-module.exports = { descriptors, nextDescriptor, residentKib, cpuMs, withVariable };
+module.exports = { descriptors, nextDescriptor, residentKib, cpuMs, sleeps, withVariable };
