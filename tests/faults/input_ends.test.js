@@ -49,7 +49,10 @@ test('15: a client that ends its side behind its head is routed and answered', r
 				socket.write(piece);
 				await waiting(limpet, 1);
 			}
-			socket.end(pieces.at(-1));
+			// So that limpet finds the rest and the end at once.
+			limpet.signal('SIGSTOP');
+			await new Promise((resolve) => socket.end(pieces.at(-1), resolve));
+			limpet.signal('SIGCONT');
 			assert.match((await answer).text, /^HTTP\/1\.1 200 OK\r\n/);
 		};
 		const request = head('/half');

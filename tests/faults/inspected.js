@@ -44,7 +44,7 @@ async function send(limpet, bytes, { address, ...options } = {}) {
 	return client.answered(bytes.length);
 }
 
-/** Send the same, cut in two at every place, each on a connection of its own; the second half when limpet has had the first. */
+/** Send bytes cut in two at every place, each time on a connection of its own; the rest when limpet has the beginning. */
 async function sendCutEverywhere(limpet, bytes, options) {
 	const { accepted } = await limpet.counts();
 	const places = Array.from({ length: bytes.length - 1 }, (_, i) => i + 1);

@@ -162,7 +162,7 @@ const AT_ONCE = 4;
  * Set each of these off in a live limpet: it is stopped once, with others waiting behind it, and they are routed.
  *
  * @param {{name: string}} bombs  Lua statements by what they are.
- * @param {object} settings       before: the file's beginning; flags: for limpet; check(limpet): what else holds after each.
+ * @param {object} settings       before: the file's beginning; flags: for limpet; check(limpet): what else holds.
  */
 async function setOff(t, bombs, { before, flags, skip, check = () => {} }) {
 	const names = Object.keys(bombs);
