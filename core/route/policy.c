@@ -131,6 +131,15 @@ void lp_policy_plan_collection(struct lp_policy *policy)
 	policy->collect_at_kb = lua_gc(policy->lua, LUA_GCCOUNT, 0) + COLLECT_AFTER_KB;
 }
 
+enum lp_route_each lp_policy_route_each(const struct lp_policy *policy)
+{
+	enum lp_route_each most = LP_ROUTE_FIRST;
+	for (uint32_t i = 0; i < policy->unit_count; i++)
+		if (policy->units[i].each > most)
+			most = policy->units[i].each;
+	return most;
+}
+
 bool lp_policy_looks(const struct lp_policy *policy)
 {
 	for (uint32_t i = 0; i < policy->routing.count; i++)

@@ -149,6 +149,16 @@ int lp_policy_copy(struct lp_policy **copy, const struct lp_policy *policy, cons
 /** Free a policy and its Lua state. @param policy NULL is allowed. */
 void lp_policy_free(struct lp_policy *policy);
 
+/** Of which requests on one connection policies want to be asked. */
+enum lp_route_each {
+	LP_ROUTE_FIRST,   /**< The first: the connection then stays where it is. */
+	LP_ROUTE_SESSION, /**< Also later ones that name a session which its worker has not. */
+	LP_ROUTE_REQUEST, /**< Those, and later ones that name none. */
+};
+
+/** The most that any of the policies wants. @param policy Loaded. */
+enum lp_route_each lp_policy_route_each(const struct lp_policy *policy);
+
 /** Whether any hook can ask for a look at the bytes (on_hello or on_request). @param policy Borrowed. */
 bool lp_policy_looks(const struct lp_policy *policy);
 

@@ -35,7 +35,8 @@ const struct lp_api_type lp_api_policy = {
 			  [LP_HOOK_SETUP] = {"setup", "policy.setup", NULL},
 			  [LP_HOOK_WORKER_UP] = {"on_worker_up", "policy.on_worker_up", NULL},
 			  [LP_HOOK_WORKER_DOWN] = {"on_worker_down", "policy.on_worker_down", NULL},
-			  [LP_HOOKS] = {"name", "policy.name", NULL},
+			  [LP_FIELD_NAME] = {"name", "policy.name", NULL},
+			  [LP_FIELD_ROUTE_EACH] = {"route_each", "policy.route_each", NULL},
 			  {0},
 		  }};
 
@@ -50,7 +51,7 @@ static int add_hook(struct lp_hooks *hooks, struct lp_hook hook)
 	return 0;
 }
 
-static int add_unit(struct lp_policy *policy, const char *script, const char *name)
+static int add_unit(struct lp_policy *policy, const char *script, const char *name, enum lp_route_each each)
 {
 	struct lp_policy_unit *units = reallocarray(policy->units, policy->unit_count + 1, sizeof(*units));
 
@@ -60,6 +61,7 @@ static int add_unit(struct lp_policy *policy, const char *script, const char *na
 	units[policy->unit_count++] = (struct lp_policy_unit){
 		.script = strdup(script),
 		.name = name ? strdup(name) : NULL,
+		.each = each,
 	};
 	return units[policy->unit_count - 1].script && !name == !units[policy->unit_count - 1].name ? 0 : -ENOMEM;
 }
@@ -81,8 +83,8 @@ static int check_field(lua_State *L, const struct shape *shape)
 	if (lua_type(L, -2) != LUA_TSTRING)
 		return refuse_shape(shape, MIXED, "");
 	name = lua_tostring(L, -2);
-	for (int i = 0; i <= LP_HOOKS; i++) {
-		int wanted = i == LP_HOOKS ? LUA_TSTRING : LUA_TFUNCTION;
+	for (int i = 0; i < LP_FIELDS; i++) {
+		int wanted = i >= LP_HOOKS ? LUA_TSTRING : LUA_TFUNCTION;
 
 		lp_nearest_consider(&nearest, name, members[i].name);
 		if (strcmp(name, members[i].name) != 0)
@@ -97,7 +99,7 @@ static int check_field(lua_State *L, const struct shape *shape)
 	if (!nearest.name)
 		return refuse_shape(shape, what,
 				    "there are on_connect, on_hello, on_request, setup, on_worker_up, "
-				    "on_worker_down and name");
+				    "on_worker_down, name and route_each");
 	snprintf(what + strlen(what), sizeof(what) - strlen(what), "did you mean %s?", nearest.name);
 	return refuse_shape(shape, what, "");
 }
@@ -118,6 +120,27 @@ static void push_own_field(lua_State *L, const char *name)
 	lua_rawget(L, -2);
 }
 
+/* Which requests of a connection the table on top wants to be asked about. */
+static int take_route_each(lua_State *L, const struct shape *shape, enum lp_route_each *each)
+{
+	static const char *const words[] = {
+		[LP_ROUTE_FIRST] = "connection", [LP_ROUTE_SESSION] = "session", [LP_ROUTE_REQUEST] = "request"};
+	char what[128];
+
+	push_own_field(L, lp_api_policy.members[LP_FIELD_ROUTE_EACH].name);
+	const char *word = lua_tostring(L, -1);
+	for (int i = LP_ROUTE_FIRST; word && i <= LP_ROUTE_REQUEST; i++) {
+		if (strcmp(word, words[i]) == 0) {
+			*each = (enum lp_route_each)i;
+			word = NULL;
+		}
+	}
+	if (word)
+		snprintf(what, sizeof(what), "route_each is \"%.32s\"", word);
+	lua_pop(L, 1);
+	return word ? refuse_shape(shape, what, "; it can be \"connection\", \"session\" or \"request\"") : 0;
+}
+
 /* Take the hooks of the table on top, which is a policy. */
 static int take_policy(lua_State *L, const struct shape *shape)
 {
@@ -132,8 +155,12 @@ static int take_policy(lua_State *L, const struct shape *shape)
 	}
 	if (policy->unit_count == UNITS_MAX)
 		return refuse_shape(shape, "these are too many policies; 256 is the most", "");
-	push_own_field(L, lp_api_policy.members[LP_HOOKS].name);
-	status = add_unit(policy, shape->script, lua_tostring(L, -1));
+	enum lp_route_each each = LP_ROUTE_FIRST;
+	status = take_route_each(L, shape, &each);
+	if (status < 0)
+		return status;
+	push_own_field(L, lp_api_policy.members[LP_FIELD_NAME].name);
+	status = add_unit(policy, shape->script, lua_tostring(L, -1), each);
 	lua_pop(L, 1);
 
 	for (int kind = 0; kind < LP_HOOKS && status == 0; kind++) {

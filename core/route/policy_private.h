@@ -72,13 +72,17 @@ enum lp_hook_kind {
 	LP_HOOK_SETUP,
 	LP_HOOK_WORKER_UP,
 	LP_HOOK_WORKER_DOWN,
-	LP_HOOKS
+	LP_HOOKS,
+	LP_FIELD_NAME = LP_HOOKS, /**< A policy's other fields. */
+	LP_FIELD_ROUTE_EACH,
+	LP_FIELDS
 };
 
 /** One table with hooks: a file's own, or one of the list that a file returned. */
 struct lp_policy_unit {
 	char *script; /**< As --policy names it. */
 	char *name;   /**< The table's `name`, or NULL. */
+	enum lp_route_each each;
 };
 
 struct lp_hook {
@@ -169,7 +173,7 @@ extern const struct lp_api_type lp_api_limpet;  /**< policy_limpet.c, as the nex
 extern const struct lp_api_type lp_api_log;
 extern const struct lp_api_type lp_api_shared;
 extern const struct lp_api_type lp_api_networks;
-extern const struct lp_api_type lp_api_policy;  /**< policy_load.c: the hooks by enum lp_hook_kind, then `name`. */
+extern const struct lp_api_type lp_api_policy;  /**< policy_load.c: the hooks and fields by enum lp_hook_kind. */
 extern const struct lp_api_type lp_api_testing; /**< policy_testing.c; globals of tests, so it has no name. */
 extern const struct lp_api_type lp_api_scene;   /**< policy_testing_scene.c; the same. */
 extern const struct lp_api_type lp_api_loaded;  /**< policy_testing.c: what load_policy gives. */

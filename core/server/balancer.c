@@ -26,6 +26,7 @@
 #include "server/listener.h"
 #include "server/status.h"
 #include "server/waiting.h"
+#include "worker/frame.h"
 #include "worker/supervisor.h"
 
 enum state { NEW, RUNNING, DRAINING, STOPPING, CLOSING, CLOSED };
@@ -321,6 +322,17 @@ static char *answer_request(void *owner, const char *request, size_t *length)
 	return text;
 }
 
+_Static_assert(LP_EACH_SESSION == (int)LP_ROUTE_SESSION && LP_EACH_REQUEST == (int)LP_ROUTE_REQUEST,
+	       "what policies want is what workers are told");
+
+static void use_policy(struct limpet_balancer *balancer)
+{
+	struct lp_policy *policy = balancer->data.current.policy;
+	lp_waiting_set_policy(&balancer->waiting, policy);
+	if (balancer->supervisor)
+		lp_supervisor_set_each(balancer->supervisor, lp_policy_route_each(policy));
+}
+
 /* A dry run does not meet everything: policies that fail on their first connections go again. */
 static void on_asked(void *owner)
 {
@@ -328,7 +340,7 @@ static void on_asked(void *owner)
 	struct lp_data *data = &balancer->data;
 	if (!lp_data_asked(data))
 		return;
-	lp_waiting_set_policy(&balancer->waiting, data->current.policy);
+	use_policy(balancer);
 	balancer->rollbacks++;
 	lp_log_write(&data->log, LP_LOG_ERROR,
 		     "rolled back: of the new policies' first %u calls %u failed; using those loaded at %s again",
@@ -354,7 +366,7 @@ static int open_waiting(struct limpet_balancer *balancer, struct lp_error *error
 	if (status)
 		return lp_error_set(error, status, "cannot wait for connections: %s", lp_error_words(status));
 	balancer->waiting_open = true;
-	lp_waiting_set_policy(&balancer->waiting, balancer->data.current.policy);
+	use_policy(balancer);
 	return 0;
 }
 
@@ -432,6 +444,8 @@ static int start_workers(struct limpet_balancer *balancer, struct lp_error *erro
 					      .owner = balancer};
 	int status = lp_supervisor_start(&balancer->supervisor, &config, error);
 	balancer->waiting.supervisor = balancer->supervisor;
+	if (balancer->supervisor)
+		use_policy(balancer);
 	return status;
 }
 
@@ -464,7 +478,7 @@ int limpet_balancer_reload(struct limpet_balancer *balancer, char *error_text, s
 		return tell(&error, error_text, error_size);
 	}
 	if (balancer->waiting_open)
-		lp_waiting_set_policy(&balancer->waiting, data->current.policy);
+		use_policy(balancer);
 	balancer->reloads++;
 	lp_log_write(&data->log, LP_LOG_INFO, "reloaded the policies; %zu sessions kept",
 		     lp_sessions_count(data->sessions));
