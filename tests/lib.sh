@@ -42,6 +42,13 @@ need_tests() {
 	is_command clang-format clang-format
 }
 
+need_fuzz() {
+	is_command clang clang
+	if [ ! -e "$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a 2>/dev/null)" ]; then
+		missing="$missing libclang-rt-14-dev"
+	fi
+}
+
 # Install what the need_… before this found missing.
 install_missing() {
 	[ -n "$missing" ] || return 0
@@ -93,4 +100,10 @@ build() {
 		exit 1
 	fi
 	cmake --build "$folder"
+}
+
+# build_fuzz FOLDER: the targets of tests/fuzz.
+build_fuzz() {
+	build "$1" -DCMAKE_C_COMPILER=clang -DBUILD_TESTING=ON -DLIMPET_FUZZ=ON -DLIMPET_SANITIZE=address,undefined \
+		-DLIMPET_WERROR="${LIMPET_WERROR:-OFF}"
 }
