@@ -3,7 +3,7 @@
  *
  *   - No longer prefix changes an answer that was final.
  *   - What is accepted, llhttp accepts: the same method, target and headers, up to the same byte.
- *   - What is accepted has the form of RFC 9112 to the letter, and what has it and llhttp accepts is accepted.
+ *   - What is accepted has the form of RFC 9112 but for two liberties of Node's, and what has it and llhttp accepts is accepted.
  *   - Look-ups find what a plain walk finds.
  *
  * Every prefix ends at a page that nobody may touch, and so does the room for a look-up's result.
@@ -136,18 +136,27 @@ static bool take(const char **at, const char *end, const char *text)
 	return true;
 }
 
+static bool take_blanks(const char **at, const char *end)
+{
+	const char *start = *at;
+
+	while (take(at, end, " "))
+		;
+	return *at > start;
+}
+
 /* The form of a whole head, to the letter. Of method, version and values llhttp says more. */
 static bool has_the_form(const char *at, const char *end)
 {
 	size_t length;
 
 	while (at < end && !is_no_line_end(*at))
-		at++; /* As llhttp passes over them, whole lines or not. */
+		at++; /* Node passes over them, whole lines or not; and over more blanks than one. */
 	at += length = count_while(at, end, is_token_byte);
-	if (length == 0 || !take(&at, end, " "))
+	if (length == 0 || !take_blanks(&at, end))
 		return false;
 	at += length = count_while(at, end, is_visible);
-	if (length == 0 || !take(&at, end, " HTTP/1.") || (!take(&at, end, "0") && !take(&at, end, "1")) ||
+	if (length == 0 || !take_blanks(&at, end) || !take(&at, end, "HTTP/1.") || (!take(&at, end, "0") && !take(&at, end, "1")) ||
 	    !take(&at, end, "\r\n"))
 		return false;
 	while (!take(&at, end, "\r\n")) {
