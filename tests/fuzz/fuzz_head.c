@@ -120,9 +120,14 @@ static bool is_visible(char c)
 	return c > ' ' && c <= '~';
 }
 
-static bool is_no_line_end(char c)
+static bool is_line_end(char c)
 {
-	return c != '\r' && c != '\n';
+	return c == '\r' || c == '\n';
+}
+
+static bool is_value_byte(char c)
+{
+	return c == '\t' || (c >= ' ' && c <= '~') || (unsigned char)c >= 0x80;
 }
 
 /* Take text off the front, if it stands there. */
@@ -150,20 +155,20 @@ static bool has_the_form(const char *at, const char *end)
 {
 	size_t length;
 
-	while (at < end && !is_no_line_end(*at))
-		at++; /* Node passes over them, whole lines or not; and over more blanks than one. */
+	/* Node passes over line ends in front, whole ones or not, and over more blanks than one. */
+	at += count_while(at, end, is_line_end);
 	at += length = count_while(at, end, is_token_byte);
 	if (length == 0 || !take_blanks(&at, end))
 		return false;
 	at += length = count_while(at, end, is_visible);
-	if (length == 0 || !take_blanks(&at, end) || !take(&at, end, "HTTP/1.") || (!take(&at, end, "0") && !take(&at, end, "1")) ||
-	    !take(&at, end, "\r\n"))
+	if (length == 0 || !take_blanks(&at, end) || !take(&at, end, "HTTP/1.") ||
+	    (!take(&at, end, "0") && !take(&at, end, "1")) || !take(&at, end, "\r\n"))
 		return false;
 	while (!take(&at, end, "\r\n")) {
 		at += length = count_while(at, end, is_token_byte);
 		if (length == 0 || !take(&at, end, ":"))
 			return false;
-		at += count_while(at, end, is_no_line_end);
+		at += count_while(at, end, is_value_byte);
 		if (!take(&at, end, "\r\n"))
 			return false;
 	}
