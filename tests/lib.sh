@@ -1,4 +1,5 @@
-# What examples/run and tests/run share; sourced by sh with $top set to the top folder.
+# What examples/run and the scripts of tests/ share; sourced by sh with $top set to the top folder.
+# shellcheck shell=sh
 #
 # What is there already is left alone, and with everything there the network is not touched. Commands, headers and
 # pkg-config modules are looked for rather than packages: Node may have come from elsewhere than the distribution.
@@ -85,6 +86,7 @@ install_missing() {
 # npm_packages FOLDER: what its package-lock.json says, unless that is there already. npm writes the file that is looked
 # at last, so an interrupted installation is begun again.
 npm_packages() {
+	# shellcheck disable=SC3013 # No standard has -nt, and every sh.
 	if [ ! "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ]; then
 		echo "Installing the npm packages of ${1#"$top"/}"
 		npm ci --prefix "$1" --no-audit --no-fund --loglevel=error
