@@ -39,10 +39,11 @@ static int set_up(void **state)
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 	int fds[2];
 
-	assert_non_null(fixture);
-	if (pipe2(fds, O_CLOEXEC) != 0 || fcntl(fds[0], F_SETFL, O_NONBLOCK) != 0 ||
-	    fcntl(fds[1], F_SETPIPE_SZ, LINE_BYTES) < 0)
+	if (!fixture || pipe2(fds, O_CLOEXEC) != 0 || fcntl(fds[0], F_SETFL, O_NONBLOCK) != 0 ||
+	    fcntl(fds[1], F_SETPIPE_SZ, LINE_BYTES) < 0) {
+		free(fixture);
 		return -1;
+	}
 	fixture->read_fd = fds[0];
 	fixture->write_fd = fds[1];
 	lp_log_init(&fixture->log, fixture->write_fd, LP_LOG_INFO, LP_LOG_TEXT);
