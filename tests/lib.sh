@@ -45,7 +45,7 @@ need_tests() {
 
 need_fuzz() {
 	is_command clang clang
-	if [ ! -e "$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a 2>/dev/null)" ]; then
+	if [ ! -e "$(clang -print-file-name="libclang_rt.fuzzer-$(uname -m).a" 2>/dev/null)" ]; then
 		missing="$missing libclang-rt-14-dev"
 	fi
 }
