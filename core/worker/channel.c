@@ -173,6 +173,7 @@ static void close_stray_descriptors(struct msghdr *message)
 	}
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): bytes are written, through iov. */
 static ssize_t receive_now(struct lp_channel *channel, char *bytes)
 {
 	struct iovec iov = {.iov_base = bytes, .iov_len = READ_SIZE};
