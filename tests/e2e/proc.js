@@ -18,9 +18,14 @@ function nextDescriptor(pid) {
 	return next;
 }
 
+/** What the kernel tells of a process in words. */
+function status(pid) {
+	return fs.readFileSync(`/proc/${pid}/status`, 'utf8');
+}
+
 /** Resident memory of a process, in KiB. */
 function residentKib(pid) {
-	return Number(/^VmRSS:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+	return Number(/^VmRSS:\s+(\d+)/m.exec(status(pid))[1]);
 }
 
 /** Processor time that a process has used, in milliseconds; it ticks in tens. */
@@ -42,4 +47,4 @@ function withVariable(name, value) {
 	return fs.readdirSync('/proc').filter((entry) => /^\d+$/.test(entry) && has(entry)).map(Number);
 }
 
-module.exports = { descriptors, nextDescriptor, residentKib, cpuMs, withVariable };
+module.exports = { descriptors, nextDescriptor, status, residentKib, cpuMs, withVariable };

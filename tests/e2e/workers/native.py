@@ -4,6 +4,8 @@ are open reported. It answers each request with its id and its pid.
 
 ROOM="ID N" lets the worker with that id have room for N connections only: at its limit of open files the kernel drops
 the descriptor that comes with the next one, and the worker says nack.
+
+DEAF="ID FILE" keeps the worker with that id from reading its channel, if the file is there when it starts.
 """
 import json
 import os
@@ -66,9 +68,11 @@ class Worker:
                            b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
         return self.close(connection) if last else None
 
-    def run(self):
+    def run(self, deaf):
         self.channel.send(b"ready")
         self.report()
+        if deaf:
+            self.selector.unregister(self.channel)
         while self.open or not self.draining:
             for key, _ in self.selector.select():
                 if key.data is None:
@@ -88,4 +92,5 @@ worker = Worker()
 room = os.environ.get("ROOM", "0 0").split()
 if int(room[0]) == WORKER:
     limit_room(int(room[1]))
-worker.run()
+deaf = os.environ.get("DEAF", "0 -").split()
+worker.run(int(deaf[0]) == WORKER and os.path.exists(deaf[1]))
