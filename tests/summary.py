@@ -12,6 +12,9 @@ PASSED = re.compile(r"^(?:\[  PASSED  \] (\d+) test|# pass (\d+)$)", re.M)
 FAILED = re.compile(r"^(?:\[  FAILED  \] (\d+) test|# (?:fail|cancelled) (\d+)$)", re.M)
 SKIPPED = re.compile(r"^(?:\[  SKIPPED \] (\d+) test|# (?:skipped|todo) (\d+)$)", re.M)
 
+# A test that TAP says was skipped: its name, and why.
+REASON = re.compile(r"^ *(?:not )?ok \d+ - (.+) # (?:SKIP|TODO)\b(.*)$", re.M)
+
 
 def total(pattern, text):
     return sum(int(first or second) for first, second in pattern.findall(text))
@@ -40,6 +43,8 @@ def main(path):
             print(f"failed: {case.get('name')}")
         elif case_skipped:
             print(f"skipped: {case_skipped} in {case.get('name')}")
+            for name, why in REASON.findall(case.findtext("system-out") or ""):
+                print(f"    {name}:{why}")
     print(f"{passed} passed, {failed} failed")
     return 0 if passed and not failed else 1
 

@@ -32,6 +32,11 @@ BROKEN = {
     "format_is_clean": [("core/base/loose.c", "int  loose;\n", 1), (".clang-format", "BasedOnStyle: LLVM\n", None)],
     "no_unfinished_marks": [("core/base/later.c", "/* TO" "DO */\n", 1)],
     "examples_are_complete": [("examples/README.md", "# Examples\n", 1), ("examples/lost/run", "", 1)],
+    "every_fault_is_tried": [
+        ("tests/faults/a.test.js", "test('1: one', a);\n\ntest('1: again', a);\n", 3),
+        ("tests/faults/b.test.js", "test('58: more', a);\ntest('none', a);\ntest(name, a);\n", 2),
+        ("tests/faults/c.test.js", "test(\n\t`57: the last`, a);\n", None),
+    ],
     "lock_files_name_no_address": [("package-lock.json", '{\n"resolved": "https://example.org/"\n}\n', 2)],
 }
 
