@@ -136,16 +136,6 @@ test('SIGQUIT stops at once', run(
 		assert.equal((await answer).code, 'ECONNRESET');
 	}));
 
-test('past --drain-timeout workers are ended', run(
-	'--workers 2 --drain-timeout 500ms --dialect cluster -- node workers/answer.js',
-	async (limpet) => {
-		const { answer } = await begin(limpet, 'never');
-		limpet.signal('SIGTERM');
-		await limpet.said(/^limpet: .*not finished in time/);
-		assert.deepEqual(await limpet.ended(), { status: 0, signal: null });
-		assert.equal((await answer).code, 'ECONNRESET');
-	}));
-
 test('a worker at its maxConnections is passed over', run(
 	CLUSTER,
 	{ files: FIRST, env: { ONE_AT_A_TIME: '1' } },

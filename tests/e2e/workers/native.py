@@ -6,14 +6,22 @@ ROOM="ID N" lets the worker with that id have room for N connections only: at it
 the descriptor that comes with the next one, and the worker says nack.
 
 DEAF="ID FILE" keeps the worker with that id from reading its channel, if the file is there when it starts.
+CRASH=ID ends the worker with that id as soon as it starts, POISONED=ID with the first connection that it gets.
+NEEDS=FILE ends a worker that does not find the file when it starts. IGNORES_TERM=1 is what it says.
 """
 import json
 import os
 import resource
 import selectors
+import signal
 import socket
+import sys
 
 WORKER = int(os.environ["LIMPET_WORKER_ID"])
+
+
+def is_me(variable):
+    return os.environ.get(variable, "0").split()[0] == str(WORKER)
 
 
 class Worker:
@@ -35,6 +43,8 @@ class Worker:
         if word != b"connection":
             self.draining = True
             self.selector.unregister(self.channel)
+        elif is_me("POISONED"):
+            sys.exit(4)
         elif not descriptors:
             self.channel.send(b"nack " + number)
         else:
@@ -88,9 +98,11 @@ def limit_room(count):
     resource.setrlimit(resource.RLIMIT_NOFILE, (probe + count, probe + count))
 
 
+if is_me("CRASH") or not os.path.exists(os.environ.get("NEEDS", ".")):
+    sys.exit(3)
+if os.environ.get("IGNORES_TERM"):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 worker = Worker()
-room = os.environ.get("ROOM", "0 0").split()
-if int(room[0]) == WORKER:
-    limit_room(int(room[1]))
-deaf = os.environ.get("DEAF", "0 -").split()
-worker.run(int(deaf[0]) == WORKER and os.path.exists(deaf[1]))
+if is_me("ROOM"):
+    limit_room(int(os.environ["ROOM"].split()[1]))
+worker.run(deaf=is_me("DEAF") and os.path.exists(os.environ["DEAF"].split()[1]))
