@@ -62,7 +62,8 @@ function workers:hash(key) end
 function workers:bounded_hash(key, load) end
 
 --- The worker that has a session, or nil. If the key is conn.sid and unknown, limpet first hears what workers have to
---- say, and asks the hook again from its beginning.
+--- say, and asks the hook again from its beginning. If its worker lives, but is stuck or has no room, the hook is asked
+--- again once that has changed.
 ---@param key string|number
 ---@return Worker?
 function workers:session(key) end

@@ -61,6 +61,7 @@ static const char *const topic_names[LP_LOG_TOPICS] = {
 	[LP_LOG_TOPIC_ACCEPT] = "failed accepts",    [LP_LOG_TOPIC_POLICY] = "failing policies",
 	[LP_LOG_TOPIC_SCRIPT] = "what policies log", [LP_LOG_TOPIC_HANDOVER] = "failed hand-overs",
 	[LP_LOG_TOPIC_WORKER] = "workers' messages", [LP_LOG_TOPIC_WAITING] = "connections not handed over",
+	[LP_LOG_TOPIC_STUCK] = "stuck workers",
 };
 
 void lp_log_init(struct lp_log *log, int fd, enum lp_log_level level, enum lp_log_format format)

@@ -143,6 +143,11 @@ static const struct lp_flag run_flags[] = {
 	 .help = "how long a policy's hook may take; past it the hook is stopped"},
 	{LP_FLAG_BYTES, "--policy-memory", "BYTES", FIELD(policy_memory_bytes), .least = 1 << 20, .most = 1 << 30,
 	 .help = "how much memory the policies may take together"},
+	{LP_FLAG_DURATION, "--ack-timeout", "TIME", FIELD(ack_timeout_ms), .least = 0, .most = 3600000,
+	 .help = "how long a worker may take none of its connections; past it new ones go to others until it does; "
+		 "0: however long"},
+	{LP_FLAG_DURATION, "--kill-stuck", "TIME", FIELD(kill_stuck_ms), .least = 0, .most = 86400000,
+	 .help = "kill a worker that has taken none of its connections for so long, and hand them to others; 0: never"},
 	{LP_FLAG_DURATION, "--drain-timeout", "TIME", FIELD(drain_timeout_ms), .least = 0, .most = 86400000,
 	 .help = "how long workers may take to end by themselves after TERM"},
 	{LP_FLAG_NUMBER, "--backlog", "N", FIELD(backlog), .least = 1, .most = 1000000,

@@ -277,7 +277,7 @@ static struct lp_verdict ask(struct lp_policy *policy, const struct lp_hook *hoo
 		verdict = judge(policy, hook);
 	else if (policy->call.suspended)
 		verdict = (struct lp_verdict){
-			.kind = LP_VERDICT_AWAIT,
+			.kind = policy->call.suspended,
 			.session_hash = policy->call.session_hash,
 		};
 	else
@@ -307,7 +307,7 @@ struct lp_verdict lp_policy_decide(struct lp_policy *policy, const struct lp_pol
 			return (struct lp_verdict){.kind = LP_VERDICT_LOOK};
 		if (runs_on(hook->kind, conn->protocol) && lp_policy_refresh(policy))
 			verdict = ask(policy, hook, conn);
-		if (verdict.kind == LP_VERDICT_AWAIT)
+		if (verdict.kind == LP_VERDICT_AWAIT || verdict.kind == LP_VERDICT_HOLD)
 			return verdict;
 	}
 	return verdict;

@@ -85,6 +85,7 @@ enum lp_verdict_kind {
 	LP_VERDICT_LOOK,   /**< Peek, fill protocol, and walk on. */
 	LP_VERDICT_AWAIT,  /**< conn.sid is no known session: hear the workers first, then ask again; at last with
 				session_awaited set. */
+	LP_VERDICT_HOLD,   /**< conn.sid is a session whose worker is busy: ask again once that has changed. */
 };
 
 struct lp_verdict {
@@ -150,8 +151,8 @@ bool lp_policy_looks(const struct lp_policy *policy);
  * @param conn    Borrowed for the call.
  * @param cursor  How far it has walked; 0 at first. Moved on.
  *
- * @return The verdict. After LP_VERDICT_LOOK and LP_VERDICT_AWAIT the cursor stands at the hook that asked, which will
- *         run (after LP_VERDICT_AWAIT: once more) from its beginning; after any other, behind the hook that answered.
+ * @return The verdict. After LP_VERDICT_LOOK, _AWAIT and _HOLD the cursor stands at the hook that asked, which will run
+ *         (after the last two: once more) from its beginning; after any other, behind the hook that answered.
  */
 struct lp_verdict lp_policy_decide(struct lp_policy *policy, const struct lp_policy_conn *conn,
 				   lp_policy_cursor *cursor);

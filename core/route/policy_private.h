@@ -106,10 +106,10 @@ struct lp_policy_call {
 	const struct lp_hook *hook;        /**< NULL while a script itself runs. */
 	unsigned cached;                   /**< enum lp_cached, or-ed. */
 	struct lp_slice sid;               /**< With LP_CACHED_SID: conn.sid, or absent. */
-	bool suspended;        /**< Being unwound for LP_VERDICT_AWAIT: whoever catches an error must pass it on. */
-	uint64_t session_hash; /**< When suspended. */
-	int stopped_line;      /**< With stopped: where it was. */
-	bool stopped;          /**< Being unwound because its time is over; so too. */
+	enum lp_verdict_kind suspended;    /**< AWAIT, HOLD: being unwound; whoever catches an error must pass it on. */
+	uint64_t session_hash;             /**< When suspended. */
+	int stopped_line;                  /**< With stopped: where it was. */
+	bool stopped;                      /**< Being unwound because its time is over; so too. */
 };
 
 struct lp_policy {

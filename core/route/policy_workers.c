@@ -133,10 +133,15 @@ static int workers_bounded_hash(lua_State *L)
  * A sid that nobody knows may be one whose worker has just told its client and not yet us (or whose word we have not yet
  * read). So the caller is asked to hear the workers first: the hook is unwound, by an error that nothing catches, and
  * asked again from its beginning.
+ *
+ * A sid whose worker lives, but is busy, is worth waiting for, for no other worker knows it: the answer there would be
+ * "Session ID unknown", and the client would lose a session that is well. The wait ends as any other does, with the
+ * worker's return, its death, or the connection's deadline. A key that is not the sid may be bound to another worker,
+ * so it is not waited for.
  */
-static int suspend(lua_State *L, struct lp_policy *policy, struct lp_slice key)
+static int suspend(lua_State *L, struct lp_policy *policy, struct lp_slice key, enum lp_verdict_kind kind)
 {
-	policy->call.suspended = true;
+	policy->call.suspended = kind;
 	policy->call.session_hash = lp_sessions_hash(policy->host->sessions, key);
 	lua_pushnil(L);
 	return lua_error(L);
@@ -148,14 +153,18 @@ static int workers_session(lua_State *L)
 	const struct lp_workers *workers = start_method(L, use);
 	struct lp_policy *policy = lp_policy_of(L);
 	struct lp_slice key = lp_api_string(L, 2, use, "key");
+	const struct lp_worker *worker;
 	unsigned id;
 
 	lp_policy_hold(policy);
 	id = lp_sessions_find(policy->host->sessions, key);
 	lp_policy_release(policy);
-	if (!id && lp_conn_is_sid(policy, key) && !policy->call.conn->session_awaited)
-		return suspend(L, policy, key);
-	return push_worker(L, id && lp_workers_find(workers, id)->usable ? id : 0);
+	worker = lp_workers_find(workers, id);
+	if (!worker && lp_conn_is_sid(policy, key) && !policy->call.conn->session_awaited)
+		return suspend(L, policy, key, LP_VERDICT_AWAIT);
+	if (worker && worker->busy && lp_conn_is_sid(policy, key))
+		return suspend(L, policy, key, LP_VERDICT_HOLD);
+	return push_worker(L, worker && worker->usable ? id : 0);
 }
 
 static int workers_bind(lua_State *L)

@@ -17,6 +17,8 @@
 struct lp_worker {
 	unsigned id;
 	bool usable;          /**< Can take a connection now. Set with lp_workers_set_usable only. */
+	bool busy;            /**< Not usable, and will be again or end: its queue is full, or it is stuck. */
+	bool stuck;           /**< It has not taken a connection for too long. */
 	pid_t pid;            /**< 0 while no process is in the slot. */
 	uint32_t connections; /**< Open now, those on the way to it included. */
 	uint32_t waiting;     /**< Of those, handed over and not yet acknowledged. */

@@ -98,12 +98,12 @@ static void part_closed(struct limpet_balancer *balancer)
 	struct limpet_counts counts;
 	limpet_balancer_counts(balancer, &counts);
 	lp_log_write(&balancer->data.log, LP_LOG_INFO,
-		     "stopped: accepted=%llu handed_over=%llu acknowledged=%llu in_flight=%llu refused=%llu "
-		     "closed_early=%llu waiting=%llu moved=%llu",
+		     "stopped: accepted=%llu handed_over=%llu refused=%llu closed_early=%llu waiting=%llu "
+		     "acknowledged=%llu in_flight=%llu moved=%llu",
 		     (unsigned long long)counts.accepted, (unsigned long long)counts.handed_over,
-		     (unsigned long long)counts.acknowledged, (unsigned long long)counts.in_flight,
 		     (unsigned long long)counts.refused, (unsigned long long)counts.closed_early,
-		     (unsigned long long)counts.waiting, (unsigned long long)counts.moved);
+		     (unsigned long long)counts.waiting, (unsigned long long)counts.acknowledged,
+		     (unsigned long long)counts.in_flight, (unsigned long long)counts.moved);
 	if (balancer->stopped)
 		balancer->stopped(balancer, balancer->owner);
 }
@@ -218,19 +218,20 @@ static void on_worker_up(void *owner, unsigned worker)
 {
 	struct limpet_balancer *balancer = owner;
 	lp_policy_worker_up(balancer->data.current.policy, worker);
-	lp_waiting_worker_up(&balancer->waiting);
+	lp_waiting_workers_changed(&balancer->waiting);
 }
 
 static void on_worker_down(void *owner, unsigned worker)
 {
 	struct limpet_balancer *balancer = owner;
 	lp_policy_worker_down(balancer->data.current.policy, worker);
+	lp_waiting_workers_changed(&balancer->waiting); /* Who waits for a session there need not any more. */
 }
 
 static void on_room(void *owner)
 {
 	struct limpet_balancer *balancer = owner;
-	lp_waiting_worker_up(&balancer->waiting);
+	lp_waiting_workers_changed(&balancer->waiting);
 }
 
 static void on_acknowledged(void *owner, struct lp_parcel *parcel)
@@ -288,7 +289,10 @@ static char *status_text(const struct limpet_balancer *balancer)
 {
 	struct limpet_counts counts;
 	limpet_balancer_counts(balancer, &counts);
-	return lp_status_text(&counts, &balancer->data.workers, &balancer->data.options, balancer->data.current.at);
+	const struct lp_histogram none = {0};
+	const struct lp_histogram *latency = balancer->supervisor ? lp_supervisor_latency(balancer->supervisor) : &none;
+	return lp_status_text(&counts, &balancer->data.workers, latency, &balancer->data.options,
+			      balancer->data.current.at);
 }
 
 static char *answer_request(void *owner, const char *request, size_t *length)
@@ -379,6 +383,8 @@ static int start_workers(struct limpet_balancer *balancer, struct lp_error *erro
 					      .command = balancer->data.options.command,
 					      .dialect = balancer->data.dialect,
 					      .prefix = balancer->data.options.worker_prefix != 0,
+					      .ack_timeout_ms = balancer->data.options.ack_timeout_ms,
+					      .kill_stuck_ms = balancer->data.options.kill_stuck_ms,
 					      .events = &supervisor_events,
 					      .owner = balancer};
 	int status = lp_supervisor_start(&balancer->supervisor, &config, error);
@@ -425,7 +431,6 @@ int limpet_balancer_reload(struct limpet_balancer *balancer, char *error_text, s
 void limpet_balancer_counts(const struct limpet_balancer *balancer, struct limpet_counts *counts)
 {
 	*counts = balancer->waiting.counts;
-	counts->handed_over = counts->acknowledged + counts->in_flight;
 	counts->policy_errors = lp_data_policy_errors(&balancer->data);
 	counts->policy_kills = lp_data_policy_kills(&balancer->data);
 	counts->policy_benched_ms = lp_policy_benched_ms(balancer->data.current.policy);
@@ -437,6 +442,8 @@ void limpet_balancer_counts(const struct limpet_balancer *balancer, struct limpe
 	if (balancer->supervisor) {
 		counts->worker_starts = lp_supervisor_starts(balancer->supervisor);
 		counts->worker_exits = lp_supervisor_exits(balancer->supervisor);
+		counts->worker_ejections = lp_supervisor_ejections(balancer->supervisor);
+		counts->stuck_kills = lp_supervisor_kills(balancer->supervisor);
 	}
 }
 

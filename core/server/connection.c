@@ -70,6 +70,25 @@ void lp_connection_unwatch(struct lp_waiting *waiting, struct lp_connection *con
 	connection->watched = false;
 }
 
+/* Returns */
+
+void lp_connection_note_return(struct lp_waiting *waiting, struct lp_connection *connection,
+			       enum lp_return_reason reason)
+{
+	connection->came_back = true;
+	switch (reason) {
+	case LP_RETURN_LOST:
+		waiting->counts.returned_lost++;
+		break;
+	case LP_RETURN_REFUSED:
+		waiting->counts.returned_refused++;
+		break;
+	case LP_RETURN_NO_ROOM:
+		waiting->counts.returned_no_room++;
+		break;
+	}
+}
+
 /* Ends */
 
 void lp_waiting_tell_if_empty(struct lp_waiting *waiting)

@@ -33,6 +33,7 @@ struct lp_connection {
 	uint8_t state;
 	bool watched;         /**< By epoll. */
 	bool session_awaited; /**< Long enough. */
+	bool came_back;       /**< From a worker, at least once. */
 	uint16_t refused_by;  /**< The worker that just gave it back; 0: none. */
 	uint16_t refusals;    /**< How many have, since it last paused. */
 	struct lp_ip ip;
@@ -76,6 +77,16 @@ void lp_connection_refuse(struct lp_waiting *waiting, struct lp_connection *conn
 
 /** Free a connection that was refused. @param waiting The room. @param connection Lingering. */
 void lp_connection_end_linger(struct lp_waiting *waiting, struct lp_connection *connection);
+
+/**
+ * Count that a worker gave a connection back.
+ *
+ * @param waiting     The room.
+ * @param connection  Whose.
+ * @param reason      Why.
+ */
+void lp_connection_note_return(struct lp_waiting *waiting, struct lp_connection *connection,
+			       enum lp_return_reason reason);
 
 /** See to it that the room's timer runs at a time, or before. @param waiting The room. @param until_ms When. */
 void lp_waiting_arm_timer(struct lp_waiting *waiting, uint64_t until_ms);

@@ -85,6 +85,8 @@ static void copy_workers(struct lp_trial *trial)
 	trial->workers = *live;
 	trial->workers.slots = slots;
 	memcpy(slots, live->slots, live->count * sizeof(*slots));
+	for (unsigned i = 0; i < live->count; i++)
+		slots[i].busy = false; /* Nothing waits here. */
 	for (unsigned id = 1; !live->usable_count && id <= live->count; id++)
 		lp_workers_set_usable(&trial->workers, id, true);
 }

@@ -7,12 +7,13 @@
  *                                                                     deadline -> 408, or closed early if it said nothing
  *     AWAITING    awaiting   its sid is unknown as yet, or every      the session is learnt, or session_wait is over
  *                            worker just gave it back                 -> DECIDING
- *     HELD        held       no worker can take it                    one can -> DECIDING; deadline -> 503
+ *     HELD        held       no worker can take it, or not the one    one can, or ended -> DUE; deadline -> 503
+ *                            that has its session
  *     DUE         due        something changed for it                 the loop's next turn -> DECIDING
  *     IN FLIGHT   (worker's) handed over, not acknowledged            acknowledged -> gone; returned -> DUE
  *     LINGERING   lingering  refused; the client may still read       the client closed, or a second is over -> gone
  *
- *     accepted = handed_over (in flight + acknowledged) + refused + closed_early + waiting (DECIDING … DUE)
+ *     accepted = handed_over (acknowledged + in flight + moved) + refused + closed_early + waiting (DECIDING … DUE)
  *
  * All waiting is for the connection's one deadline, head_timeout after it was accepted (or came back from a worker).
  *
@@ -87,6 +88,7 @@ static void wait_for_bytes(struct lp_waiting *waiting, struct lp_connection *con
 		return;
 	}
 	connection->seen = (uint32_t)waiting->look.seen;
+	connection->parcel.ready_ns = 0; /* Now it is the client who takes its time. */
 	wait_in(waiting, connection, LP_LOOKING, &waiting->looking, connection->deadline_ms);
 }
 
@@ -116,6 +118,7 @@ static int hand_over(struct lp_waiting *waiting, struct lp_connection *connectio
 		return status;
 	connection->state = LP_IN_FLIGHT;
 	waiting->counts.waiting--;
+	waiting->counts.handed_over++;
 	waiting->counts.in_flight++;
 	return 0;
 }
@@ -183,6 +186,9 @@ static void ask_policies(struct lp_waiting *waiting, struct lp_connection *conne
 			lp_supervisor_hear(waiting->supervisor); /* Its worker may have claimed it already. */
 			heard = true;
 			continue;
+		case LP_VERDICT_HOLD:
+			wait_in(waiting, connection, LP_HELD, &waiting->held, connection->deadline_ms);
+			return;
 		case LP_VERDICT_REFUSE:
 			record(waiting, &view, 0);
 			lp_connection_refuse(waiting, connection, verdict.status);
@@ -204,6 +210,8 @@ static void ask_policies(struct lp_waiting *waiting, struct lp_connection *conne
 
 static void decide(struct lp_waiting *waiting, struct lp_connection *connection)
 {
+	if (!connection->parcel.ready_ns && waiting->supervisor)
+		connection->parcel.ready_ns = lp_supervisor_turn_ns(waiting->supervisor);
 	ask_policies(waiting, connection);
 	waiting->config.on_asked(waiting->config.owner);
 }
@@ -407,7 +415,7 @@ void lp_waiting_set_policy(struct lp_waiting *waiting, struct lp_policy *policy)
 		decide_soon(waiting, lp_connection_of(waiting->looking.next));
 }
 
-void lp_waiting_worker_up(struct lp_waiting *waiting)
+void lp_waiting_workers_changed(struct lp_waiting *waiting)
 {
 	while (!lp_list_empty(&waiting->held))
 		decide_soon(waiting, lp_connection_of(waiting->held.next));
@@ -428,9 +436,13 @@ void lp_waiting_session(struct lp_waiting *waiting, struct lp_slice key)
 
 void lp_waiting_acknowledged(struct lp_waiting *waiting, struct lp_parcel *parcel)
 {
+	struct lp_connection *connection = LP_LIST_OWNER(parcel, struct lp_connection, parcel);
 	waiting->counts.in_flight--;
-	waiting->counts.acknowledged++;
-	free(LP_LIST_OWNER(parcel, struct lp_connection, parcel));
+	if (connection->came_back)
+		waiting->counts.moved++;
+	else
+		waiting->counts.acknowledged++;
+	free(connection);
 	lp_waiting_tell_if_empty(waiting);
 }
 
@@ -439,8 +451,9 @@ void lp_waiting_returned(struct lp_waiting *waiting, struct lp_parcel *parcel, u
 {
 	struct lp_connection *connection = LP_LIST_OWNER(parcel, struct lp_connection, parcel);
 	waiting->counts.in_flight--;
+	waiting->counts.handed_over--;
 	waiting->counts.waiting++;
-	waiting->counts.moved++;
+	lp_connection_note_return(waiting, connection, reason);
 	if (reason == LP_RETURN_LOST)
 		connection->deadline_ms = uv_now(waiting->config.loop) + waiting->config.head_timeout_ms;
 	else

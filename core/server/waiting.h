@@ -102,8 +102,8 @@ void lp_waiting_admit(struct lp_waiting *waiting, int fd, const struct lp_ip *ip
  */
 void lp_waiting_set_policy(struct lp_waiting *waiting, struct lp_policy *policy);
 
-/** A worker can take connections (again): those that had none are decided anew, soon. @param waiting Open. */
-void lp_waiting_worker_up(struct lp_waiting *waiting);
+/** A worker can take connections (again), or has ended: those that are held are decided anew, soon. @param waiting Open. */
+void lp_waiting_workers_changed(struct lp_waiting *waiting);
 
 /** A session was learnt: those that await it are decided anew, soon. @param waiting Open. @param key Its key. */
 void lp_waiting_session(struct lp_waiting *waiting, struct lp_slice key);

@@ -183,6 +183,7 @@ static unsigned route(struct simulation *simulation, unsigned number, unsigned c
 			look(simulation, number, &conn);
 			break;
 		case LP_VERDICT_AWAIT:
+		case LP_VERDICT_HOLD: /* Only while a worker is busy, which none is here. */
 			conn.session_awaited = true;
 			break;
 		case LP_VERDICT_REFUSE:

@@ -27,6 +27,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 /* One recvmsg; a worker's usual messages are far shorter. */
 #define READ_SIZE 65536
 
@@ -252,6 +254,7 @@ static void hear(struct lp_channel *channel)
 	char bytes[READ_SIZE];
 	for (int reads = 0; reads < READS_A_TURN && !channel->ended; reads++) {
 		ssize_t got = receive_now(channel, bytes);
+		channel->heard_ns = 0;
 		if (got == UV_EAGAIN)
 			break;
 		if (got == 0) {
@@ -271,6 +274,13 @@ static void hear(struct lp_channel *channel)
 		if (got < READ_SIZE && channel->dialect->socket_type == SOCK_STREAM)
 			break;
 	}
+}
+
+uint64_t lp_channel_heard_ns(struct lp_channel *channel)
+{
+	if (!channel->heard_ns)
+		channel->heard_ns = lp_clock_ns(); /* Once for all that came with one read. */
+	return channel->heard_ns;
 }
 
 void lp_channel_hear(struct lp_channel *channel)

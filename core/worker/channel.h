@@ -76,6 +76,7 @@ struct lp_channel {
 	bool broken;        /**< The worker's end is closed; what it said before may still be unread. */
 	bool ended;         /**< on_end was called. */
 	bool hearing;       /**< Inside lp_channel_hear. */
+	uint64_t heard_ns;  /**< When what is being taken was read; 0: nobody has asked yet (lp_channel_heard_ns). */
 	unsigned open_handles;
 	void (*closed)(struct lp_channel *channel);
 };
@@ -110,6 +111,9 @@ void lp_channel_flush(struct lp_channel *channel);
  *         UV_ENOBUFS  LP_CHANNEL_BACKLOG parcels wait already; on_room follows
  */
 int lp_channel_hand_over(struct lp_channel *channel, struct lp_parcel *parcel);
+
+/** When the words that are being taken were read, on the monotonic clock. @param channel Inside one of its events. */
+uint64_t lp_channel_heard_ns(struct lp_channel *channel);
 
 /**
  * Read what the worker has said by now, without waiting; events run. Does nothing inside one of this channel's events.

@@ -307,6 +307,25 @@ void lp_process_kill(struct lp_process *process, int signal)
 		kill(-process->pid, signal);
 }
 
+void lp_process_kill_rest(struct lp_process *process)
+{
+	kill(-process->handle.pid, SIGKILL);
+}
+
+bool lp_process_is_stopped(const struct lp_process *process)
+{
+	char path[32];
+	char stat[128] = {0};
+	snprintf(path, sizeof(path), "/proc/%d/stat", process->pid);
+	int fd = process->pid ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd < 0)
+		return false;
+	ssize_t length = read(fd, stat, sizeof(stat) - 1);
+	close(fd);
+	const char *name_end = length > 0 ? strrchr(stat, ')') : NULL; /* "12 (any name) T 1 …" */
+	return name_end && strncmp(name_end, ") T", strlen(") T")) == 0;
+}
+
 /* Pass on what is left in a pipe, as far as there is room. */
 static void pass_on_the_rest(struct lp_process_output *output)
 {

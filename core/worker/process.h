@@ -76,6 +76,16 @@ int lp_process_start(struct lp_process *process, uv_loop_t *loop, char *const *c
 void lp_process_kill(struct lp_process *process, int signal);
 
 /**
+ * Kill what a process has left behind in its group: a server whose shell has ended, say.
+ *
+ * @param process  Ended just now: its exited runs, and its number is nobody else's yet.
+ */
+void lp_process_kill_rest(struct lp_process *process);
+
+/** Whether a process is stopped, as SIGSTOP does it. @param process Started. */
+bool lp_process_is_stopped(const struct lp_process *process);
+
+/**
  * Close the handles of a process that has ended, or never started. Output that it left in its pipes is passed on first,
  * as far as ours has room at this moment.
  *

@@ -8,8 +8,9 @@
  *     ENDED     nothing; the slot is not used again
  *
  * Inside RUNNING: the channel says ready -> up; not ready, or its end -> down. A worker is usable (struct lp_worker) while
- * it is up, its queue has room and nobody stops us. A channel may end long before its process does (a worker that has
- * disconnected finishes its work); the slot then waits for the exit, so there is never one process too many.
+ * it is up, its queue has room, it takes what it is given (stuck.c) and nobody stops us. A channel may end long before
+ * its process does (a worker that has disconnected finishes its work); the slot then waits for the exit, so there is
+ * never one process too many.
  *
  * Pauses: none after a process that was ready for STEADY_MS; else FIRST_PAUSE_MS, doubled with every further failure up to
  * LONGEST_PAUSE_MS, a fifth more or less by chance so that slots do not beat in time.
@@ -46,11 +47,13 @@ static const struct lp_channel_events channel_events;
 
 static void start_process(struct lp_slot *slot);
 
-static void update_usable(struct lp_slot *slot)
+void lp_slot_update_usable(struct lp_slot *slot)
 {
 	struct lp_slots *slots = slot->slots;
-	bool usable = slot->up && !slot->full && !slots->stopping;
-	lp_workers_set_usable(slots->config.workers, slot->worker->id, usable);
+	bool takes = slot->up && !slots->stopping;
+	bool late = slot->full || slot->worker->stuck;
+	slot->worker->busy = takes && late;
+	lp_workers_set_usable(slots->config.workers, slot->worker->id, takes && !late);
 }
 
 static void set_up(struct lp_slot *slot, bool up)
@@ -60,7 +63,7 @@ static void set_up(struct lp_slot *slot, bool up)
 	if (slot->up == up)
 		return;
 	slot->up = up;
-	update_usable(slot);
+	lp_slot_update_usable(slot);
 	if (up) {
 		uv_timer_stop(&slot->timer);
 		if (!slot->worker->started_ns)
@@ -137,7 +140,7 @@ static void end_if_idle(struct lp_slot *slot)
 
 void lp_slot_finish(struct lp_slot *slot)
 {
-	update_usable(slot);
+	lp_slot_update_usable(slot);
 	if (slot->channel_open)
 		lp_channel_drain(&slot->channel);
 	if (slot->state == LP_SLOT_PAUSED)
@@ -174,6 +177,7 @@ static void close_channel(struct lp_slot *slot)
 	if (!slot->channel_open)
 		return;
 	slot->channel_open = false;
+	lp_stuck_forget(slot);
 	set_up(slot, false);
 	lp_channel_close(&slot->channel, on_channel_closed);
 	end_if_idle(slot);
@@ -194,11 +198,16 @@ static void log_exit(const struct lp_slot *slot, int64_t status, int signal)
 			     slot->worker->pid, (long long)status, next);
 }
 
-/* A dead worker's last acknowledgements and sessions count before its parcels are given up. */
-static void hear_out(struct lp_slot *slot)
+/*
+ * A dead worker's last acknowledgements and sessions count before its parcels are given up. A channel that does not end
+ * then is still held by somebody: the process was a shell, and the server lives. It must not take what others get now.
+ */
+static void hear_out(struct lp_slot *slot, struct lp_process *process)
 {
 	for (int i = 0; i < LAST_WORDS && slot->channel_open; i++)
 		lp_channel_hear(&slot->channel);
+	if (slot->channel_open)
+		lp_process_kill_rest(process);
 	close_channel(slot);
 }
 
@@ -227,7 +236,7 @@ static void on_exit_of(struct lp_process *process, int64_t status, int signal)
 	log_exit(slot, status, signal);
 	slot->state = LP_SLOT_CLOSING;
 	uv_timer_stop(&slot->timer);
-	hear_out(slot);
+	hear_out(slot, process);
 	return_untouched(slot);
 	lp_sessions_forget_worker(slots->config.sessions, worker->id);
 	if (slots->count)
@@ -287,7 +296,7 @@ static void on_room(struct lp_channel *channel)
 {
 	struct lp_slot *slot = channel->owner;
 	slot->full = false;
-	update_usable(slot);
+	lp_slot_update_usable(slot);
 	slot->slots->config.events->on_room(slot->slots->config.owner);
 }
 
@@ -327,6 +336,13 @@ static void settle(struct lp_slot *slot, struct lp_parcel *parcel)
 	slot->slots->config.events->on_acknowledged(slot->slots->config.owner, parcel);
 }
 
+bool lp_slot_is_silent(struct lp_taken *taken, unsigned worker)
+{
+	struct lp_slots *slots = taken->owner;
+	const struct lp_slot *slot = &slots->all[worker - 1];
+	return lp_stuck_suspected(slot) || lp_process_is_stopped(&slot->process);
+}
+
 void lp_slot_settle(struct lp_taken *taken, struct lp_parcel *parcel)
 {
 	struct lp_slots *slots = taken->owner;
@@ -336,7 +352,11 @@ void lp_slot_settle(struct lp_taken *taken, struct lp_parcel *parcel)
 static void on_acknowledged(struct lp_channel *channel, struct lp_parcel *parcel)
 {
 	struct lp_slot *slot = channel->owner;
+	uint64_t now_ns = lp_channel_heard_ns(channel);
 	slot->worker->waiting--;
+	lp_stuck_end(slot);
+	if (now_ns > parcel->ready_ns)
+		lp_histogram_add(&slot->slots->latency, (now_ns - parcel->ready_ns) / 1000);
 	if (slot->slots->config.dialect->keep_until_read)
 		lp_taken_add(&slot->slots->taken, parcel);
 	else
@@ -348,6 +368,8 @@ static void on_returned(struct lp_channel *channel, struct lp_parcel *parcel, en
 	struct lp_slot *slot = channel->owner;
 	slot->worker->waiting--;
 	slot->worker->connections--;
+	if (reason != LP_RETURN_LOST)
+		lp_stuck_end(slot);
 	slot->slots->config.events->on_returned(slot->slots->config.owner, parcel, slot->worker->id, reason);
 }
 
@@ -420,10 +442,11 @@ int lp_slot_hand_over(struct lp_slot *slot, struct lp_parcel *parcel)
 	if (status == 0) {
 		parcel->worker = (uint16_t)slot->worker->id;
 		slot->worker->connections++;
-		slot->worker->waiting++;
+		if (slot->worker->waiting++ == 0)
+			lp_stuck_begin(slot);
 	} else if (status == UV_ENOBUFS) {
 		slot->full = true;
-		update_usable(slot);
+		lp_slot_update_usable(slot);
 	} else {
 		set_up(slot, false);
 	}

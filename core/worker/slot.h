@@ -9,9 +9,11 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "base/histogram.h"
 #include "worker/channel.h"
 #include "worker/count.h"
 #include "worker/process.h"
+#include "worker/stuck.h"
 #include "worker/supervisor.h"
 #include "worker/taken.h"
 
@@ -26,6 +28,9 @@ struct lp_slots {
 	struct lp_taken taken;  /**< Acknowledged, and not yet read from. Its timer is the supervisor's to close. */
 	struct lp_count *count; /**< NULL until a worker that does not report takes a connection. */
 	bool count_tried;
+	struct lp_stuck stuck;       /**< Its timer is the supervisor's to close. */
+	struct lp_histogram latency; /**< Microseconds from ready to acknowledged. */
+	uint64_t turn_ns;            /**< When this turn of the loop began its work; 0: nobody has asked yet. */
 	uint64_t starts;
 	uint64_t exits;
 	bool stopping; /**< No process is started any more. */
@@ -46,6 +51,7 @@ struct lp_slot {
 	bool up;          /**< on_worker_up was called, and on_worker_down not since. */
 	bool full;        /**< The channel's queue has no room. */
 	bool reports;     /**< The worker tells how many connections it has open. */
+	struct lp_patience patience;
 	unsigned failures;
 	uv_timer_t timer; /**< PAUSED: to the next start. RUNNING: to the remark that it is late. */
 };
@@ -61,6 +67,12 @@ void lp_slot_start(struct lp_slot *slot, struct lp_slots *slots, unsigned index)
 
 /** For slots->taken: a connection's worker has read from it. @param taken The slots'. @param parcel In no list. */
 void lp_slot_settle(struct lp_taken *taken, struct lp_parcel *parcel);
+
+/** For slots->taken: whether a worker gives no sign that it runs. @param taken The slots'. @param worker Its id. */
+bool lp_slot_is_silent(struct lp_taken *taken, unsigned worker);
+
+/** Make the worker usable or not, as the slot's state is now. @param slot Started. */
+void lp_slot_update_usable(struct lp_slot *slot);
 
 /**
  * Hand a connection to the slot's worker.

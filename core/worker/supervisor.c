@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #include "worker/slot.h"
 
 /* From SIGTERM to SIGKILL. */
@@ -34,13 +36,19 @@ static void on_count_stopped(void *owner)
 	supervisor->slots.config.events->on_stopped(supervisor->slots.config.owner);
 }
 
-static void on_taken_closed(uv_handle_t *handle)
+static void on_stuck_closed(uv_handle_t *handle)
 {
-	struct lp_taken *taken = handle->data;
-	struct lp_supervisor *supervisor = taken->owner;
+	struct lp_supervisor *supervisor = handle->data;
 	struct lp_count *count = supervisor->slots.count;
 	supervisor->slots.count = NULL;
 	lp_count_stop(count, on_count_stopped, supervisor);
+}
+
+static void on_taken_closed(uv_handle_t *handle)
+{
+	struct lp_taken *taken = handle->data;
+	struct lp_slots *slots = taken->owner;
+	uv_close((uv_handle_t *)&slots->stuck.timer, on_stuck_closed);
 }
 
 static void on_after_closed(uv_handle_t *handle)
@@ -135,12 +143,16 @@ static void flush_all(struct lp_supervisor *supervisor)
 
 static void on_before(uv_prepare_t *before)
 {
-	flush_all(before->data);
+	struct lp_supervisor *supervisor = before->data;
+	flush_all(supervisor);
+	supervisor->slots.turn_ns = 0;
 }
 
 static void on_after(uv_check_t *after)
 {
-	flush_all(after->data);
+	struct lp_supervisor *supervisor = after->data;
+	flush_all(supervisor);
+	supervisor->slots.turn_ns = 0;
 }
 
 /* What timers and idle handles decide goes out before the loop waits, what it woke up for right behind. */
@@ -173,7 +185,8 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 	}
 	supervisor->slots = (struct lp_slots){.config = *config, .all = all, .on_ended = on_slot_ended};
 	supervisor->left = count;
-	lp_taken_init(&supervisor->slots.taken, config->loop, lp_slot_settle, &supervisor->slots);
+	lp_taken_init(&supervisor->slots.taken, config->loop, lp_slot_settle, lp_slot_is_silent, &supervisor->slots);
+	lp_stuck_open(&supervisor->slots);
 	watch_turns(supervisor);
 	uv_timer_init(config->loop, &supervisor->timer);
 	supervisor->timer.data = supervisor;
@@ -188,6 +201,13 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 int lp_supervisor_hand_over(struct lp_supervisor *supervisor, unsigned worker, struct lp_parcel *parcel)
 {
 	return lp_slot_hand_over(&supervisor->slots.all[worker - 1], parcel);
+}
+
+uint64_t lp_supervisor_turn_ns(struct lp_supervisor *supervisor)
+{
+	if (!supervisor->slots.turn_ns)
+		supervisor->slots.turn_ns = lp_clock_ns();
+	return supervisor->slots.turn_ns;
 }
 
 void lp_supervisor_hear(struct lp_supervisor *supervisor)
@@ -205,6 +225,21 @@ uint64_t lp_supervisor_starts(const struct lp_supervisor *supervisor)
 uint64_t lp_supervisor_exits(const struct lp_supervisor *supervisor)
 {
 	return supervisor->slots.exits;
+}
+
+uint64_t lp_supervisor_ejections(const struct lp_supervisor *supervisor)
+{
+	return supervisor->slots.stuck.ejections;
+}
+
+uint64_t lp_supervisor_kills(const struct lp_supervisor *supervisor)
+{
+	return supervisor->slots.stuck.kills;
+}
+
+const struct lp_histogram *lp_supervisor_latency(const struct lp_supervisor *supervisor)
+{
+	return &supervisor->slots.latency;
 }
 
 void lp_supervisor_free(struct lp_supervisor *supervisor)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "base/histogram.h"
 #include "base/log.h"
 #include "route/sessions.h"
 #include "route/workers.h"
@@ -43,7 +44,9 @@ struct lp_supervisor_config {
 	struct lp_log *log;
 	char *const *command;
 	const struct lp_dialect *dialect;
-	bool prefix; /**< Mark each line of the workers' output with their id. */
+	bool prefix;             /**< Mark each line of the workers' output with their id. */
+	uint32_t ack_timeout_ms; /**< A worker that takes nothing for so long gets no new connections; 0: off. */
+	uint32_t kill_stuck_ms;  /**< One that takes nothing for so long is killed; 0: off. */
 	const struct lp_supervisor_events *events;
 	void *owner;
 };
@@ -73,6 +76,16 @@ int lp_supervisor_start(struct lp_supervisor **supervisor, const struct lp_super
  */
 int lp_supervisor_hand_over(struct lp_supervisor *supervisor, unsigned worker, struct lp_parcel *parcel);
 
+/**
+ * The monotonic clock as it was early in this turn of the loop: whatever had come by then had come. One reading for all
+ * that a turn does.
+ *
+ * @param supervisor  Started.
+ *
+ * @return Nanoseconds.
+ */
+uint64_t lp_supervisor_turn_ns(struct lp_supervisor *supervisor);
+
 /** Read what all workers have said by now, without waiting; events run. @param supervisor Started. */
 void lp_supervisor_hear(struct lp_supervisor *supervisor);
 
@@ -81,6 +94,15 @@ uint64_t lp_supervisor_starts(const struct lp_supervisor *supervisor);
 
 /** How often a process ended. @param supervisor Started. */
 uint64_t lp_supervisor_exits(const struct lp_supervisor *supervisor);
+
+/** How often a worker was found stuck and got no new connections. @param supervisor Started. */
+uint64_t lp_supervisor_ejections(const struct lp_supervisor *supervisor);
+
+/** How often a stuck worker was killed. @param supervisor Started. */
+uint64_t lp_supervisor_kills(const struct lp_supervisor *supervisor);
+
+/** How long connections took from ready_ns to each acknowledgement, in microseconds. @param supervisor Started. */
+const struct lp_histogram *lp_supervisor_latency(const struct lp_supervisor *supervisor);
 
 /**
  * End all workers: tell them to finish; after grace_ms send SIGTERM, two seconds later SIGKILL. on_stopped runs when the

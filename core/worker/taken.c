@@ -1,6 +1,9 @@
 /*
  * The look, every tick, only asks whether bytes wait: none do once the worker has read, which mostly has happened by the
  * first tick. A client that has sent nothing yet is let go of then, too. The proof (untouched.c) is for dead workers.
+ *
+ * A worker that runs and leaves the bytes where they are does so on purpose, or has closed the connection, whose client
+ * then waits for us. One that does not run (silent) may be killed before it comes to read: there we wait with it.
  */
 #include "worker/taken.h"
 
@@ -19,16 +22,20 @@ static void on_tick(uv_timer_t *timer)
 	for (struct lp_list *link = taken->parcels.next; link != &taken->parcels; link = next) {
 		struct lp_parcel *parcel = LP_LIST_OWNER(link, struct lp_parcel, link);
 		next = link->next;
-		if (++parcel->ticks >= LP_TAKEN_TICKS_MAX || lp_bytes_waiting(parcel->fd) == 0)
+		bool late = ++parcel->ticks >= LP_TAKEN_TICKS_MAX;
+		if (lp_bytes_waiting(parcel->fd) == 0 || (late && !taken->silent(taken, parcel->worker)))
 			settle(taken, parcel);
+		else if (late)
+			parcel->ticks = 0;
 	}
 	if (lp_list_empty(&taken->parcels))
 		uv_timer_stop(timer);
 }
 
-void lp_taken_init(struct lp_taken *taken, uv_loop_t *loop, lp_taken_settled_cb settled, void *owner)
+void lp_taken_init(struct lp_taken *taken, uv_loop_t *loop, lp_taken_settled_cb settled, lp_taken_silent_cb silent,
+		   void *owner)
 {
-	*taken = (struct lp_taken){.settled = settled, .owner = owner};
+	*taken = (struct lp_taken){.settled = settled, .silent = silent, .owner = owner};
 	lp_list_init(&taken->parcels);
 	uv_timer_init(loop, &taken->timer);
 	taken->timer.data = taken;

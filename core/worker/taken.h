@@ -20,7 +20,7 @@
 /** How often it is looked whether the bytes are gone. */
 #define LP_TAKEN_TICK_MS 5
 
-/** After so many looks a connection is let go of all the same: a second. */
+/** After so many looks a connection is let go of all the same, if its worker runs: a second. */
 #define LP_TAKEN_TICKS_MAX 200
 
 struct lp_taken;
@@ -28,10 +28,14 @@ struct lp_taken;
 /** The worker has read from a connection, or has had its time. */
 typedef void (*lp_taken_settled_cb)(struct lp_taken *taken, struct lp_parcel *parcel);
 
+/** Whether a worker gives no sign that it runs: it is stopped, or hangs. */
+typedef bool (*lp_taken_silent_cb)(struct lp_taken *taken, unsigned worker);
+
 struct lp_taken {
 	struct lp_list parcels; /**< Of all workers, oldest first. */
 	uv_timer_t timer;       /**< Runs while there are any. */
 	lp_taken_settled_cb settled;
+	lp_taken_silent_cb silent;
 	void *owner; /**< The user's. */
 };
 
@@ -41,9 +45,11 @@ struct lp_taken {
  * @param taken    The caller's memory, until its timer is closed, which is the caller's to do once it is empty.
  * @param loop     Borrowed.
  * @param settled  Runs for each connection but those that lp_taken_leave gives back. It is in no list then.
+ * @param silent   Asked once a second about the worker of a connection that is not read; if so, its time begins anew.
  * @param owner    Kept in taken->owner.
  */
-void lp_taken_init(struct lp_taken *taken, uv_loop_t *loop, lp_taken_settled_cb settled, void *owner);
+void lp_taken_init(struct lp_taken *taken, uv_loop_t *loop, lp_taken_settled_cb settled, lp_taken_silent_cb silent,
+		   void *owner);
 
 /**
  * Keep a connection until it is read from.

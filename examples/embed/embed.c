@@ -21,7 +21,7 @@ static void on_report(uv_timer_t *timer)
 	struct limpet_counts counts;
 	limpet_balancer_counts(program->balancer, &counts);
 	printf("%llu connections accepted, %llu at a worker\n", (unsigned long long)counts.accepted,
-	       (unsigned long long)counts.acknowledged);
+	       (unsigned long long)counts.handed_over);
 	fflush(stdout);
 }
 

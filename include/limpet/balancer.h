@@ -64,6 +64,8 @@ struct limpet_options {
 	uint32_t max_waiting;      /**< Connections that wait for a head, a session or a worker. */
 	uint32_t max_sessions;     /**< Past it the least recently used is forgotten. 66 bytes each, at most. */
 	uint32_t session_wait_ms;  /**< How long a connection with an unknown sid waits for a worker to claim it. */
+	uint32_t ack_timeout_ms;   /**< A worker that takes nothing for so long gets no new connections. 0: off. */
+	uint32_t kill_stuck_ms;    /**< A worker that takes nothing for so long is killed. 0: off. */
 	uint32_t drain_timeout_ms; /**< From stop to the end of workers that have not ended by themselves. */
 
 	int backlog;      /**< For listen(2). */
@@ -76,22 +78,29 @@ struct limpet_options {
 };
 
 /**
- * What became of every connection. At any moment
+ * What became of every connection, counted one by one as it happens. At any moment
  *
  *     accepted     = handed_over + refused + closed_early + waiting
- *     handed_over  = acknowledged + in_flight
+ *     handed_over  = acknowledged + in_flight + moved
+ *
+ * Each connection is in one of the six on the right that are not sums. One that comes back from a worker, which it does
+ * only unread, is no longer handed over but waiting again, until it goes to a worker once more; the `returned` count how
+ * often that was.
  */
 struct limpet_counts {
-	uint64_t accepted;      /**< Taken from a listener. */
-	uint64_t handed_over;   /**< At a worker, or on the way to one. */
-	uint64_t acknowledged;  /**< Of those, taken by the worker for good. */
-	uint64_t in_flight;     /**< Of those, not acknowledged yet; limpet still holds the descriptor. */
-	uint64_t refused;       /**< Answered by limpet with a status. */
-	uint64_t closed_early;  /**< The client left, or said nothing until its deadline. */
-	uint64_t waiting;       /**< For a head, a session or a worker. */
-	uint64_t moved;         /**< Given back by a worker, or by its death, and sent to another: how often. */
-	uint64_t policy_errors; /**< Hooks that raised an error or returned no answer of theirs. */
-	uint64_t policy_kills;  /**< Hooks that were stopped: out of time or memory. */
+	uint64_t accepted;         /**< Taken from a listener. */
+	uint64_t handed_over;      /**< At a worker, or on the way to one. */
+	uint64_t acknowledged;     /**< Of those, taken for good by the worker that they were first sent to. */
+	uint64_t in_flight;        /**< Of those, on the way; limpet still holds the descriptor. */
+	uint64_t moved;            /**< Of those, taken for good at a later try, mostly by another worker. */
+	uint64_t refused;          /**< Answered by limpet with a status. */
+	uint64_t closed_early;     /**< The client left, or said nothing until its deadline. */
+	uint64_t waiting;          /**< For a head, a session or a worker. */
+	uint64_t returned_lost;    /**< Came back with the end of a worker or of its channel: how often. */
+	uint64_t returned_refused; /**< Because the worker did not accept it. */
+	uint64_t returned_no_room; /**< Because the worker was at its limit of open files. */
+	uint64_t policy_errors;    /**< Hooks that raised an error or returned no answer of theirs. */
+	uint64_t policy_kills;     /**< Hooks that were stopped: out of time or memory. */
 	uint64_t
 		policy_benched_ms; /**< For how long policies will not be asked, having been stopped too often; 0: asked. */
 	uint64_t reloads;          /**< That took. */
@@ -99,6 +108,8 @@ struct limpet_counts {
 	uint64_t rollbacks; /**< Reloads that took, and were undone because the new policies failed at once. */
 	uint64_t worker_starts;
 	uint64_t worker_exits;     /**< Of any kind, expected or not. */
+	uint64_t worker_ejections; /**< How often a worker took nothing for ack_timeout_ms. */
+	uint64_t stuck_kills;      /**< Workers killed for taking nothing for kill_stuck_ms. */
 	uint64_t sessions;         /**< Known now. */
 	uint64_t sessions_evicted; /**< Forgotten for want of room. */
 };
@@ -110,7 +121,8 @@ typedef void (*limpet_stopped_cb)(struct limpet_balancer *balancer, void *owner)
 
 /**
  * Fill options with the defaults: no listener, no policy, "auto", 10 s, 16 KiB, 10,000 waiting, 1,000,000 sessions,
- * 50 ms, 30 s, a backlog of 4096, TCP_DEFER_ACCEPT, no control socket, the log as text at "info" on standard error.
+ * 50 ms, 2 s, no killing, 30 s, a backlog of 4096, TCP_DEFER_ACCEPT, no control socket, the log as text at "info" on
+ * standard error.
  *
  * @param options  The caller's memory; overwritten whole.
  */

@@ -65,6 +65,20 @@ test('sessions of each worker', run(
 		await eventually('they are over', async () => (await sessionsOf()).join() === '0,0', SOON_MS);
 	}));
 
+test('status tells how long hand-overs took', run(
+	'--workers 2 --dialect cluster -- node workers/answer.js',
+	async (limpet) => {
+		const before = (await limpet.status()).latency_us;
+		assert.deepEqual(before, { p50: 0, p99: 0, p999: 0, max: 0, le_us: [], count: [] });
+		for (let i = 0; i < 5; i++)
+			await limpet.get('/');
+		const { p50, p99, p999, max, le_us, count } = (await limpet.status()).latency_us;
+		assert.equal(count.reduce((sum, n) => sum + n), 5);
+		assert.equal(le_us.length, count.length);
+		assert.ok(le_us.every((bound, i) => i === 0 || bound > le_us[i - 1]));
+		assert.ok(0 < p50 && p50 <= p99 && p99 <= p999 && p999 <= max && max <= le_us.at(-1));
+	}));
+
 test('every connection is in the counts', run(
 	'--workers 2 --policy ./some.lua --dialect cluster -- node workers/answer.js',
 	{

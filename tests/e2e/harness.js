@@ -62,6 +62,14 @@ async function eventually(what, condition, patienceMs = PATIENCE_MS) {
 	}
 }
 
+/** Every connection that was accepted is in exactly one place. */
+function assertAllCounted(counts) {
+	const { accepted, handed_over, refused, closed_early, waiting, acknowledged, in_flight, moved } = counts;
+	const text = JSON.stringify(counts);
+	assert.equal(accepted, handed_over + refused + closed_early + waiting, text);
+	assert.equal(handed_over, acknowledged + in_flight + moved, text);
+}
+
 class Limpet {
 	/** Every line that limpet and its workers wrote, and those on standard output alone. */
 	lines = [];
@@ -184,8 +192,11 @@ class Limpet {
 		return JSON.parse((await answer).text);
 	}
 
+	/** What status counts; every connection is in it, whenever it is asked. */
 	async counts() {
-		return (await this.status()).counts;
+		const { counts } = await this.status();
+		assertAllCounted(counts);
+		return counts;
 	}
 
 	async worker(id) {
@@ -271,11 +282,9 @@ class Limpet {
 	#assertNothingLost() {
 		const summary = this.lines.findLast((line) => line.startsWith('limpet: stopped: '));
 		assert.ok(summary, 'the log ends with a summary');
-		const [accepted, handed_over, acknowledged, in_flight, refused, closed_early, waiting] =
-			summary.match(/\d+/g).map(Number);
-		assert.equal(accepted, handed_over + refused + closed_early + waiting, summary);
-		assert.equal(handed_over, acknowledged + in_flight, summary);
-		assert.equal(waiting + in_flight, 0, summary);
+		const counts = Object.fromEntries([...summary.matchAll(/(\w+)=(\d+)/g)].map(([, name, n]) => [name, +n]));
+		assertAllCounted(counts);
+		assert.equal(counts.waiting + counts.in_flight, 0, summary);
 	}
 
 	assertClean() {

@@ -34,6 +34,26 @@ function cpuMs(pid) {
 	return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
+/** A process's state and parent, as /proc has them; undefined when it is gone. */
+function stat(pid) {
+	try {
+		const [state, parent] = fs.readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ');
+		return { state, parent: Number(parent) };
+	} catch {
+		return undefined;
+	}
+}
+
+/** A letter: R, S, T (stopped), Z …; undefined when it is gone. */
+function stateOf(pid) {
+	return stat(pid)?.state;
+}
+
+function childrenOf(pid) {
+	const pids = fs.readdirSync('/proc').filter((entry) => /^\d+$/.test(entry)).map(Number);
+	return pids.filter((child) => stat(child)?.parent === pid);
+}
+
 /** The processes that live with a variable in their environment. A zombie has none. */
 function withVariable(name, value) {
 	const has = (pid) => {
@@ -47,4 +67,4 @@ function withVariable(name, value) {
 	return fs.readdirSync('/proc').filter((entry) => /^\d+$/.test(entry) && has(entry)).map(Number);
 }
 
-module.exports = { descriptors, nextDescriptor, status, residentKib, cpuMs, withVariable };
+module.exports = { descriptors, nextDescriptor, status, residentKib, cpuMs, stateOf, childrenOf, withVariable };

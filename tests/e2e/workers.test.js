@@ -143,7 +143,8 @@ test('a worker at its maxConnections is passed over', run(
 		const { answer } = await begin(limpet, 'go');
 		for (let i = 0; i < 5; i++)
 			assert.equal((await limpet.get('/')).json.worker, 2);
-		assert.equal((await limpet.counts()).moved, 5);
+		await eventually('they are counted', async () => (await limpet.counts()).moved === 5);
+		assert.equal((await limpet.counts()).returned_refused, 5);
 		limpet.write('go', '');
 		assert.equal((await answer).json.worker, 1);
 		await eventually('it is asked again', async () => (await limpet.get('/')).json.worker === 1);

@@ -107,7 +107,7 @@ test('50: a storm of SIGHUP is a few reloads, and the last file counts', run(
 	}));
 
 test('51: what is on its way at a reload arrives where it was sent; what waits meets the new policy', run(
-	BY_FILE,
+	`--ack-timeout 0 ${BY_FILE}`,
 	{ files: { 'p.lua': always(1) } },
 	async (limpet) => {
 		const { pid } = await limpet.worker(1);

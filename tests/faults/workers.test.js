@@ -24,7 +24,7 @@ test('32: a connection queued for a killed worker is answered by another', async
 		['native', 'python3 workers/native.py'],
 	])
 		await t.test(dialect, run(
-			`--workers 2 --policy round_robin --dialect ${dialect} -- ${worker}`,
+			`--workers 2 --ack-timeout 0 --policy round_robin --dialect ${dialect} -- ${worker}`,
 			async (limpet) => {
 				const { pid } = await limpet.worker(1);
 				process.kill(pid, 'SIGSTOP');
@@ -39,10 +39,48 @@ test('32: a connection queued for a killed worker is answered by another', async
 					assert.equal(status, 200);
 					assert.notEqual(json.pid, pid);
 				}
-				assert.equal((await limpet.counts()).moved, REQUESTS / 2);
+				await eventually('all are counted', async () => (await limpet.counts()).moved === REQUESTS / 2);
+				const { acknowledged, returned, returned_lost } = await limpet.counts();
+				assert.deepEqual([acknowledged, returned, returned_lost], Array(3).fill(REQUESTS / 2));
 				await limpet.said(/^limpet: worker 1 \(pid \d+\) was killed by signal 9/);
 			}));
 });
+
+test('33: a worker that is stopped under load gets no more, has no rival for what it has, and is killed in the end', run(
+	'--workers 3 --ack-timeout 300ms --kill-stuck 6s --policy round_robin --dialect cluster -- node workers/answer.js',
+	{ env: { SERVED: 'served' } },
+	async (limpet, t) => {
+		const load = limpet.startLoad(16);
+		const stop = async (id) => {
+			const { pid } = await limpet.worker(id);
+			const since = limpet.now;
+			process.kill(pid, 'SIGSTOP');
+			await limpet.said(new RegExp(`^limpet: worker ${id} \\(pid ${pid}\\) has not taken .*: no new ones`), since);
+			return { pid, since };
+		};
+		for (const [turn, id] of [1, 2, 3, 1].entries()) {
+			const { pid, since } = await stop(id);
+			const answers = Array.from({ length: 20 }, (_, i) => limpet.get(`/?turn=${turn}&request=${i}`));
+			assert.ok((await Promise.all(answers)).every(({ json }) => json.worker !== id));
+			process.kill(pid, 'SIGCONT');
+			await limpet.said(new RegExp(`^limpet: worker ${id} \\(pid ${pid}\\) takes connections again`), since);
+		}
+		assert.equal((await limpet.counts()).returned, 0);
+		const { pid, since } = await stop(2);
+		await limpet.said(new RegExp(`^limpet: worker 2 \\(pid ${pid}\\) was killed by signal 9`), since);
+		const { requests, failures } = await load.stop();
+
+		/* A request may fail that the killed worker had begun, and no other. */
+		const served = limpet.read('served').trim().split('\n').map((line) => line.split(' '));
+		const times = new Map();
+		served.forEach(([, url]) => times.set(url, (times.get(url) ?? 0) + 1));
+		const { worker_ejections, stuck_kills, returned_lost } = await limpet.counts();
+		t.diagnostic(`${requests} requests, ${worker_ejections} ejections, ${returned_lost} returned by the kill, ` +
+			`${failures.length} failed`);
+		assert.deepEqual([...times].filter(([, count]) => count > 1), [], 'none is served twice');
+		assert.deepEqual(failures.filter(({ path }) => !served.some(([id, url]) => id === '2' && url === path)), []);
+		assert.equal(stuck_kills, 1);
+	}));
 
 test('37: messages that a worker writes in pieces, or many at once, mean the same', async (t) => {
 	for (const manner of ['byte by byte', 'in odd pieces', 'all together', 'between giants and garbage'])
@@ -106,9 +144,9 @@ test('39: a worker that crashes again and again is started ever less often, and 
 		async (limpet) => {
 			for (let i = 0; i < 20; i++)
 				assert.equal((await limpet.get('/')).json.worker, 2);
-			const { worker_exits, moved } = await limpet.counts();
+			const { worker_exits, returned_lost } = await limpet.counts();
 			assert.ok(worker_exits >= 1 && worker_exits <= 20);
-			assert.equal(moved, worker_exits);
+			assert.equal(returned_lost, worker_exits);
 		}));
 });
 

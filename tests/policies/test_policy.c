@@ -301,6 +301,45 @@ static void a_known_session_whose_worker_is_gone_is_not_awaited(void **state)
 	assert_no_opinion(run(fixture, "on_request", "return workers:session(conn.sid)"));
 }
 
+static void a_session_of_a_busy_worker_is_held_for_it(void **state)
+{
+	struct fixture *fixture = *state;
+	struct lp_worker *busy = lp_workers_find(&fixture->workers, 2);
+
+	load(fixture, "return { { on_connect = " NOTHING " }, { on_request = function(conn, workers) "
+		      "return workers:session(conn.sid) end }, { on_connect = " RETURNS(3) " } }");
+	name_unknown_session(fixture);
+	fixture->conn.session_awaited = true;
+	lp_sessions_bind(fixture->host.sessions, LP_SLICE("abc"), 2);
+	lp_workers_set_usable(&fixture->workers, 2, false);
+	busy->busy = true;
+	assert_int_equal(ask(fixture).kind, LP_VERDICT_HOLD);
+	assert_int_equal(fixture->cursor, 1);
+	assert_int_equal(lp_policy_decide(fixture->policy, &fixture->conn, &fixture->cursor).kind, LP_VERDICT_HOLD);
+
+	busy->busy = false;
+	lp_workers_set_usable(&fixture->workers, 2, true);
+	assert_worker(lp_policy_decide(fixture->policy, &fixture->conn, &fixture->cursor), 2);
+
+	lp_workers_set_usable(&fixture->workers, 2, false);
+	fixture->cursor = 1;
+	assert_worker(lp_policy_decide(fixture->policy, &fixture->conn, &fixture->cursor), 4);
+	assert_int_equal(lp_policy_errors(fixture->policy), 0);
+	assert_string_equal(fixture_said(fixture), "");
+}
+
+static void no_other_key_is_held_for(void **state)
+{
+	struct fixture *fixture = *state;
+
+	name_unknown_session(fixture);
+	lp_sessions_bind(fixture->host.sessions, LP_SLICE("other"), 2);
+	lp_workers_set_usable(&fixture->workers, 2, false);
+	lp_workers_find(&fixture->workers, 2)->busy = true;
+	assert_no_opinion(run(fixture, "on_request", "return workers:session('other')"));
+	assert_no_opinion(run(fixture, "on_connect", "return workers:session('other')"));
+}
+
 static void policies_hear_of_workers(void **state)
 {
 	struct fixture *fixture = *state;
@@ -366,6 +405,8 @@ int main(void)
 		policy_test(nothing_in_a_policy_stops_the_awaiting),
 		policy_test(only_the_connections_own_sid_is_awaited),
 		policy_test(a_known_session_whose_worker_is_gone_is_not_awaited),
+		policy_test(a_session_of_a_busy_worker_is_held_for_it),
+		policy_test(no_other_key_is_held_for),
 		policy_test(policies_hear_of_workers),
 		policy_test(garbage_is_collected_between_calls),
 		policy_test(a_policy_keeps_its_state_between_calls),

@@ -43,6 +43,8 @@ static void without_flags_the_defaults_hold(void **state)
 	assert_int_equal(options->max_waiting, 10000);
 	assert_int_equal(options->max_sessions, 1000000);
 	assert_int_equal(options->session_wait_ms, 50);
+	assert_int_equal(options->ack_timeout_ms, 2000);
+	assert_int_equal(options->kill_stuck_ms, 0);
 	assert_int_equal(options->drain_timeout_ms, 30000);
 	assert_int_equal(options->backlog, 4096);
 	assert_int_equal(options->defer_accept, 1);
@@ -60,7 +62,8 @@ static void every_flag_of_run_reaches_its_option(void **state)
 	const struct limpet_options *options =
 		options_of(*state, "--workers 4 --dialect cluster --worker-prefix --head-timeout 20s --max-head 32k "
 				   "--max-waiting 5 --max-sessions 6 --session-wait 7ms --drain-timeout 1m --backlog 8 "
-				   "--no-defer-accept --control /run/l.sock --log-level debug --log-format json");
+				   "--no-defer-accept --control /run/l.sock --log-level debug --log-format json "
+				   "--ack-timeout 3s --kill-stuck 1h");
 
 	assert_int_equal(options->workers, 4);
 	assert_string_equal(options->dialect, "cluster");
@@ -70,6 +73,8 @@ static void every_flag_of_run_reaches_its_option(void **state)
 	assert_int_equal(options->max_waiting, 5);
 	assert_int_equal(options->max_sessions, 6);
 	assert_int_equal(options->session_wait_ms, 7);
+	assert_int_equal(options->ack_timeout_ms, 3000);
+	assert_int_equal(options->kill_stuck_ms, 3600000);
 	assert_int_equal(options->drain_timeout_ms, 60000);
 	assert_int_equal(options->backlog, 8);
 	assert_int_equal(options->defer_accept, 0);

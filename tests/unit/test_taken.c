@@ -24,6 +24,7 @@ struct world {
 	uv_loop_t loop;
 	struct lp_taken taken;
 	unsigned settled;
+	unsigned silences; /* How often the worker is silent when it is asked about. */
 };
 
 static void on_settled(struct lp_taken *taken, struct lp_parcel *parcel)
@@ -32,11 +33,18 @@ static void on_settled(struct lp_taken *taken, struct lp_parcel *parcel)
 	((struct world *)taken->owner)->settled++;
 }
 
+static bool is_silent(struct lp_taken *taken, unsigned worker)
+{
+	struct world *world = taken->owner;
+	assert_int_equal(worker, 1);
+	return world->silences > 0 && world->silences--;
+}
+
 static void open_world(struct world *world)
 {
 	*world = (struct world){0};
 	uv_loop_init(&world->loop);
-	lp_taken_init(&world->taken, &world->loop, on_settled, world);
+	lp_taken_init(&world->taken, &world->loop, on_settled, is_silent, world);
 }
 
 static void close_world(struct world *world)
@@ -163,6 +171,25 @@ static void a_connection_that_is_never_read_settles_in_the_end(void **state)
 	close_connection(&connection);
 }
 
+static void while_its_worker_is_silent_it_does_not(void **state)
+{
+	struct connection connection = make_connection(1, "GET / HTTP/1.1\r\n");
+	struct world world;
+	(void)state;
+	open_world(&world);
+	world.silences = 1;
+	lp_taken_add(&world.taken, &connection.parcel);
+	connection.parcel.ticks = LP_TAKEN_TICKS_MAX - 1;
+	uv_run(&world.loop, UV_RUN_ONCE);
+	assert_int_equal(world.silences, 0);
+	assert_int_equal(world.settled, 0);
+	connection.parcel.ticks = LP_TAKEN_TICKS_MAX - 1;
+	uv_run(&world.loop, UV_RUN_ONCE);
+	assert_int_equal(world.settled, 1);
+	close_world(&world);
+	close_connection(&connection);
+}
+
 static void a_dead_worker_leaves_what_it_never_read(void **state)
 {
 	struct connection unread = make_connection(2, "GET / HTTP/1.1\r\n");
@@ -200,6 +227,7 @@ int main(void)
 		cmocka_unit_test(of_what_cannot_be_proven_the_answer_is_no),
 		cmocka_unit_test(a_connection_settles_when_it_is_read),
 		cmocka_unit_test(a_connection_that_is_never_read_settles_in_the_end),
+		cmocka_unit_test(while_its_worker_is_silent_it_does_not),
 		cmocka_unit_test(a_dead_worker_leaves_what_it_never_read),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

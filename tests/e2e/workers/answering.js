@@ -1,6 +1,7 @@
 'use strict';
 /**
  * What every Node worker here answers to a plain request: JSON of who it is, what it was asked, and what it received.
+ * With $SERVED it first adds the line "ID URL" to that file.
  */
 const cluster = require('node:cluster');
 const crypto = require('node:crypto');
@@ -13,6 +14,8 @@ async function answer(request, response) {
 	const body = Buffer.concat(await request.toArray().catch(() => []));
 	const sha256 = crypto.createHash('sha256').update(body).digest('hex');
 	const { method, url, headers } = request;
+	if (process.env.SERVED)
+		fs.appendFileSync(process.env.SERVED, `${worker} ${url}\n`);
 	const { pid } = process;
 	const text = JSON.stringify({ worker, pid, method, url, headers, length: body.length, sha256 });
 	const file = new URL(url, 'http://limpet').searchParams.get('wait');

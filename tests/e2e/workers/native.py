@@ -1,6 +1,6 @@
 """
 A worker in the native dialect (include/limpet/worker.h): one loop, kept-alive connections, and every change of how many
-are open reported. It answers each request with its id and its pid.
+are open reported. It answers each request with its id and its pid; with SERVED it first adds the line "ID URL" to that file.
 
 ROOM="ID N" lets the worker with that id have room for N connections only: at its limit of open files the kernel drops
 the descriptor that comes with the next one, and the worker says nack.
@@ -55,6 +55,11 @@ class Worker:
             self.report()
             self.selector.register(connection, selectors.EVENT_READ, connection)
 
+    def note(self, url):
+        if "SERVED" in os.environ:
+            with open(os.environ["SERVED"], "a") as served:
+                served.write(f"{WORKER} {url}\n")
+
     def close(self, connection):
         self.selector.unregister(connection)
         connection.close()
@@ -72,6 +77,7 @@ class Worker:
         if not self.open[connection].endswith(b"\r\n\r\n"):
             return None
         last = b"\r\nconnection: close\r\n" in self.open[connection].lower()
+        self.note(self.open[connection].split()[1].decode())
         self.open[connection] = b""
         body = json.dumps({"worker": WORKER, "pid": os.getpid()}).encode()
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
