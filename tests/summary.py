@@ -12,8 +12,8 @@ PASSED = re.compile(r"^(?:\[  PASSED  \] (\d+) test|# pass (\d+)$)", re.M)
 FAILED = re.compile(r"^(?:\[  FAILED  \] (\d+) test|# (?:fail|cancelled) (\d+)$)", re.M)
 SKIPPED = re.compile(r"^(?:\[  SKIPPED \] (\d+) test|# (?:skipped|todo) (\d+)$)", re.M)
 
-# A test that TAP says was skipped: its name, and why.
-REASON = re.compile(r"^ *(?:not )?ok \d+ - (.+) # (?:SKIP|TODO)\b(.*)$", re.M)
+# A test that was skipped, as TAP says it: its name, and why.
+REASON = re.compile(r"^ *(?:not )?ok \d+ - (.+) # SKIP\b(.*)$", re.M)
 
 
 def total(pattern, text):

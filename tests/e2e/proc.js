@@ -54,6 +54,11 @@ function childrenOf(pid) {
 	return pids.filter((child) => stat(child)?.parent === pid);
 }
 
+/** How often a process has gone to sleep, and so has been woken, since it began. */
+function sleeps(pid) {
+	return Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status(pid))[1]);
+}
+
 /** The processes that live with a variable in their environment. A zombie has none. */
 function withVariable(name, value) {
 	const has = (pid) => {
@@ -67,4 +72,14 @@ function withVariable(name, value) {
 	return fs.readdirSync('/proc').filter((entry) => /^\d+$/.test(entry) && has(entry)).map(Number);
 }
 
-module.exports = { descriptors, nextDescriptor, status, residentKib, cpuMs, stateOf, childrenOf, withVariable };
+module.exports = {
+	childrenOf,
+	cpuMs,
+	descriptors,
+	nextDescriptor,
+	residentKib,
+	sleeps,
+	stateOf,
+	status,
+	withVariable,
+};

@@ -84,7 +84,7 @@ def check(top, paths):
         tried.add(number)
     for number, fault in enumerate(FAULTS, start=1):
         if number not in tried:
-            yield "tests/faults", 1, f"nothing tries fault {number}: {fault}; write a test, or a skipped one with the reason"
+            yield "tests/faults", 1, f"nothing tries fault {number}: {fault}; write one, or a skipped one that says why"
 
 
 def main():
