@@ -35,10 +35,16 @@ class Worker:
 
     def report(self):
         if not self.draining:
-            self.channel.send(b"ack %d %d" % (self.arrived, len(self.open)))
+            try:
+                self.channel.send(b"ack %d %d" % (self.arrived, len(self.open)))
+            except OSError:
+                pass  # limpet is gone, as reading will say.
 
     def take(self):
-        message, descriptors, _, _ = socket.recv_fds(self.channel, 64, 1, socket.MSG_CMSG_CLOEXEC)
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self.channel, 64, 1, socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:
+            message = b""  # limpet died before it had read all we said.
         word, _, number = message.partition(b" ")
         if word != b"connection":
             self.draining = True
