@@ -2,6 +2,78 @@
 
 --- What a policy can use, for editors that read LuaCATS annotations (lua-language-server and those built on it). Nothing
 --- runs this file; a test holds it against what limpet really has. README.md beside it is the guide.
+---
+--- `require "tenants.names"` is Lua's own to editors: it runs tenants/names.lua of the policy's folder, while loading only.
+
+-- In *.test.lua files, which `limpet test` runs, and only there. First, because some have names that stand for other
+-- things in policies.
+
+--- A test. All of a file run in order after the file itself; each begins with four idle workers, no session, an empty
+--- limpet.shared and nobody trusted.
+---@param name string
+---@param run fun()
+function test(name, run) end
+
+--- The test fails unless the two are the same.
+---@param actual any
+---@param expected any
+function expect(actual, expected) end
+
+--- Policies in order, named as by --policy, but that files are looked for beside the test; at last their options, if any.
+--- They are loaded when this is called, and what they raise fails the test.
+---@param ... string|table<string, string|number>
+---@return LoadedPolicy
+function load_policy(...) end
+
+--- A connection for several routes: the same table, its names checked.
+---@param fields ConnFields
+---@return ConnFields
+function conn(fields) end
+
+--- These workers and no others: so many idle ones, or one for each table of a list.
+---@param what integer|WorkerFields[]
+---@return Worker[] workers By id.
+function workers(what) end
+
+--- A worker is gone: policies are told, its sessions are forgotten.
+---@param worker Worker
+function stop(worker) end
+
+--- A worker is back: policies are told.
+---@param worker Worker
+function start(worker) end
+
+--- A session is known.
+---@param sid string
+---@param worker Worker
+function session(sid, worker) end
+
+--- A proxy's forwarded headers are believed.
+---@param cidr string
+function trust(cidr) end
+
+--- Time passes. It stands still otherwise.
+---@param seconds number
+function advance(seconds) end
+
+do
+  --- What load_policy gives.
+  ---@class LoadedPolicy
+  local policy = {}
+
+  --- Where a connection goes: a worker, "refused 403", or nil for no opinion. An error of the policy fails the test.
+  ---@param conn ConnFields
+  ---@return Worker|string|nil
+  function policy:route(conn) end
+end
+
+--- A made-up connection. What is left out is ordinary: GET / from 192.0.2.1 at :3000.
+---@alias ConnFields { ip: string?, port: integer?, listener: string?, method: string?, path: string?, sid: string?, headers: table<string, string|string[]>?, sni: string?, alpn: string[]?, raw: string? }
+
+--- A made-up worker.
+---@alias WorkerFields { connections: integer?, waiting: integer? }
+
+-- In policies.
 
 --- What a policy file returns, or a list of these, or of lists. At least one hook must be there.
 ---@class Policy

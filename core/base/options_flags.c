@@ -329,7 +329,11 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.arguments = "FILE... [FLAG]...",
 			.files = "a policy",
 			.summary = "measure what policies cost a connection",
-			.notes = "Example:\n  limpet bench ./mine.lua\n",
+			.notes = "Clients come through a trusted proxy, with 12 headers each. The included\n"
+				 "policies follow, for comparison.\n"
+				 "\n"
+				 "Example:\n"
+				 "  limpet bench ./mine.lua\n",
 			.flags = bench_flags,
 			.flag_count = COUNT(bench_flags),
 		},

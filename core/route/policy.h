@@ -122,14 +122,28 @@ struct lp_policy;
  *
  * @param policy  Set on success; free with lp_policy_free.
  * @param host    Borrowed; must outlive the policy.
- * @param names   Each a path (it has a '/' or ends in ".lua"; the file has at most 1 MiB) or the name of an included
- *                policy. Borrowed for the call.
+ * @param names   Each a path (it has a '/' or ends in ".lua"; the file has at most 1 MiB, and so has each of at most 64
+ *                modules that it requires from its folder) or the name of an included policy. Borrowed for the call.
  * @param count   How many. 0 is allowed: no opinion ever.
  * @param error   Filled on failure with file and line: "policy tenants.lua:12: …".
  *
  * @return 0; LP_EPOLICY, or negative errno for a file that cannot be read, with *policy NULL.
  */
 int lp_policy_load(struct lp_policy **policy, const struct lp_policy_host *host, const char *const *names, size_t count,
+		   struct lp_error *error);
+
+/**
+ * Make the same policies once more, from the texts that were loaded: their files, and those of the modules that they
+ * require, are not looked at. A module that was not required then cannot be required now.
+ *
+ * @param copy    Set on success; free with lp_policy_free. Independent of the other.
+ * @param policy  Borrowed for the call.
+ * @param host    The copy's. Borrowed; must outlive it.
+ * @param error   Filled on failure, as by lp_policy_load.
+ *
+ * @return 0; LP_EPOLICY or -ENOMEM, with *copy NULL.
+ */
+int lp_policy_copy(struct lp_policy **copy, const struct lp_policy *policy, const struct lp_policy_host *host,
 		   struct lp_error *error);
 
 /** Free a policy and its Lua state. @param policy NULL is allowed. */

@@ -11,8 +11,8 @@
 #include "route/policy_private.h"
 
 const struct lp_api_type *const lp_api_types[] = {
-	&lp_api_conn,   &lp_api_workers, &lp_api_worker,   &lp_api_limpet, &lp_api_log,
-	&lp_api_shared, &lp_api_policy,  &lp_api_networks, NULL,
+	&lp_api_conn,   &lp_api_workers,  &lp_api_worker,  &lp_api_limpet, &lp_api_log,    &lp_api_shared,
+	&lp_api_policy, &lp_api_networks, &lp_api_testing, &lp_api_scene,  &lp_api_loaded, NULL,
 };
 
 /* "conn.ip, conn.port, conn:header(name)" */

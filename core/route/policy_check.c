@@ -47,8 +47,7 @@ struct instruction {
 };
 
 struct checking {
-	const char *name;
-	struct lp_source source;
+	struct lp_source *source;
 	lp_found_cb found;
 	void *owner;
 	struct lp_error *error;
@@ -126,14 +125,52 @@ static const char *push_constant(lua_State *L, int function, int number)
 
 static void tell(lua_State *L, const struct checking *checking, int function, int pc, const char *message)
 {
-	checking->found(field_of_info(L, function, pc, "currentline"), message, checking->owner);
+	checking->found(checking->source->name, field_of_info(L, function, pc, "currentline"), message,
+			checking->owner);
+}
+
+/* The field that is named of the global whose instruction is at a place, "" if none is; on the stack. */
+static const char *push_field_after(lua_State *L, const struct checking *checking, int function, int pc)
+{
+	struct instruction global = instruction_at(L, checking, function, pc);
+	struct instruction next = instruction_at(L, checking, function, pc + 1);
+
+	if (next.op == OP_TGETS && next.b == global.a)
+		return push_constant(L, function, next.c);
+	lua_pushliteral(L, "");
+	return "";
+}
+
+/* Whether it is something of Lua's that policies have not. */
+static bool check_missing(lua_State *L, const struct checking *checking, int function, int pc, const char *name)
+{
+	const char *field = push_field_after(L, checking, function, pc);
+	const char *instead = *field ? lp_missing_instead(name, field) : NULL;
+	const char *dot = instead ? "." : "";
+
+	if (!instead) {
+		instead = lp_missing_instead(NULL, name);
+		field = "";
+	}
+	if (instead) {
+		lua_pushfstring(L, "%s%s%s is not available in a policy; %s", name, dot, field, instead);
+		tell(L, checking, function, pc, lua_tostring(L, -1));
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+	return instead;
 }
 
 static void check_global(lua_State *L, const struct checking *checking, int function, int pc, const char *name)
 {
 	struct lp_nearest nearest = {0};
 
-	lua_getfield(L, SLOT_GLOBALS, name);
+	lua_pushstring(L, name);
+	lua_rawget(L, SLOT_GLOBALS);
+	if ((lua_isnil(L, -1) || lua_istable(L, -1)) && check_missing(L, checking, function, pc, name)) {
+		lua_pop(L, 1);
+		return;
+	}
 	if (lua_isnil(L, -1)) {
 		for (lua_pushnil(L); lua_next(L, SLOT_GLOBALS); lua_pop(L, 1))
 			lp_nearest_consider(&nearest, name, lua_tostring(L, -2));
@@ -326,11 +363,13 @@ static int look_through(lua_State *L)
 	struct checking *checking = lua_touserdata(L, SLOT_CHECKING);
 
 	push_util(L);
-	lp_sandbox_push_environment(L, checking->name);
-	push_lines(L, checking->source.text, checking->source.text + checking->source.length);
-	checking->status = lp_policy_push_chunk(L, checking->name, checking->error);
-	if (checking->status < 0)
+	lp_sandbox_push_environment(L, checking->source);
+	push_lines(L, checking->source->text, checking->source->text + checking->source->length);
+	checking->status = lp_source_compile(L, checking->source, checking->error);
+	if (checking->status < 0) {
+		lp_source_name_policy(checking->status, checking->error);
 		return 0;
+	}
 	learn(L, checking);
 	checking->collecting = true;
 	walk(L, checking, lua_gettop(L));
@@ -348,25 +387,45 @@ static int check_in(struct lp_scene *scene, struct checking *checking)
 		return status;
 	lua_gc(state->lua, LUA_GCRESTART, 0);
 	if (lua_cpcall(state->lua, look_through, checking) != 0)
-		checking->status = lp_error_set(checking->error, LP_EPOLICY, "policy %s: %s", checking->name,
+		checking->status = lp_error_set(checking->error, LP_EPOLICY, "policy %s: %s", checking->source->name,
 						lua_tostring(state->lua, -1));
 	lp_policy_free(state);
 	return checking->status;
 }
 
-int lp_policy_check(const char *name, lp_found_cb found, void *owner, struct lp_error *error)
+static int check_source(struct lp_source *source, lp_found_cb found, void *owner, struct lp_error *error)
 {
-	struct checking checking = {.name = name, .found = found, .owner = owner, .error = error};
+	struct checking checking = {.source = source, .found = found, .owner = owner, .error = error};
 	struct lp_scene scene;
 	int status = lp_scene_init(&scene);
 
 	if (status < 0)
-		lp_error_set(error, status, "policy %s: %s", name, lp_error_words(status));
+		lp_error_set(error, status, "policy %s: %s", source->name, lp_error_words(status));
 	else
-		status = lp_source_init(&checking.source, name, error);
-	if (status == 0)
 		status = check_in(&scene, &checking);
-	lp_source_deinit(&checking.source);
 	lp_scene_deinit(&scene);
+	return status;
+}
+
+int lp_policy_check(const char *name, lp_found_cb found, void *owner, struct lp_error *error)
+{
+	struct lp_source source;
+	int status = lp_source_init(&source, name, error);
+
+	if (status < 0)
+		return lp_source_name_policy(status, error);
+	status = check_source(&source, found, owner, error);
+	lp_source_deinit(&source);
+	return status;
+}
+
+int lp_policy_check_modules(const struct lp_policy *policy, lp_found_cb found, void *owner, struct lp_error *error)
+{
+	int status = 0;
+
+	for (size_t i = 0; i < policy->source_count; i++)
+		for (struct lp_source *module = policy->sources[i].modules; module && status == 0;
+		     module = module->next)
+			status = check_source(module, found, owner, error);
 	return status;
 }

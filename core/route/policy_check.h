@@ -6,9 +6,10 @@
 #define LP_ROUTE_POLICY_CHECK_H
 
 #include "base/error.h"
+#include "route/policy.h"
 
-/** Told of a mistake. @param line Where, from 1. @param message For the call. @param owner As given to lp_policy_check. */
-typedef void (*lp_found_cb)(int line, const char *message, void *owner);
+/** Told of a mistake. @param file As messages name it. @param line Where, from 1. @param message For the call. @param owner As given to lp_policy_check. */
+typedef void (*lp_found_cb)(const char *file, int line, const char *message, void *owner);
 
 /**
  * Look through a policy for
@@ -26,5 +27,17 @@ typedef void (*lp_found_cb)(int line, const char *message, void *owner);
  * @return 0, with or without mistakes; LP_EPOLICY for one that does not compile, or negative errno.
  */
 int lp_policy_check(const char *name, lp_found_cb found, void *owner, struct lp_error *error);
+
+/**
+ * Look through the modules that a policy has required, as lp_policy_check.
+ *
+ * @param policy  Loaded. Borrowed for the call.
+ * @param found   As there, and so the rest.
+ * @param owner   Passed to found.
+ * @param error   Filled on failure.
+ *
+ * @return 0, with or without mistakes; or negative.
+ */
+int lp_policy_check_modules(const struct lp_policy *policy, lp_found_cb found, void *owner, struct lp_error *error);
 
 #endif

@@ -1,30 +1,21 @@
 /*
- * From a name to hooks: find the source, compile and run it in its own environment, check the shape of what it returned.
+ * From a source to hooks: compile and run it in its own environment, check the shape of what it returned.
  *
  * The shape is checked with care, because a misspelt hook would otherwise be a policy that silently has no opinion. Only
  * a table's own fields count; metatables are not asked.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <lua.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/nearest.h"
-#include "route/included.h"
 #include "route/policy_private.h"
-
-#define SOURCE_BYTES_MAX ((size_t)1 << 20)
 
 /* The most tables with hooks, and how deep lists may nest: a list that contains itself must end. */
 #define UNITS_MAX 256
 #define DEPTH_MAX 8
-
-/* The first byte of LuaJIT's bytecode. */
-#define BYTECODE_MARK '\x1b'
 
 #define MIXED "the table has fields and a list; return either a policy or a list of policies"
 
@@ -47,159 +38,6 @@ const struct lp_api_type lp_api_policy = {
 			  [LP_HOOKS] = {"name", "policy.name", NULL},
 			  {0},
 		  }};
-
-static int refuse_included(const char *name, struct lp_error *error)
-{
-	struct lp_nearest nearest = {0};
-	char names[512] = "";
-	size_t length = 0;
-
-	for (const struct lp_included_policy *included = lp_included_policies; included->name; included++) {
-		lp_nearest_consider(&nearest, name, included->name);
-		if (length < sizeof(names))
-			length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s", length ? ", " : "",
-						   included->name);
-	}
-	if (nearest.name)
-		return lp_error_set(error, LP_EPOLICY,
-				    "policy %s: no included policy has this name; did you mean %s? "
-				    "(a file is named with a slash or .lua: ./%s.lua)",
-				    name, nearest.name, name);
-	return lp_error_set(error, LP_EPOLICY,
-			    "policy %s: no included policy has this name; there are %s (a file is "
-			    "named with a slash or .lua: ./%s.lua)",
-			    name, names, name);
-}
-
-/* Read until the end or the size; both come again as 0 bytes read or a full buffer. Returns the length, or -errno. */
-static ssize_t read_whole(int fd, char *bytes, size_t size)
-{
-	size_t length = 0;
-
-	while (length < size) {
-		ssize_t got = read(fd, bytes + length, size - length);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (got == 0)
-			break;
-		length += (size_t)got;
-	}
-	return (ssize_t)length;
-}
-
-/* O_NONBLOCK, so that a pipe without a writer is an error and no wait. */
-static int open_regular(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat status;
-	int error = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &status) < 0)
-		error = -errno;
-	else if (!S_ISREG(status.st_mode))
-		error = S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
-	if (error == 0)
-		return fd;
-	close(fd);
-	return error;
-}
-
-/* On success the source is the caller's to free. */
-static int read_file(const char *path, char **source, size_t *length, struct lp_error *error)
-{
-	char *bytes = malloc(SOURCE_BYTES_MAX + 1);
-	int fd = bytes ? open_regular(path) : -ENOMEM;
-	ssize_t got = fd;
-
-	if (fd >= 0) {
-		got = read_whole(fd, bytes, SOURCE_BYTES_MAX + 1);
-		close(fd);
-	}
-	if (got >= 0 && (size_t)got <= SOURCE_BYTES_MAX) {
-		char *fitting = realloc(bytes, (size_t)got + 1);
-
-		*source = fitting ? fitting : bytes;
-		*length = (size_t)got;
-		return 0;
-	}
-	free(bytes);
-	if (got >= 0)
-		return lp_error_set(error, LP_EPOLICY, "policy %s: the file is larger than 1 MiB", path);
-	return lp_error_set(error, (int)got, "policy %s: %s", path, lp_error_words((int)got));
-}
-
-/* Leave the compiled function on the stack. */
-static int compile(lua_State *L, const char *name, const char *source, size_t length, struct lp_error *error)
-{
-	const char *message;
-	char chunk[256];
-
-	if (length > 0 && source[0] == BYTECODE_MARK)
-		return lp_error_set(error, LP_EPOLICY, "policy %s: this is bytecode; name the source file", name);
-
-	/* '@' and not '=': of a name that is too long for a message, the end is shown. */
-	snprintf(chunk, sizeof(chunk), "@%s", strlen(name) < sizeof(chunk) - 1 ? name : name + strlen(name) - 200);
-	if (luaL_loadbufferx(L, source, length, chunk, "t") == 0)
-		return 0;
-	message = lua_tostring(L, -1);
-	if (strchr(message, ':'))
-		return lp_error_set(error, LP_EPOLICY, "policy %s", message);
-	return lp_error_set(error, LP_EPOLICY, "policy %s: %s", name, message);
-}
-
-static int copy_included(const char *name, char **source, size_t *length, struct lp_error *error)
-{
-	const struct lp_included_policy *included = lp_included_policies;
-
-	while (included->name && strcmp(name, included->name) != 0)
-		included++;
-	if (!included->name)
-		return refuse_included(name, error);
-	*source = malloc(included->length);
-	if (!*source)
-		return lp_error_set(error, -ENOMEM, "policy %s: %s", name, lp_error_words(-ENOMEM));
-	memcpy(*source, included->source, included->length);
-	*length = included->length;
-	return 0;
-}
-
-int lp_source_init(struct lp_source *source, const char *name, struct lp_error *error)
-{
-	bool is_file = strchr(name, '/') || (strlen(name) > 4 && strcmp(name + strlen(name) - 4, ".lua") == 0);
-	int status;
-
-	*source = (struct lp_source){.name = strdup(name)};
-	if (!source->name)
-		return lp_error_set(error, -ENOMEM, "policy %s: %s", name, lp_error_words(-ENOMEM));
-	status = (is_file ? read_file : copy_included)(name, &source->text, &source->length, error);
-	if (status < 0)
-		lp_source_deinit(source);
-	return status;
-}
-
-void lp_source_deinit(struct lp_source *source)
-{
-	free(source->name);
-	free(source->text);
-	*source = (struct lp_source){0};
-}
-
-int lp_policy_push_chunk(lua_State *L, const char *name, struct lp_error *error)
-{
-	struct lp_source source;
-	int status = lp_source_init(&source, name, error);
-
-	if (status < 0)
-		return status;
-	status = compile(L, name, source.text, source.length, error);
-	lp_source_deinit(&source);
-	return status;
-}
 
 static int add_hook(struct lp_hooks *hooks, struct lp_hook hook)
 {
@@ -308,7 +146,6 @@ static int take_policy(lua_State *L, const struct shape *shape)
 			continue;
 		}
 		line = line_of(L); /* Before luaL_ref takes the function away. */
-		line = line_of(L);
 		status = add_hook(hooks, (struct lp_hook){
 						 .kind = kind,
 						 .unit = policy->unit_count - 1,
@@ -372,16 +209,16 @@ static int take(lua_State *L, struct shape *shape, int depth)
 	return is_list ? take_list(L, shape, depth) : take_policy(L, shape);
 }
 
-int lp_policy_load_script(struct lp_policy *policy, const struct lp_source *source, struct lp_error *error)
+int lp_policy_load_script(struct lp_policy *policy, struct lp_source *source, struct lp_error *error)
 {
 	const char *name = source->name;
 	struct shape shape = {.policy = policy, .script = name, .error = error};
 	lua_State *L = policy->lua;
-	int status = compile(L, name, source->text, source->length, error);
+	int status = lp_source_compile(L, source, error);
 
 	if (status < 0)
-		return status;
-	lp_sandbox_push_environment(L, name);
+		return lp_source_name_policy(status, error);
+	lp_sandbox_push_environment(L, source);
 	lua_setfenv(L, -2);
 	policy->call = (struct lp_policy_call){.script = name};
 	status = lp_policy_call(L, 0, 1);

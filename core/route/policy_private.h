@@ -3,8 +3,11 @@
  *
  *     policy_state.c    a Lua state: made from the sources, guarded, abandoned, made again
  *     policy.c          the calls: asking hooks, judging what they answer, telling errors; the collector
- *     policy_load.c     from names to hooks: finding, reading, running, checking the shape
+ *     policy_source.c   from names to texts: finding, reading, keeping, compiling
+ *     policy_load.c     from texts to hooks: running, checking the shape
  *     policy_sandbox.c  the environment of a file: which of Lua's functions it sees
+ *     policy_missing.c  which it does not, and what to use instead
+ *     policy_require.c  `require`
  *     policy_api.c      how an API is registered and a misspelt name answered
  *     policy_limpet.c   `limpet`
  *     policy_conn.c     `conn`
@@ -29,6 +32,7 @@
 #include "route/arena.h"
 #include "route/guard.h"
 #include "route/policy.h"
+#include "route/policy_source.h"
 
 /** The most that lp_policy_limits.kills can be. */
 #define LP_POLICY_KILLS_MAX 16
@@ -84,11 +88,10 @@ struct lp_hook {
 	int line;      /**< Where the function begins. */
 };
 
-/** A script as it was loaded, so that it can be loaded again whatever became of the file. */
-struct lp_source {
-	char *name; /**< As --policy names it. */
-	char *text;
-	size_t length;
+/** A module that is being run. Lies on the C stack of require. */
+struct lp_requiring {
+	const struct lp_source *module;
+	const struct lp_requiring *outer; /**< The one that required it, or NULL. */
 };
 
 struct lp_hooks {
@@ -110,6 +113,7 @@ struct lp_policy_call {
 	uint64_t session_hash;             /**< When suspended. */
 	int stopped_line;                  /**< With stopped: where it was. */
 	bool stopped;                      /**< Being unwound because its time is over; so too. */
+	const struct lp_requiring *requiring; /**< The modules that run now, the innermost first. */
 };
 
 struct lp_policy {
@@ -155,7 +159,7 @@ struct lp_api_type {
 	const struct lp_api_member *members;
 };
 
-/** Every object of the API, ended by NULL; what limpet.meta.lua is held against. */
+/** Every object of the API, and what only tests have, ended by NULL; what limpet.meta.lua is held against. */
 extern const struct lp_api_type *const lp_api_types[];
 
 extern const struct lp_api_type lp_api_conn;    /**< policy_conn.c. */
@@ -165,7 +169,10 @@ extern const struct lp_api_type lp_api_limpet;  /**< policy_limpet.c, as the nex
 extern const struct lp_api_type lp_api_log;
 extern const struct lp_api_type lp_api_shared;
 extern const struct lp_api_type lp_api_networks;
-extern const struct lp_api_type lp_api_policy; /**< policy_load.c: the hooks by enum lp_hook_kind, then `name`. */
+extern const struct lp_api_type lp_api_policy;  /**< policy_load.c: the hooks by enum lp_hook_kind, then `name`. */
+extern const struct lp_api_type lp_api_testing; /**< policy_testing.c; globals of tests, so it has no name. */
+extern const struct lp_api_type lp_api_scene;   /**< policy_testing_scene.c; the same. */
+extern const struct lp_api_type lp_api_loaded;  /**< policy_testing.c: what load_policy gives. */
 
 /** The policy of a state. @param lua Made for a policy. */
 static inline struct lp_policy *lp_policy_of(lua_State *lua)
@@ -260,40 +267,15 @@ void lp_policy_note_collected(struct lp_policy *policy);
 void lp_policy_plan_collection(struct lp_policy *policy);
 
 /**
- * Read a file, or find an included policy.
- *
- * @param source  Filled on success; for lp_source_deinit.
- * @param name    As --policy names it. Copied.
- * @param error   Filled on failure.
- *
- * @return 0, LP_EPOLICY or negative errno.
- */
-int lp_source_init(struct lp_source *source, const char *name, struct lp_error *error);
-
-/** Free what lp_source_init made. @param source All zero is fine too. */
-void lp_source_deinit(struct lp_source *source);
-
-/**
  * Compile, run and check one script, and add its hooks.
  *
  * @param policy  Being built: its state's libraries and slots are there.
- * @param source  Borrowed for the call.
+ * @param source  A script. Must outlive the state; the modules that it requires are added to it.
  * @param error   Filled on failure.
  *
  * @return 0, LP_EPOLICY or negative errno. Units and hooks already added stay.
  */
-int lp_policy_load_script(struct lp_policy *policy, const struct lp_source *source, struct lp_error *error);
-
-/**
- * Find and compile a file or an included policy, and push the function.
- *
- * @param lua    Opened.
- * @param name   As --policy names it.
- * @param error  Filled on failure.
- *
- * @return 0, LP_EPOLICY or negative errno.
- */
-int lp_policy_push_chunk(lua_State *lua, const char *name, struct lp_error *error);
+int lp_policy_load_script(struct lp_policy *policy, struct lp_source *source, struct lp_error *error);
 
 /**
  * Call every setup(options).
@@ -309,12 +291,31 @@ int lp_policy_run_setups(struct lp_policy *policy, struct lp_error *error);
 void lp_sandbox_open(lua_State *lua);
 
 /**
- * Make a file's environment and push it: the allowed part of Lua, and `limpet`.
+ * Make a file's environment and push it: the allowed part of Lua, `require`, and `limpet`.
  *
  * @param lua     Opened. Raises.
- * @param script  What limpet.log calls the policy. Copied.
+ * @param source  The file's; its name is what limpet.log calls the policy. Must outlive the state.
  */
-void lp_sandbox_push_environment(lua_State *lua, const char *script);
+void lp_sandbox_push_environment(lua_State *lua, struct lp_source *source);
+
+/**
+ * What to use instead of a name that Lua has and policies have not.
+ *
+ * @param library  "os"; NULL for a name that belongs to none, or is a library's.
+ * @param name     "time".
+ *
+ * @return Static; NULL for a name that is not Lua's, or is not missing.
+ */
+const char *lp_missing_instead(const char *library, const char *name);
+
+/** Let the table on top say so of its fields. @param lua Opened. Raises. @param library What the table is called. */
+void lp_missing_watch(lua_State *lua, const char *library);
+
+/** Let the environment on top say so of globals. @param lua Opened. Raises. */
+void lp_missing_watch_globals(lua_State *lua);
+
+/** Push a file's `require`. @param lua Opened. Raises. @param source The file's. Must outlive the state. */
+void lp_require_push(lua_State *lua, struct lp_source *source);
 
 /** Make `conn` and push it. @param lua Opened. Raises. */
 void lp_conn_push_new(lua_State *lua);
@@ -333,7 +334,7 @@ void lp_workers_push_new(lua_State *lua);
 /** Bring the table at LP_SLOT_WORKERS up to date; only costs when workers came or went. @param policy Between calls. */
 void lp_workers_refresh(struct lp_policy *policy);
 
-/** Make a file's `limpet` and push it. @param lua Opened. Raises. @param script As lp_sandbox_push_environment. */
+/** Make a file's `limpet` and push it. @param lua Opened. Raises. @param script What limpet.log calls the policy. Copied. */
 void lp_api_push_limpet(lua_State *lua, const char *script);
 
 /**

@@ -4,6 +4,7 @@
  * Every file has an environment of its own, with its own copies of the libraries, so that globals and mischief stay in
  * the file. It is made from the list below and nothing else: what is not named does not exist. Left out are all that
  * blocks, leaves the process, reaches memory or loads code; coroutines, which would catch what must pass; and string.dump.
+ * Who names them is told what to use instead (policy_missing.c).
  *
  * pcall and xpcall are ours: an error that unwinds a whole hook (lp_policy_unwinds) passes through them. What calls back
  * into Lua from C is wrapped, so that recursion through it ends before C's stack does.
@@ -40,15 +41,26 @@ static void pass_on(lua_State *L)
 		lua_error(L);
 }
 
+/* Modules that an error has ended are no longer being run. */
+static int call_protected(lua_State *L, int arguments, int handler)
+{
+	struct lp_policy_call *call = &lp_policy_of(L)->call;
+	const struct lp_requiring *requiring = call->requiring;
+	int status = lua_pcall(L, arguments, LUA_MULTRET, handler);
+
+	call->requiring = requiring;
+	if (status)
+		pass_on(L);
+	return status;
+}
+
 static int guarded_pcall(lua_State *L)
 {
 	int status;
 
 	luaL_checkany(L, 1);
 	lp_policy_check_depth(L);
-	status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-	if (status)
-		pass_on(L);
+	status = call_protected(L, lua_gettop(L) - 1, 0);
 	luaL_checkstack(L, 1, "too many results");
 	lua_pushboolean(L, status == 0);
 	lua_insert(L, 1);
@@ -78,9 +90,7 @@ static int guarded_xpcall(lua_State *L)
 	lua_pushcclosure(L, handle, 1);
 	lua_replace(L, 1);
 	lua_replace(L, 2);
-	status = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 1);
-	if (status)
-		pass_on(L);
+	status = call_protected(L, lua_gettop(L) - 2, 1);
 	lua_pushboolean(L, status == 0);
 	lua_replace(L, 1);
 	return lua_gettop(L);
@@ -110,10 +120,22 @@ static int call_back(lua_State *L)
 }
 
 /* Not on `workers`, which is the next call's too. */
-static void check_table(lua_State *L)
+static void check_not_workers(lua_State *L)
 {
 	if (lua_topointer(L, 1) == lp_policy_of(L)->workers_table)
 		luaL_error(L, "workers is read-only; change a copy of it: {unpack(workers)}");
+}
+
+/* rawset */
+static int set_raw(lua_State *L)
+{
+	check_not_workers(L);
+	return go_on(L);
+}
+
+static void check_table(lua_State *L)
+{
+	check_not_workers(L);
 	luaL_checktype(L, 1, LUA_TTABLE);
 	lp_policy_check_depth(L);
 }
@@ -211,6 +233,7 @@ static void seal_string_metatable(lua_State *L)
 		if (allowed[i].library && strcmp(allowed[i].library, "string") == 0)
 			copy_names(L, allowed[i].names);
 	guard_strings(L);
+	lp_missing_watch(L, "string");
 	lua_setfield(L, -2, "__index");
 	lua_pushboolean(L, false);
 	lua_setfield(L, -2, "__metatable");
@@ -236,7 +259,7 @@ void lp_sandbox_open(lua_State *L)
 	seal_string_metatable(L);
 }
 
-void lp_sandbox_push_environment(lua_State *L, const char *script)
+void lp_sandbox_push_environment(lua_State *L, struct lp_source *source)
 {
 	for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
 		push_copy(L, allowed[i].library, allowed[i].names);
@@ -246,12 +269,17 @@ void lp_sandbox_push_environment(lua_State *L, const char *script)
 			guard_tables(L);
 		if (strcmp(allowed[i].library, "string") == 0)
 			guard_strings(L);
+		lp_missing_watch(L, allowed[i].library);
 		lua_setfield(L, -2, allowed[i].library);
 	}
+	wrap(L, "rawset", set_raw);
 	lua_pushcfunction(L, guarded_pcall);
 	lua_setfield(L, -2, "pcall");
 	lua_pushcfunction(L, guarded_xpcall);
 	lua_setfield(L, -2, "xpcall");
-	lp_api_push_limpet(L, script);
+	lp_require_push(L, source);
+	lua_setfield(L, -2, "require");
+	lp_api_push_limpet(L, source->name);
 	lua_setfield(L, -2, "limpet");
+	lp_missing_watch_globals(L);
 }

@@ -16,7 +16,7 @@
  * state too, also when the policy catches the error.
  *
  * Whatever a call does outside of the arena, that is what the API does with sessions, limpet.shared and the log, is held
- * (lp_policy_hold). So is nothing of what happens while scripts are loaded, because sources are read before.
+ * (lp_policy_hold), and so is the reading of modules. Scripts themselves are read before.
  */
 #include <errno.h>
 #include <lua.h>
@@ -276,37 +276,85 @@ static int read_sources(struct lp_policy *policy, const char *const *names, size
 		status = lp_source_init(&policy->sources[i], names[i], error);
 		policy->source_count += status == 0;
 	}
+	return status < 0 ? lp_source_name_policy(status, error) : 0;
+}
+
+static int copy_sources(struct lp_policy *policy, const struct lp_policy *of, struct lp_error *error)
+{
+	int status = 0;
+
+	policy->sources = calloc(of->source_count + 1, sizeof(*policy->sources));
+	if (!policy->sources)
+		status = -ENOMEM;
+	for (size_t i = 0; i < of->source_count && status == 0; i++) {
+		status = lp_source_init_copy(&policy->sources[i], &of->sources[i]);
+		policy->source_count += status == 0;
+	}
+	return status < 0 ? lp_error_set(error, status, "policies: %s", lp_error_words(status)) : 0;
+}
+
+static struct lp_policy *new_policy(const struct lp_policy_host *host, struct lp_error *error)
+{
+	struct lp_policy *policy = calloc(1, sizeof(*policy));
+
+	if (!policy) {
+		lp_error_set(error, -ENOMEM, "policies: %s", lp_error_words(-ENOMEM));
+		return NULL;
+	}
+	policy->host = host;
+	policy->limits = with_defaults(host->limits);
+	policy->bench_ms = policy->limits.bench_ms;
+	return policy;
+}
+
+/* Its sources are there; make the rest. */
+static int complete(struct lp_policy *policy, struct lp_error *error)
+{
+	int status;
+
+	if (policy->source_count > 0) {
+		status = lp_guard_new(&policy->guard, on_ask, policy);
+		if (status < 0)
+			return lp_error_set(error, status, "policies: no thread to watch over them: %s",
+					    lp_error_words(status));
+	}
+	status = make_state(policy, error);
+	for (size_t i = 0; i < policy->source_count; i++)
+		policy->sources[i].closed = true;
+	return status;
+}
+
+/* Hand out what has been made, or free it. */
+static int hand_out(struct lp_policy *made, int status, struct lp_policy **policy)
+{
+	if (status < 0)
+		lp_policy_free(made);
+	*policy = status < 0 ? NULL : made;
 	return status;
 }
 
 int lp_policy_load(struct lp_policy **policy, const struct lp_policy_host *host, const char *const *names, size_t count,
 		   struct lp_error *error)
 {
-	struct lp_policy *made = calloc(1, sizeof(*made));
-	int status = 0;
+	struct lp_policy *made = new_policy(host, error);
+	int status = made ? 0 : -ENOMEM;
 
-	*policy = NULL;
-	if (!made)
-		return lp_error_set(error, -ENOMEM, "policies: %s", lp_error_words(-ENOMEM));
-	made->host = host;
-	made->limits = with_defaults(host->limits);
-	made->bench_ms = made->limits.bench_ms;
-	if (count > 0) {
+	if (made && count > 0)
 		status = read_sources(made, names, count, error);
-		if (status == 0) {
-			status = lp_guard_new(&made->guard, on_ask, made);
-			if (status < 0)
-				lp_error_set(error, status, "policies: no thread to watch over them: %s",
-					     lp_error_words(status));
-		}
-	}
 	if (status == 0)
-		status = make_state(made, error);
-	if (status < 0)
-		lp_policy_free(made);
-	else
-		*policy = made;
-	return status;
+		status = complete(made, error);
+	return hand_out(made, status, policy);
+}
+
+int lp_policy_copy(struct lp_policy **copy, const struct lp_policy *policy, const struct lp_policy_host *host,
+		   struct lp_error *error)
+{
+	struct lp_policy *made = new_policy(host, error);
+	int status = made ? copy_sources(made, policy, error) : -ENOMEM;
+
+	if (status == 0)
+		status = complete(made, error);
+	return hand_out(made, status, copy);
 }
 
 void lp_policy_free(struct lp_policy *policy)

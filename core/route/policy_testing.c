@@ -20,15 +20,7 @@
 
 #define WORKERS_AT_FIRST 4
 
-/* Whether --policy would take it for a file. */
-static bool is_file(const char *name)
-{
-	size_t length = strlen(name);
-
-	return strchr(name, '/') || (length > 4 && strcmp(name + length - 4, ".lua") == 0);
-}
-
-/* test(name, function) */
+/* test(name, run) */
 static int add_test(lua_State *L)
 {
 	int count;
@@ -37,7 +29,7 @@ static int add_test(lua_State *L)
 	luaL_checktype(L, 2, LUA_TFUNCTION);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, lp_testing_of(L)->tests);
 	if (lp_testing_of(L)->running)
-		return luaL_error(L, "test(name, function): a test cannot contain another");
+		return luaL_error(L, "test(name, run): a test cannot contain another");
 	count = (int)lua_objlen(L, -1);
 	lua_pushvalue(L, 1);
 	lua_rawseti(L, -2, count + 1);
@@ -85,7 +77,7 @@ static void push_name(lua_State *L, const struct lp_testing *testing, const char
 {
 	const char *slash = strrchr(testing->path, '/');
 
-	if (!is_file(name) || name[0] == '/') {
+	if (!lp_source_is_file(name) || name[0] == '/') {
 		lua_pushstring(L, name);
 	} else if (slash) {
 		lua_pushlstring(L, testing->path, (size_t)(slash - testing->path) + 1);
@@ -186,44 +178,46 @@ static int route(lua_State *L)
 	return 1;
 }
 
-static const luaL_Reg functions[] = {
-	{"test", add_test}, {"expect", expect}, {"load_policy", load_policy}, {"conn", lp_testing_conn}, {NULL, NULL},
-};
+const struct lp_api_type lp_api_testing = {"", (const struct lp_api_member[]){
+						       {"test", "test(name, run)", add_test},
+						       {"expect", "expect(actual, expected)", expect},
+						       {"load_policy", "load_policy(...)", load_policy},
+						       {"conn", "conn(fields)", lp_testing_conn},
+						       {0},
+					       }};
 
-static const struct lp_api_type loaded_policy = {"policy", (const struct lp_api_member[]){
-								   {"route", "policy:route(conn)", route},
-								   {0},
-							   }};
+const struct lp_api_type lp_api_loaded = {"policy", (const struct lp_api_member[]){
+							    {"route", "policy:route(conn)", route},
+							    {0},
+						    }};
 
 /* Push the metatable of policies. */
 static void push_metatable(lua_State *L, struct lp_testing *testing)
 {
 	lua_newtable(L);
-	lp_api_seal(L, &loaded_policy);
+	lp_api_seal(L, &lp_api_loaded);
 	lua_pushlightuserdata(L, testing);
 	lua_pushvalue(L, LP_SLOT_OBJECTS);
 	lua_newtable(L);
-	lp_api_set_functions(L, &loaded_policy, LP_UPVALUE_OBJECTS);
-	lp_api_close(L, &loaded_policy);
+	lp_api_set_functions(L, &lp_api_loaded, LP_UPVALUE_OBJECTS);
+	lp_api_close(L, &lp_api_loaded);
 	lua_setfield(L, -2, "__index");
 }
 
 /* Give the environment on top what only tests have. */
 static void add_functions(lua_State *L, struct lp_testing *testing)
 {
-	const luaL_Reg *const lists[] = {functions, lp_testing_scene_functions};
+	const struct lp_api_type *const types[] = {&lp_api_testing, &lp_api_scene};
 	int environment = lua_gettop(L);
 
-	push_metatable(L, testing);
-	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
-		for (const luaL_Reg *function = lists[i]; function->name; function++) {
-			lua_pushlightuserdata(L, testing);
-			lua_pushvalue(L, LP_SLOT_OBJECTS);
-			lua_pushvalue(L, environment + 1);
-			lua_pushcclosure(L, function->func, LP_UPVALUE_METATABLE);
-			lua_setfield(L, environment, function->name);
-		}
-	lua_pop(L, 1);
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		lua_pushlightuserdata(L, testing);
+		lua_pushvalue(L, LP_SLOT_OBJECTS);
+		push_metatable(L, testing);
+		lua_pushvalue(L, environment);
+		lp_api_set_functions(L, types[i], LP_UPVALUE_METATABLE);
+		lua_pop(L, 1);
+	}
 }
 
 static void free_loaded(struct lp_testing *testing, const struct lp_loaded *last)
@@ -296,10 +290,10 @@ static int run_file(lua_State *L)
 	lua_settop(L, LP_SLOTS);
 	lua_newtable(L);
 	testing->tests = luaL_ref(L, LUA_REGISTRYINDEX);
-	testing->status = lp_policy_push_chunk(L, testing->path, testing->error);
+	testing->status = lp_source_compile(L, &testing->source, testing->error);
 	if (testing->status < 0)
 		return 0;
-	lp_sandbox_push_environment(L, testing->path);
+	lp_sandbox_push_environment(L, &testing->source);
 	add_functions(L, testing);
 	lua_setfenv(L, -2);
 	raised = call(L, testing);
@@ -339,6 +333,8 @@ int lp_policy_test(const char *path, lp_tested_cb tested, void *owner, struct lp
 		lp_error_set(error, status, "%s: %s", path, lp_error_words(status));
 	testing->scene.log.level = LP_LOG_ERROR;
 	if (status == 0)
+		status = lp_source_init(&testing->source, path, error);
+	if (status == 0)
 		status = lp_policy_load(&testing->state, &testing->scene.host, NULL, 0, error);
 	if (status == 0) {
 		run(testing);
@@ -346,6 +342,7 @@ int lp_policy_test(const char *path, lp_tested_cb tested, void *owner, struct lp
 	}
 	free_loaded(testing, NULL);
 	lp_policy_free(testing->state);
+	lp_source_deinit(&testing->source);
 	lp_scene_deinit(&testing->scene);
 	free(testing);
 	return status;

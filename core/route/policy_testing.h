@@ -3,7 +3,7 @@
  *
  * A test file runs in the policies' own sandbox, in a made-up balancer (route/scene.h), and is given besides:
  *
- *     test(name, function)             a test; all of a file run in order after the file itself, each with 4 idle
+ *     test(name, run)                  a test; all of a file run in order after the file itself, each with 4 idle
  *                                      workers, no session, an empty limpet.shared and nobody trusted
  *     load_policy(name…, {options})    policies, as --policy and --set name them; a file is looked for beside the test
  *     policy:route{…}                  the worker, "refused 403", or nil for no opinion; an error of the policy fails
@@ -18,6 +18,7 @@
  *     trust(cidr)                      a proxy is believed
  *     advance(seconds)                 the clock, which stands still otherwise
  *     expect(actual, expected)         fails the test when they are not the same
+ *     require "name"                   a module, of the test's folder
  */
 #ifndef LP_ROUTE_POLICY_TESTING_H
 #define LP_ROUTE_POLICY_TESTING_H

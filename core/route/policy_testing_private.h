@@ -30,6 +30,7 @@ struct lp_loaded {
 struct lp_testing {
 	const char *path;
 	struct lp_scene scene;
+	struct lp_source source;
 	struct lp_policy *state;  /**< The test file's. */
 	int tests;                /**< Reference to the list: name, function, name, function. */
 	bool running;             /**< Tests are; else the file itself is. */
@@ -53,9 +54,6 @@ struct lp_words {
 
 /** Upvalues of every function that tests have; the metatable is that of policies. */
 enum { LP_UPVALUE_TESTING = 1, LP_UPVALUE_OBJECTS, LP_UPVALUE_METATABLE };
-
-/** workers, stop, start, session, trust and advance; the names end with one that is NULL. */
-extern const luaL_Reg lp_testing_scene_functions[];
 
 /** What a function belongs to. @param lua In a function with the upvalues above. */
 static inline struct lp_testing *lp_testing_of(lua_State *lua)

@@ -136,12 +136,12 @@ static int advance(lua_State *L)
 	return 0;
 }
 
-const luaL_Reg lp_testing_scene_functions[] = {
-	{"workers", make_workers},
-	{"stop", stop_worker},
-	{"start", start_worker},
-	{"session", bind_session},
-	{"trust", trust},
-	{"advance", advance},
-	{NULL, NULL},
-};
+const struct lp_api_type lp_api_scene = {"", (const struct lp_api_member[]){
+						     {"workers", "workers(what)", make_workers},
+						     {"stop", "stop(worker)", stop_worker},
+						     {"start", "start(worker)", start_worker},
+						     {"session", "session(sid, worker)", bind_session},
+						     {"trust", "trust(cidr)", trust},
+						     {"advance", "advance(seconds)", advance},
+						     {0},
+					     }};

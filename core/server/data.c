@@ -86,12 +86,16 @@ static int choose_dialect(struct lp_data *data, struct lp_error *error)
 	return 0;
 }
 
-static int load(struct lp_data *data, struct lp_loaded *loaded, struct lp_error *error)
+/* Take the policies of a trial, as they were read for it, into use. The trial stays as their twin if one is needed. */
+static int adopt(struct lp_data *data, struct lp_trial *trial, struct lp_loaded *loaded, struct lp_error *error)
 {
-	const struct limpet_options *options = &data->options;
-	int status = lp_policy_load(&loaded->policy, &data->host, options->policies, options->policy_count, error);
+	int status = lp_policy_copy(&loaded->policy, lp_trial_policy(trial), &data->host, error);
 	if (status)
 		return status;
+	if (data->options.max_moved < 100)
+		loaded->twin = trial;
+	else
+		lp_trial_free(trial);
 	time_t now = time(NULL);
 	struct tm local;
 	localtime_r(&now, &local);
@@ -108,6 +112,23 @@ static void unload(struct lp_data *data, struct lp_loaded *loaded)
 	lp_policy_free(loaded->policy);
 	lp_trial_free(loaded->twin);
 	*loaded = (struct lp_loaded){0};
+}
+
+/* The policies that limpet begins with are tried too, but there is nothing to keep in their place. */
+static int load_first(struct lp_data *data, struct lp_error *error)
+{
+	struct lp_error mistake;
+	struct lp_trial *trial;
+	int status = lp_trial_new(&trial, &data->host, &data->options, error);
+	if (status)
+		return status;
+	if (lp_trial_run(trial, data->recorder, &mistake))
+		lp_log_write(&data->log, LP_LOG_WARNING, "%s; starting all the same, a reload would be refused",
+			     mistake.text);
+	status = adopt(data, trial, &data->current, error);
+	if (status)
+		lp_trial_free(trial);
+	return status;
 }
 
 int lp_data_init(struct lp_data *data, const struct limpet_options *options, struct lp_error *error)
@@ -132,10 +153,7 @@ int lp_data_init(struct lp_data *data, const struct limpet_options *options, str
 		.settings = options->settings,
 		.setting_count = options->setting_count,
 		.limits = {.memory_bytes = options->policy_memory_bytes, .time_ms = options->policy_time_ms}};
-	status = load(data, &data->current, error);
-	if (!status && data->options.max_moved < 100)
-		status = lp_trial_new(&data->current.twin, &data->host, &data->options, error);
-	return status;
+	return load_first(data, error);
 }
 
 void lp_data_deinit(struct lp_data *data)
@@ -149,26 +167,30 @@ void lp_data_deinit(struct lp_data *data)
 	free(data->trusted);
 }
 
-/* Files are read twice, for the trial and for use: one that is written to in between is caught on probation. */
+static int refuse_reload(struct lp_error *error)
+{
+	struct lp_error why = *error;
+	return lp_error_set(error, why.code, "reload refused: %s", why.text);
+}
+
 int lp_data_reload(struct lp_data *data, struct lp_error *error)
 {
 	struct lp_loaded next = {0};
 	struct lp_trial *trial;
 	int status = lp_trial_new(&trial, &data->host, &data->options, error);
-	if (!status)
-		status = lp_trial_run(trial, data->recorder, error);
+	if (status)
+		return status;
+	status = lp_trial_run(trial, data->recorder, error);
 	if (!status && data->current.twin)
 		status = lp_trial_compare(trial, data->current.twin, data->recorder, data->options.max_moved, error);
-	if (!status)
-		status = load(data, &next, error);
+	if (status)
+		refuse_reload(error);
+	else
+		status = adopt(data, trial, &next, error);
 	if (status) {
 		lp_trial_free(trial);
 		return status;
 	}
-	if (data->current.twin)
-		next.twin = trial;
-	else
-		lp_trial_free(trial);
 	if (data->proven.policy)
 		unload(data, &data->current);
 	else

@@ -138,6 +138,11 @@ int lp_trial_new(struct lp_trial **out, const struct lp_policy_host *live, const
 	return status;
 }
 
+const struct lp_policy *lp_trial_policy(const struct lp_trial *trial)
+{
+	return trial->policy;
+}
+
 void lp_trial_free(struct lp_trial *trial)
 {
 	if (!trial)
@@ -178,7 +183,7 @@ static int try_on(struct lp_trial *trial, const struct lp_policy_conn *conn, con
 		return 0;
 	while (lp_scene_next_line(&trial->scene, lines[line]))
 		line = !line;
-	return lp_error_set(error, LP_EPOLICY, "reload refused: %s; tried on %s", lines[!line], name);
+	return lp_error_set(error, LP_EPOLICY, "%s; tried on %s", lines[!line], name);
 }
 
 static int try_made_up(struct lp_trial *trial, const char *listener, struct lp_error *error)
@@ -397,7 +402,7 @@ int lp_trial_compare(struct lp_trial *trial, struct lp_trial *before, const stru
 		return status;
 	format_moves(&tally, moves, sizeof(moves));
 	return lp_error_set(error, LP_EPOLICY,
-			    "reload refused: %u of %u recent connections and sessions would go elsewhere (%s); "
+			    "%u of %u recent connections and sessions would go elsewhere (%s); "
 			    "--max-moved %u allows %u",
 			    tally.moved, tally.asked, moves, max_percent, max_percent * tally.asked / 100);
 }

@@ -39,6 +39,15 @@ struct lp_trial;
 int lp_trial_new(struct lp_trial **trial, const struct lp_policy_host *live, const struct limpet_options *options,
 		 struct lp_error *error);
 
+/**
+ * The policies that are tried, for lp_policy_copy: what is used then is what was tried, whatever is in the files by now.
+ *
+ * @param trial  Borrowed.
+ *
+ * @return The trial's.
+ */
+const struct lp_policy *lp_trial_policy(const struct lp_trial *trial);
+
 /** Free a trial and its policies. @param trial NULL is allowed. */
 void lp_trial_free(struct lp_trial *trial);
 

@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@
 #define KNOWN_SID "aKnownSession0000000"
 
 struct mistake {
+	char *file; /* The policy's, or of a module of its. */
 	int line;
 	char *message;
 };
@@ -80,28 +82,52 @@ static const struct trial trials[] = {
 
 static const unsigned worker_counts[] = {4, 1, 0};
 
-static void on_found(int line, const char *message, void *owner)
+static void free_mistake(struct mistake *mistake)
+{
+	free(mistake->file);
+	free(mistake->message);
+}
+
+static bool is_same(const char *a, const char *b)
+{
+	return strcmp(a, b) == 0;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t length = strlen(text);
+
+	return length >= strlen(end) && is_same(text + length - strlen(end), end);
+}
+
+static void on_found(const char *file, int line, const char *message, void *owner)
 {
 	struct check *check = owner;
 	struct mistake *mistakes;
-	char *copy;
+	struct mistake mistake = {strdup(file), line, strdup(message)};
 
 	for (size_t i = 0; i < check->count; i++)
-		if (check->mistakes[i].line == line && (check->policy || !strcmp(check->mistakes[i].message, message)))
+		if (check->mistakes[i].line == line && is_same(check->mistakes[i].file, file) &&
+		    (check->policy || is_same(check->mistakes[i].message, message))) {
+			free_mistake(&mistake);
 			return;
+		}
 	mistakes = reallocarray(check->mistakes, check->count + 1, sizeof(*mistakes));
-	copy = strdup(message);
 	if (mistakes)
 		check->mistakes = mistakes;
-	check->failed = check->failed || !mistakes || !copy;
-	if (mistakes && copy)
-		mistakes[check->count++] = (struct mistake){line, copy};
-	else
-		free(copy);
+	if (mistakes && mistake.file && mistake.message) {
+		mistakes[check->count++] = mistake;
+		return;
+	}
+	check->failed = true;
+	free_mistake(&mistake);
 }
 
-/* Take "policy x.lua:12: what" apart. Returns what, and 0 for a line that is not there. */
-static const char *find_place(const char *text, int *line)
+/*
+ * Take "policy x.lua:12: what" apart. Returns what, and 0 for a line that is not there. Of a long name Lua tells the end
+ * only, which is the policy's as far as one can see.
+ */
+static const char *find_place(const struct check *check, const char *text, char file[PATH_MAX], int *line)
 {
 	const char *at = strncmp(text, "policy ", 7) == 0 ? text + 7 : text;
 
@@ -111,24 +137,28 @@ static const char *find_place(const char *text, int *line)
 
 		if (number > 0 && strncmp(end, ": ", 2) == 0) {
 			*line = (int)number;
+			snprintf(file, PATH_MAX, "%.*s", (int)(colon - at), at);
+			if (strncmp(file, "...", 3) == 0 && ends_with(check->name, file + 3))
+				snprintf(file, PATH_MAX, "%s", check->name);
 			return end + 2;
 		}
 	}
 	*line = 0;
+	snprintf(file, PATH_MAX, "%s", check->name);
 	return at;
 }
 
 /* What does not load is a mistake of its line, or of the file. */
 static void note_load(struct check *check, const struct lp_error *error)
 {
-	const char *text = error->text;
 	size_t length = strlen(check->name);
+	char file[PATH_MAX];
 	int line;
+	const char *text = find_place(check, error->text, file, &line);
 
-	text = find_place(text, &line);
 	if (line == 0 && strncmp(text, check->name, length) == 0 && strncmp(text + length, ": ", 2) == 0)
 		text += length + 2;
-	on_found(line ? line : 1, text, check);
+	on_found(file, line ? line : 1, text, check);
 }
 
 static void add_asked(struct asked *asked, const char *name, size_t length)
@@ -166,14 +196,15 @@ static void note_errors(struct check *check, const char *what, unsigned workers)
 {
 	char text[LP_SCENE_LINE_SIZE];
 	char message[LP_SCENE_LINE_SIZE + 128];
+	char file[PATH_MAX];
 
 	while (lp_scene_next_line(&check->scene, text)) {
 		int line;
-		const char *found = find_place(text, &line);
+		const char *found = find_place(check, text, file, &line);
 
 		snprintf(message, sizeof(message), "%s (%s, with %u workers)", found, what, workers);
 		if (line > 0)
-			on_found(line, message, check);
+			on_found(file, line, message, check);
 	}
 }
 
@@ -243,11 +274,14 @@ static int dry_run(struct check *check, struct lp_error *error)
 	return status;
 }
 
-static int by_line(const void *a, const void *b)
+static int by_place(const void *a, const void *b)
 {
 	const struct mistake *left = a;
 	const struct mistake *right = b;
+	int files = strcmp(left->file, right->file);
 
+	if (files)
+		return files;
 	return (left->line > right->line) - (left->line < right->line);
 }
 
@@ -259,10 +293,11 @@ static int report(struct check *check, FILE *out)
 	if (count == 0)
 		fprintf(out, "%s: ok\n", check->name);
 	else
-		qsort(check->mistakes, check->count, sizeof(*check->mistakes), by_line);
+		qsort(check->mistakes, check->count, sizeof(*check->mistakes), by_place);
 	for (size_t i = 0; i < check->count; i++) {
-		fprintf(out, "%s:%d: %s\n", check->name, check->mistakes[i].line, check->mistakes[i].message);
-		free(check->mistakes[i].message);
+		fprintf(out, "%s:%d: %s\n", check->mistakes[i].file, check->mistakes[i].line,
+			check->mistakes[i].message);
+		free_mistake(&check->mistakes[i]);
 	}
 	free(check->mistakes);
 	check->mistakes = NULL;
@@ -276,6 +311,8 @@ static int run(struct check *check, struct lp_error *error)
 
 	if (status == 0)
 		status = lp_policy_load(&check->policy, &check->scene.host, &check->name, 1, error);
+	if (status == 0)
+		status = lp_policy_check_modules(check->policy, on_found, check, error);
 	if (status == LP_EPOLICY) {
 		note_load(check, error);
 		status = 0;
@@ -290,13 +327,7 @@ static int run(struct check *check, struct lp_error *error)
 /* Of what a pattern such as "policies/?*.lua" names, what is no policy. */
 static bool is_other(const char *name)
 {
-	static const char *const suffixes[] = {".test.lua", ".meta.lua"};
-	size_t length = strlen(name);
-
-	for (size_t i = 0; i < COUNT(suffixes); i++)
-		if (length > strlen(suffixes[i]) && strcmp(name + length - strlen(suffixes[i]), suffixes[i]) == 0)
-			return true;
-	return false;
+	return ends_with(name, ".test.lua") || ends_with(name, ".meta.lua");
 }
 
 static int check_file(const struct lp_command_line *line, const char *name, FILE *out, struct lp_error *error)
@@ -318,7 +349,7 @@ static int check_file(const struct lp_command_line *line, const char *name, FILE
 	lp_scene_deinit(&check.scene);
 	if (status < 0) {
 		for (size_t i = 0; i < check.count; i++)
-			free(check.mistakes[i].message);
+			free_mistake(&check.mistakes[i]);
 		free(check.mistakes);
 		return status;
 	}

@@ -254,7 +254,6 @@ static void hear(struct lp_channel *channel)
 	char bytes[READ_SIZE];
 	for (int reads = 0; reads < READS_A_TURN && !channel->ended; reads++) {
 		ssize_t got = receive_now(channel, bytes);
-		channel->heard_ns = 0;
 		if (got == UV_EAGAIN)
 			break;
 		if (got == 0) {
@@ -279,7 +278,7 @@ static void hear(struct lp_channel *channel)
 uint64_t lp_channel_heard_ns(struct lp_channel *channel)
 {
 	if (!channel->heard_ns)
-		channel->heard_ns = lp_clock_ns(); /* Once for all that came with one read. */
+		channel->heard_ns = lp_clock_ns(); /* Once for all that is heard in one go. */
 	return channel->heard_ns;
 }
 
@@ -288,6 +287,7 @@ void lp_channel_hear(struct lp_channel *channel)
 	if (channel->hearing)
 		return; /* An event asks for more while bytes of this channel are being taken. */
 	channel->hearing = true;
+	channel->heard_ns = 0;
 	hear(channel);
 	channel->hearing = false;
 }

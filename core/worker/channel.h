@@ -76,7 +76,7 @@ struct lp_channel {
 	bool broken;        /**< The worker's end is closed; what it said before may still be unread. */
 	bool ended;         /**< on_end was called. */
 	bool hearing;       /**< Inside lp_channel_hear. */
-	uint64_t heard_ns;  /**< When what is being taken was read; 0: nobody has asked yet (lp_channel_heard_ns). */
+	uint64_t heard_ns;  /**< When the worker was heard last; 0: nobody has asked yet (lp_channel_heard_ns). */
 	unsigned open_handles;
 	void (*closed)(struct lp_channel *channel);
 };
@@ -112,7 +112,7 @@ void lp_channel_flush(struct lp_channel *channel);
  */
 int lp_channel_hand_over(struct lp_channel *channel, struct lp_parcel *parcel);
 
-/** When the words that are being taken were read, on the monotonic clock. @param channel Inside one of its events. */
+/** When the worker was heard, on the monotonic clock. @param channel Inside one of its events, but for its closing. */
 uint64_t lp_channel_heard_ns(struct lp_channel *channel);
 
 /**

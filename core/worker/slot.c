@@ -352,11 +352,9 @@ void lp_slot_settle(struct lp_taken *taken, struct lp_parcel *parcel)
 static void on_acknowledged(struct lp_channel *channel, struct lp_parcel *parcel)
 {
 	struct lp_slot *slot = channel->owner;
-	uint64_t now_ns = lp_channel_heard_ns(channel);
 	slot->worker->waiting--;
 	lp_stuck_end(slot);
-	if (now_ns > parcel->ready_ns)
-		lp_histogram_add(&slot->slots->latency, (now_ns - parcel->ready_ns) / 1000);
+	lp_histogram_add(&slot->slots->latency, (lp_channel_heard_ns(channel) - parcel->ready_ns) / 1000);
 	if (slot->slots->config.dialect->keep_until_read)
 		lp_taken_add(&slot->slots->taken, parcel);
 	else

@@ -103,7 +103,8 @@ test('check finds what does not load', () => {
 	const mistakes = {
 		'x x': "1: '=' expected near 'x'",
 		'': '1: the file returns nothing; return a table with on_connect, on_hello or on_request',
-		'return { on_reqest = print }': "1: there is no global 'print'",
+		'return { on_reqest = print }': '1: print is not available in a policy; use limpet.log.info(...)',
+		'return { on_connect = function() return os.time() end }': '1: os.time is not available in a policy; use limpet.now()',
 		'return { on_reqest = function() end }': "1: a policy has no field 'on_reqest'; did you mean on_request?",
 		'\nreturn { setup = function(o) assert(o.size, "say --set size=N") end }': '2: say --set size=N',
 	};
@@ -114,6 +115,27 @@ test('check finds what does not load', () => {
 		assert.equal(stdout.split('\n')[0], `broken.lua:${message}`);
 	}
 	assert.equal(limpet('check', 'broken.lua', '--set', 'size=3').stdout, 'broken.lua: ok\n');
+});
+
+test('every tool takes a policy in two files', () => {
+	write('two/p.lua', 'local homes = require "lists.homes"\n' +
+		'return { on_connect = function(conn, workers) return workers[homes[conn.ip] or 1] end }\n');
+	write('two/lists/homes.lua', 'return { ["192.0.2.1"] = 2 }\n');
+	write('two/p.test.lua', 'test("at home", function()\n' +
+		'  expect(load_policy("p.lua"):route{}.id, require "lists.homes"["192.0.2.1"])\nend)\n');
+	assert.equal(limpet('check', 'two/p.lua').stdout, 'two/p.lua: ok\n');
+	assert.match(limpet('test', 'two').stdout, /1 passed, 0 failed/);
+	assert.match(limpet('route', 'two/p.lua').stdout, /^worker 2, by on_connect of two\/p\.lua$/m);
+	assert.equal(limpet('bench', 'two/p.lua').status, 0);
+	assert.equal(limpet('simulate', 'two/p.lua', '--clients', '1000').status, 0);
+});
+
+test('check finds mistakes in modules, and names their files', () => {
+	write('modules/p.lua', 'local m = require "m"\nreturn { on_connect = function() m.f() end }\n');
+	write('modules/m.lua', 'local m = {}\nfunction m.f(x) if x then prnt(x) end return x.y end\nreturn m\n');
+	assert.equal(limpet('check', 'modules/p.lua').stdout, "modules/m.lua:2: there is no global 'prnt'\n");
+	write('modules/m.lua', 'return {\n  f = function(x)\n    return x.y\n  end,\n}\n');
+	assert.match(limpet('check', 'modules/p.lua').stdout, /^modules\/m\.lua:3: attempt to index local 'x'/);
 });
 
 test('check takes globals that the file sets, and passes tests over', () => {

@@ -44,6 +44,31 @@ test('a policy that fails on a made-up connection is refused, and the line is na
 		assert.deepEqual([counts.reloads, counts.failed_reloads, counts.policy_errors], [0, 1, 0]);
 	}));
 
+test('a policy that fails on a made-up connection at the start runs, and a warning names the line', run(
+	COMMAND,
+	{ files: { 'p.lua': policy('return workers:hash(conn.sid .. "") and workers[2]') } },
+	async (limpet) => {
+		const [line] = await limpet.said(/^limpet: .*; starting all the same, a reload would be refused$/);
+		assert.match(line, /policy \.\/p\.lua:4: .*; tried on a made-up connection at 127\.0\.0\.1:0: GET \/ over IPv4; /);
+		assert.equal(await by(limpet, '/?sid=abc'), 2);
+		assert.equal((await limpet.counts()).policy_errors, 0);
+	}));
+
+test('a module is read again on a reload, and a broken one is refused', run(
+	COMMAND,
+	{ files: { 'p.lua': `local m = require "m"\n${policy('return workers[m.id]')}`, 'm.lua': 'return { id = 2 }' } },
+	async (limpet) => {
+		assert.equal(await by(limpet), 2);
+		limpet.write('m.lua', 'return { id = 1 }');
+		limpet.signal('SIGHUP');
+		await limpet.said(/^limpet: reloaded the policies/);
+		assert.equal(await by(limpet), 1);
+		limpet.write('m.lua', 'return {\n  id = limpet.nwo() }');
+		limpet.signal('SIGHUP');
+		await limpet.said(/^limpet: policy \.\/m\.lua:2: .*did you mean limpet\.now\(\).*; keeping the policies/);
+		assert.equal(await by(limpet), 1);
+	}));
+
 test('a policy that fails on a recent connection only is refused too', run(
 	COMMAND,
 	{ files: { 'p.lua': always(2) } },
@@ -106,7 +131,7 @@ test('--max-moved refuses what would send recent clients elsewhere', run(
 			await pause(2); /* One connection a millisecond is recorded. */
 		}
 		reload(limpet, always(1));
-		await limpet.said(/^limpet: reload refused: (\d+) of \1 recent connections and sessions would go elsewhere \(worker 2 to 1: \1\); --max-moved 10 allows 1; keeping/);
+		await limpet.said(/^limpet: reload refused: (\d+) of \1 recent connections and sessions would go elsewhere \(worker 2 to 1: \1\); --max-moved 10 allows [01]; keeping/);
 		assert.equal(await by(limpet), 2);
 
 		const since = reload(limpet, policy('return conn.path == "/3" and workers[1] or workers[2]'));

@@ -267,7 +267,7 @@ static void files_and_setup_are_stopped_too(void **state)
 
 	fixture->host.limits.time_ms = 5;
 	assert_refused(fixture, "local x = 1\nwhile true do end", ":2: stopped, because it ran for more than 50 ms");
-	assert_refused(fixture, "return { on_connect = print, setup = 1 }", ": ");
+	assert_refused(fixture, "return { on_connect = assert, setup = 1 }", ": ");
 	assert_refused(fixture, "return { on_connect = function() end, setup = function()\nwhile true do end end }",
 		       ":2: stopped, because it ran for more than 50 ms");
 	assert_refused(fixture, "local s = ('a'):rep(16384) s:find(('.-'):rep(20) .. 'b')",

@@ -120,7 +120,7 @@ static void what_is_no_answer_is_told_and_counted(void **state)
 		{"{}", "a table"},
 		{"workers", "a table"},
 		{"conn", "conn"},
-		{"print or limpet.now", "a function"},
+		{"limpet.now", "a function"},
 		{"limpet.shared", "a thing of limpet's"},
 		{"limpet.cidr('::/0')", "a thing of limpet's"},
 	};

@@ -14,10 +14,11 @@
 
 static char found[8192];
 
-static void on_found(int line, const char *message, void *owner)
+static void on_found(const char *file, int line, const char *message, void *owner)
 {
 	size_t length = strlen(found);
 
+	assert_non_null(file);
 	assert_null(owner);
 	snprintf(found + length, sizeof(found) - length, "%d %s\n", line, message);
 }
