@@ -97,6 +97,18 @@ static void watch_signals(struct program *program)
 	uv_timer_init(&program->loop, &program->reload);
 	program->reload.data = program;
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* A log at its limit of size is a log that takes nothing. */
+}
+
+/* A standard descriptor that is closed would be the next socket that is opened, and then take log lines. */
+static void fill_standard_descriptors(void)
+{
+	int fd;
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
 }
 
 /* Every waiting connection is a descriptor. */
@@ -245,6 +257,7 @@ int main(int argc, char **argv)
 	struct lp_command_line line;
 	struct lp_error error = {0};
 	int status = EXIT_USAGE;
+	fill_standard_descriptors();
 	if (lp_options_parse(argc, argv, &line, &error)) {
 		fprintf(stderr, "limpet: %s\n", error.text);
 		lp_options_deinit(&line);

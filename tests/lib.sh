@@ -1,4 +1,5 @@
-# What examples/run and tests/run share; sourced by sh with $top set to the top folder.
+# What examples/run and the scripts of tests/ share; sourced by sh with $top set to the top folder.
+# shellcheck shell=sh
 #
 # What is there already is left alone, and with everything there the network is not touched. Commands, headers and
 # pkg-config modules are looked for rather than packages: Node may have come from elsewhere than the distribution.
@@ -42,6 +43,13 @@ need_tests() {
 	is_command clang-format clang-format
 }
 
+need_fuzz() {
+	is_command clang clang
+	if [ ! -e "$(clang -print-file-name="libclang_rt.fuzzer-$(uname -m).a" 2>/dev/null)" ]; then
+		missing="$missing libclang-rt-14-dev"
+	fi
+}
+
 # Install what the need_… before this found missing.
 install_missing() {
 	[ -n "$missing" ] || return 0
@@ -78,6 +86,7 @@ install_missing() {
 # npm_packages FOLDER: what its package-lock.json says, unless that is there already. npm writes the file that is looked
 # at last, so an interrupted installation is begun again.
 npm_packages() {
+	# shellcheck disable=SC3013 # No standard has -nt, and every sh.
 	if [ ! "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ]; then
 		echo "Installing the npm packages of ${1#"$top"/}"
 		npm ci --prefix "$1" --no-audit --no-fund --loglevel=error
@@ -93,4 +102,10 @@ build() {
 		exit 1
 	fi
 	cmake --build "$folder"
+}
+
+# build_fuzz FOLDER: the targets of tests/fuzz.
+build_fuzz() {
+	build "$1" -DCMAKE_C_COMPILER=clang -DBUILD_TESTING=ON -DLIMPET_FUZZ=ON -DLIMPET_SANITIZE=address,undefined \
+		-DLIMPET_WERROR="${LIMPET_WERROR:-OFF}"
 }

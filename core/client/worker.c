@@ -281,7 +281,7 @@ static void set_timer(struct limpet_worker *worker)
 	struct itimerspec once = {.it_value.tv_nsec = LIMPET_WORKER_REPORT_MS * 1000000L};
 	if (worker->timer_set)
 		return;
-	worker->timer_ns = clock_ns() + LIMPET_WORKER_REPORT_MS * 1000000u;
+	worker->timer_ns = clock_ns() + LIMPET_WORKER_REPORT_MS * UINT64_C(1000000);
 	worker->timer_set = timerfd_settime(worker->timer, 0, &once, NULL) == 0;
 }
 

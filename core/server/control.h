@@ -36,18 +36,18 @@ typedef char *(*lp_control_answer_cb)(void *owner, const char *request, size_t *
 /**
  * Listen at a path, readable and writable by the owner only. A path left behind by a dead process is taken over.
  *
- * @param control  Set on success; end it with lp_control_close.
- * @param loop     Borrowed.
- * @param log      Borrowed.
- * @param path     Borrowed.
- * @param answer   Runs for each request, on the loop.
- * @param owner    Passed to answer.
- * @param error    Filled on failure; names the path.
+ * @param out             Set on success; end it with lp_control_close.
+ * @param loop            Borrowed.
+ * @param log             Borrowed.
+ * @param path            Borrowed.
+ * @param answer_request  Runs for each request, on the loop.
+ * @param owner           Passed to answer_request.
+ * @param error           Filled on failure; names the path.
  *
  * @return 0; or negative errno.
  */
-int lp_control_open(struct lp_control **control, uv_loop_t *loop, struct lp_log *log, const char *path,
-		    lp_control_answer_cb answer, void *owner, struct lp_error *error);
+int lp_control_open(struct lp_control **out, uv_loop_t *loop, struct lp_log *log, const char *path,
+		    lp_control_answer_cb answer_request, void *owner, struct lp_error *error);
 
 /**
  * Close clients and socket, remove the path and free the control socket, later, on the loop.

@@ -1,5 +1,5 @@
 /**
- * A listener: one listening socket, from which connections are accepted in small batches.
+ * A listener: one listening socket, whose connections go to the waiting room.
  */
 #ifndef LP_SERVER_LISTENER_H
 #define LP_SERVER_LISTENER_H
@@ -11,6 +11,7 @@
 #include "base/address.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "server/acceptor.h"
 #include "server/waiting.h"
 
 struct lp_listener_config {
@@ -23,13 +24,10 @@ struct lp_listener_config {
 
 struct lp_listener {
 	struct lp_listener_config config;
-	uv_poll_t poll;
-	uv_timer_t resume; /**< Runs while accepting pauses for want of descriptors or memory. */
-	int fd;            /**< -1 once stopped. */
+	struct lp_acceptor acceptor;
 	struct lp_origin origin;
 	struct lp_listen_address address; /**< As bound: with the port that the kernel chose. */
 	uint64_t unix_inode;              /**< Of the path that was made; only that one is removed. */
-	unsigned open_handles;
 	void (*closed)(struct lp_listener *listener);
 	void *owner;
 };

@@ -63,14 +63,13 @@ struct lp_supervisor;
 /**
  * Make a supervisor and start a process in every slot.
  *
- * @param supervisor  Set on success; end it with lp_supervisor_stop, then lp_supervisor_free.
- * @param config      Copied; what it points to is borrowed and must outlive the supervisor.
- * @param error       Filled on failure.
+ * @param out     Set on success; end it with lp_supervisor_stop, then lp_supervisor_free.
+ * @param config  Copied; what it points to is borrowed and must outlive the supervisor.
+ * @param error   Filled on failure.
  *
  * @return 0; or negative errno: no memory, or the command does not exist (then nothing runs).
  */
-int lp_supervisor_start(struct lp_supervisor **supervisor, const struct lp_supervisor_config *config,
-			struct lp_error *error);
+int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_config *config, struct lp_error *error);
 
 /**
  * Hand a connection to a worker.

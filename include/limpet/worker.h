@@ -51,7 +51,8 @@
  *     connection NUMBER   One connection; its descriptor rides with the message (SCM_RIGHTS). NUMBER counts from 1.
  *                         Whether the descriptor is in non-blocking mode is not defined: set what you need.
  *     drain               No more connections will come. Finish those that are open, then end.
- *     (end-of-file)       limpet is gone, or has given this worker up: the same, and nobody hears any more.
+ *     (end-of-file)       limpet is gone, or has given this worker up: the same, and nobody hears any more. The error
+ *                         ECONNRESET means it too: limpet died, and had not read all that the worker said.
  *
  *     from a worker
  *     ready               Connections may come from now on. Until then none do.

@@ -18,9 +18,14 @@ function nextDescriptor(pid) {
 	return next;
 }
 
+/** What the kernel tells of a process in words. */
+function status(pid) {
+	return fs.readFileSync(`/proc/${pid}/status`, 'utf8');
+}
+
 /** Resident memory of a process, in KiB. */
 function residentKib(pid) {
-	return Number(/^VmRSS:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+	return Number(/^VmRSS:\s+(\d+)/m.exec(status(pid))[1]);
 }
 
 /** Processor time that a process has used, in milliseconds; it ticks in tens. */
@@ -51,7 +56,7 @@ function childrenOf(pid) {
 
 /** How often a process has gone to sleep, and so has been woken, since it began. */
 function sleeps(pid) {
-	return Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+	return Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status(pid))[1]);
 }
 
 /** The processes that live with a variable in their environment. A zombie has none. */
@@ -67,4 +72,14 @@ function withVariable(name, value) {
 	return fs.readdirSync('/proc').filter((entry) => /^\d+$/.test(entry) && has(entry)).map(Number);
 }
 
-module.exports = { descriptors, nextDescriptor, residentKib, cpuMs, sleeps, stateOf, childrenOf, withVariable };
+module.exports = {
+	childrenOf,
+	cpuMs,
+	descriptors,
+	nextDescriptor,
+	residentKib,
+	sleeps,
+	stateOf,
+	status,
+	withVariable,
+};
