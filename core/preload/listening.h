@@ -55,7 +55,17 @@ void lp_listening_closing(int fd);
 /** A descriptor names now what another does. @param fd The new one, of kind OTHER. @param like The old one. */
 void lp_listening_copied(int fd, int like);
 
-/** The options of a socket that listens. @return 0, or -1 with errno set; as getsockopt(2). */
+/**
+ * getsockopt(2) of a socket that listens.
+ *
+ * @param fd      LISTENER.
+ * @param level   SOL_SOCKET, IPPROTO_TCP …
+ * @param name    Of the option; unknown ones are 0.
+ * @param value   Filled.
+ * @param length  In and out: its bytes.
+ *
+ * @return 0.
+ */
 int lp_listening_option(int fd, int level, int name, void *value, socklen_t *length);
 
 #endif
