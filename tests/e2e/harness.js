@@ -83,12 +83,13 @@ class Limpet {
 	#ended;
 	#stopping;
 
-	constructor(command, { files = {}, env = {} }) {
+	constructor(command, { files = {}, env = {}, mode = 0o700 }) {
 		this.words = complete(command);
 		this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'limpet-'));
 		fs.symlinkSync(path.join(__dirname, 'workers'), path.join(this.folder, 'workers'));
 		for (const [name, text] of Object.entries(files))
 			this.write(name, text);
+		fs.chmodSync(this.folder, mode);
 		this.process = spawn(BINARY, this.words, {
 			cwd: this.folder,
 			env: { ...process.env, ...env, [MARK]: this.folder },
@@ -298,8 +299,8 @@ class Limpet {
  * A test's body, with a limpet around it.
  *
  * @param {string} command   Behind `limpet run`; split at blanks. What it leaves out of DEFAULTS is added.
- * @param {object} settings  files: {name: text} for its folder; env: for limpet and its workers; ready: false, not to
- *                           wait for the workers. May be left out.
+ * @param {object} settings  files: {name: text} for its folder; mode: the folder's; env: for limpet and its workers;
+ *                           ready: false, not to wait for the workers. May be left out.
  * @param {(limpet: Limpet, t: object) => Promise<void>} body
  */
 function run(command, settings, body = settings) {

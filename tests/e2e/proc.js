@@ -9,6 +9,24 @@ function descriptors(pid) {
 	return fs.readdirSync(`/proc/${pid}/fd`).length;
 }
 
+/** What the descriptors of a process lead to, by number: "/dev/null", "socket:[4711]". */
+function links(pid) {
+	const found = {};
+	for (const fd of fs.readdirSync(`/proc/${pid}/fd`)) {
+		try {
+			found[fd] = fs.readlinkSync(`/proc/${pid}/fd/${fd}`);
+		} catch {
+			// Closed in the meantime; of our own, it is the one that the folder was read through.
+		}
+	}
+	return found;
+}
+
+/** A line of /proc/PID/status. */
+function statusOf(pid, name) {
+	return new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1].trim();
+}
+
 /** The number that the next descriptor of a process gets. */
 function nextDescriptor(pid) {
 	const taken = new Set(fs.readdirSync(`/proc/${pid}/fd`).map(Number));
@@ -67,4 +85,6 @@ function withVariable(name, value) {
 	return fs.readdirSync('/proc').filter((entry) => /^\d+$/.test(entry) && has(entry)).map(Number);
 }
 
-module.exports = { descriptors, nextDescriptor, residentKib, cpuMs, sleeps, stateOf, childrenOf, withVariable };
+module.exports = {
+	childrenOf, cpuMs, descriptors, links, nextDescriptor, residentKib, sleeps, stateOf, statusOf, withVariable,
+};
