@@ -24,7 +24,7 @@ function links(pid) {
 
 /** A line of /proc/PID/status. */
 function statusOf(pid, name) {
-	return new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1].trim();
+	return new RegExp(`^${name}:[ \\t]*(.*)$`, 'm').exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1].trim();
 }
 
 /** The number that the next descriptor of a process gets. */
