@@ -20,7 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/descriptors.h"
 #include "base/error.h"
+#include "base/privileges.h"
 #include "server/control.h"
 #include "server/data.h"
 #include "server/listener.h"
@@ -332,6 +334,7 @@ static int open_waiting(struct limpet_balancer *balancer, struct lp_error *error
 					   .session_wait_ms = options->session_wait_ms,
 					   .max_head_bytes = options->max_head_bytes,
 					   .max_waiting = options->max_waiting,
+					   .per_address = balancer->data.per_address,
 					   .recorder = balancer->data.recorder,
 					   .on_empty = on_empty,
 					   .on_asked = on_asked,
@@ -374,6 +377,33 @@ static int open_control(struct limpet_balancer *balancer, struct lp_error *error
 			       answer_request, balancer, error);
 }
 
+/* When everything is open that takes root. */
+static int become_user(struct limpet_balancer *balancer, struct lp_error *error)
+{
+	const struct limpet_options *options = &balancer->data.options;
+	struct lp_user user;
+	if (!options->user)
+		return 0;
+	int status = lp_user_find(options->user, &user, error);
+	for (size_t i = 0; !status && i < balancer->listener_count; i++)
+		if (balancer->listeners[i].unix_inode)
+			status = lp_user_own_socket(&user, balancer->listeners[i].address.socket.un.sun_path, error);
+	if (!status && options->control)
+		status = lp_user_own_socket(&user, options->control, error);
+	if (!status)
+		status = lp_user_become(&user, error);
+	if (status)
+		return status;
+	if (lp_data_can_reload(&balancer->data, error)) {
+		struct lp_error why = *error;
+		return lp_error_set(error, why.code, "as user %s, whom --user names: %s; let that user read it",
+				    user.text, why.text);
+	}
+	lp_log_write(&balancer->data.log, LP_LOG_INFO, "running as user %s (%u:%u)", user.text, (unsigned)user.uid,
+		     (unsigned)user.gid);
+	return 0;
+}
+
 static int start_workers(struct limpet_balancer *balancer, struct lp_error *error)
 {
 	struct lp_supervisor_config config = {.loop = balancer->loop,
@@ -385,6 +415,7 @@ static int start_workers(struct limpet_balancer *balancer, struct lp_error *erro
 					      .prefix = balancer->data.options.worker_prefix != 0,
 					      .ack_timeout_ms = balancer->data.options.ack_timeout_ms,
 					      .kill_stuck_ms = balancer->data.options.kill_stuck_ms,
+					      .descriptors = balancer->data.options.worker_descriptors,
 					      .events = &supervisor_events,
 					      .owner = balancer};
 	int status = lp_supervisor_start(&balancer->supervisor, &config, error);
@@ -399,11 +430,13 @@ int limpet_balancer_start(struct limpet_balancer *balancer, char *error_text, si
 	balancer->drain.data = balancer;
 	balancer->drain_open = true;
 	if (open_waiting(balancer, &error) || open_listeners(balancer, &error) || open_control(balancer, &error) ||
-	    start_workers(balancer, &error)) {
+	    become_user(balancer, &error) || start_workers(balancer, &error)) {
 		for (size_t i = 0; i < balancer->listener_count; i++)
 			lp_listener_stop(&balancer->listeners[i]);
 		return tell(&error, error_text, error_size);
 	}
+	lp_descriptors_report(&balancer->data.log, balancer->data.options.max_waiting, balancer->data.workers.count,
+			      balancer->data.options.worker_descriptors);
 	balancer->state = RUNNING;
 	return 0;
 }

@@ -269,7 +269,7 @@ static void start_process(struct lp_slot *slot)
 	slot->reports = false;
 	slot->closing = 2;
 	status = lp_process_start(&slot->process, config->loop, config->command, config->dialect, slot->worker->id,
-				  worker_end, config->prefix, on_exit_of, slot);
+				  worker_end, config->prefix, &slots->descriptors, on_exit_of, slot);
 	close(worker_end);
 	if (status == 0) {
 		slots->starts++;
