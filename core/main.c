@@ -14,10 +14,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/descriptors.h"
 #include "base/options.h"
 #include "limpet/balancer.h"
 #include "limpet/version.h"
@@ -111,22 +111,13 @@ static void fill_standard_descriptors(void)
 		close(fd);
 }
 
-/* Every waiting connection is a descriptor. */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
-static int run(const struct limpet_options *options)
+static int run(struct limpet_options *options)
 {
 	struct program program = {0};
 	char error[1024];
 	int status = EXIT_SUCCESS;
-	raise_descriptor_limit();
+	lp_descriptors_keep_to_ourselves();
+	options->worker_descriptors = lp_descriptors_raise_limit();
 	uv_loop_init(&program.loop);
 	if (limpet_balancer_new(&program.balancer, &program.loop, options, error, sizeof(error))) {
 		fprintf(stderr, "limpet: %s\n", error);

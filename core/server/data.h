@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "limpet/balancer.h"
 #include "route/policy.h"
+#include "server/per_address.h"
 #include "server/recorder.h"
 #include "server/trial.h"
 #include "worker/dialect.h"
@@ -30,8 +31,9 @@ struct lp_data {
 	const struct lp_dialect *dialect;
 	struct lp_policy_host host; /**< What policies reach of the above. */
 	struct lp_recorder *recorder;
-	struct lp_loaded current; /**< In use. */
-	struct lp_loaded proven;  /**< While the current ones are on probation: those to go back to. */
+	struct lp_per_address *per_address; /**< NULL when addresses have no limits. */
+	struct lp_loaded current;           /**< In use. */
+	struct lp_loaded proven;            /**< While the current ones are on probation: those to go back to. */
 	struct lp_probation probation;
 	uint64_t past_policy_errors; /**< Of policies that were freed. */
 	uint64_t past_policy_kills;  /**< The same. */
@@ -61,6 +63,16 @@ void lp_data_deinit(struct lp_data *data);
  * @return 0; or negative with nothing changed.
  */
 int lp_data_reload(struct lp_data *data, struct lp_error *error);
+
+/**
+ * Whether the policies can be loaded again: of use when that might have changed without them.
+ *
+ * @param data   Made.
+ * @param error  Filled when they cannot.
+ *
+ * @return 0, or negative.
+ */
+int lp_data_can_reload(struct lp_data *data, struct lp_error *error);
 
 /**
  * Note that the current policies were asked.

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -143,6 +145,23 @@ int lp_listener_open(struct lp_listener *listener, const struct lp_listener_conf
 	lp_listen_address_format(&listener->address, bound);
 	lp_log_write(config->log, LP_LOG_INFO, "listening on %s", bound);
 	return 0;
+}
+
+char *lp_listener_addresses(const struct lp_listener *listeners, size_t count)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	for (size_t i = 0; out && i < count; i++) {
+		if (listeners[i].origin.port)
+			fprintf(out, "%s%u", i ? "," : "", listeners[i].origin.port);
+		else
+			fprintf(out, "%s%s", i ? "," : "", listeners[i].origin.name);
+	}
+	if (out && fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
 }
 
 void lp_listener_stop(struct lp_listener *listener)

@@ -59,6 +59,16 @@ void lp_listener_stop(struct lp_listener *listener);
 void lp_listener_readmit(struct lp_listener *listeners, size_t count, int fd);
 
 /**
+ * The addresses as workers mean them when they bind: "5000,unix:/run/x".
+ *
+ * @param listeners  Open. Borrowed.
+ * @param count      How many.
+ *
+ * @return The caller's to free, or NULL without memory.
+ */
+char *lp_listener_addresses(const struct lp_listener *listeners, size_t count);
+
+/**
  * Stop, and close the handles.
  *
  * @param listener  Open.

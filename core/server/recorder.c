@@ -76,3 +76,19 @@ const struct lp_recorded *lp_recorder_get(const struct lp_recorder *recorder, si
 {
 	return &recorder->ring[(recorder->noted - 1 - back) % LP_RECORDER_CONNECTIONS];
 }
+
+/* The oldest first. */
+char *lp_recorder_text(const struct lp_recorder *recorder, bool raw, size_t *length)
+{
+	char *text = NULL;
+	FILE *out = open_memstream(&text, length);
+	if (!out)
+		return NULL;
+	lp_recording_begin(out);
+	for (size_t back = lp_recorder_count(recorder); back > 0; back--)
+		lp_recording_write(out, lp_recorder_get(recorder, back - 1), raw);
+	if (fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
+}

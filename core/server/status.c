@@ -1,5 +1,5 @@
 /*
- * One object: version, counts, workers by id, policies, latency. Times are in milliseconds, but for what is named _us.
+ * One object: version, counts, workers by id, policies, descriptors, latency. Times are in milliseconds, but for what is named _us.
  *
  * The latency's buckets are two long lists of numbers, so they have a line to themselves, while all else is indented.
  */
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "limpet/version.h"
 
 static json_t *counts_of(const struct limpet_counts *counts)
@@ -25,6 +26,7 @@ static json_t *counts_of(const struct limpet_counts *counts)
 		{"in_flight", counts->in_flight},
 		{"moved", counts->moved},
 		{"refused", counts->refused},
+		{"over_limit", counts->over_limit},
 		{"closed_early", counts->closed_early},
 		{"waiting", counts->waiting},
 		{"returned", counts->returned_lost + counts->returned_refused + counts->returned_no_room},
@@ -88,8 +90,10 @@ char *lp_status_text(const struct limpet_counts *counts, const struct lp_workers
 		json_array_append_new(list, worker_of(&workers->slots[i]));
 	for (size_t i = 0; i < options->policy_count; i++)
 		json_array_append_new(policies, json_string(options->policies[i]));
-	json_t *status = json_pack("{s:s, s:o, s:o, s:o, s:s}", "version", LIMPET_VERSION, "counts", counts_of(counts),
-				   "workers", list, "policies", policies, "policies_loaded", loaded);
+	json_t *status = json_pack("{s:s, s:o, s:o, s:o, s:s, s:{s:I, s:I}}", "version", LIMPET_VERSION, "counts",
+				   counts_of(counts), "workers", list, "policies", policies, "policies_loaded", loaded,
+				   "descriptors", "open", (json_int_t)lp_descriptors_count(), "limit",
+				   (json_int_t)lp_descriptors_limit());
 	char *most = json_dumps(status, JSON_INDENT(2));
 	char *last = latency_of(latency);
 	char *text = NULL;

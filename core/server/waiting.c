@@ -2,7 +2,7 @@
  * One accepted connection until a worker has acknowledged it.
  *
  *     state       in list    means                                    leaves on
- *     DECIDING    none       its policies are being asked, now        the verdict
+ *     DECIDING    none       its policies are being asked, now        the verdict; its address has too many -> refused
  *     LOOKING     looking    its head is not complete                 bytes -> DECIDING; the client closed -> closed early;
  *                                                                     deadline -> 408, or closed early if it said nothing
  *     AWAITING    awaiting   its sid is unknown as yet, or every      the session is learnt, or session_wait is over
@@ -80,6 +80,11 @@ static void wait_in(struct lp_waiting *waiting, struct lp_connection *connection
 
 static void wait_for_bytes(struct lp_waiting *waiting, struct lp_connection *connection)
 {
+	if (!lp_connection_count_for_address(waiting, connection)) {
+		lp_connection_turn_away(waiting, connection,
+					"too many from there have not said what they want (--max-per-ip)");
+		return;
+	}
 	int status = lp_connection_watch(waiting, connection);
 	if (status) {
 		lp_log_limited(waiting->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WAITING,
@@ -117,7 +122,7 @@ static int hand_over(struct lp_waiting *waiting, struct lp_connection *connectio
 	if (status)
 		return status;
 	connection->state = LP_IN_FLIGHT;
-	waiting->counts.waiting--;
+	lp_connection_count_out(waiting, connection);
 	waiting->counts.handed_over++;
 	waiting->counts.in_flight++;
 	return 0;
@@ -402,7 +407,10 @@ void lp_waiting_admit(struct lp_waiting *waiting, int fd, const struct lp_ip *ip
 				       .ip = *ip};
 	lp_list_init(&connection->parcel.link);
 	waiting->counts.waiting++;
-	decide(waiting, connection);
+	if (lp_per_address_admit(waiting->config.per_address, ip, uv_now(waiting->config.loop)))
+		decide(waiting, connection);
+	else
+		lp_connection_turn_away(waiting, connection, "too many come from there (--max-rate-per-ip)");
 }
 
 void lp_waiting_set_policy(struct lp_waiting *waiting, struct lp_policy *policy)

@@ -270,7 +270,7 @@ static void start_process(struct lp_slot *slot)
 	slot->ready_ns = 0;
 	status = lp_process_start(&slot->process, config->loop, config->command, config->dialect,
 				  slots->registry ? lp_registry_environment(slots->registry) : NULL, slot->worker->id,
-				  worker_end, config->prefix, on_exit_of, slot);
+				  worker_end, config->prefix, &slots->descriptors, on_exit_of, slot);
 	close(worker_end);
 	slot->pid = slot->process.pid;
 	if (status == 0) {

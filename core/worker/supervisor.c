@@ -284,6 +284,7 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 		return status;
 	}
 	supervisor->left = count;
+	lp_descriptors_for_programs_init(&supervisor->slots.descriptors, config->descriptors);
 	lp_taken_init(&supervisor->slots.taken, config->loop, lp_slot_settle, lp_slot_is_silent, &supervisor->slots);
 	lp_stuck_open(&supervisor->slots);
 	watch_turns(supervisor);
@@ -358,6 +359,7 @@ void lp_supervisor_free(struct lp_supervisor *supervisor)
 {
 	if (!supervisor)
 		return;
+	lp_descriptors_for_programs_deinit(&supervisor->slots.descriptors);
 	free(supervisor->slots.all);
 	free(supervisor);
 }

@@ -54,6 +54,7 @@ struct lp_supervisor_config {
 	bool prefix;             /**< Mark each line of the workers' output with their id. */
 	uint32_t ack_timeout_ms; /**< A worker that takes nothing for so long gets no new connections; 0: off. */
 	uint32_t kill_stuck_ms;  /**< One that takes nothing for so long is killed; 0: off. */
+	uint32_t descriptors;    /**< The limit of descriptors that workers begin with; 0: ours. */
 	const struct lp_supervisor_events *events;
 	void *owner;
 };

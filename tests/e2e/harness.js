@@ -84,13 +84,14 @@ class Limpet {
 	#stopping;
 	#killed = false;
 
-	constructor(command, { files = {}, env = {}, under = [], silent = false }) {
+	constructor(command, { files = {}, env = {}, mode = 0o700, under = [], silent = false }) {
 		this.words = complete(command);
 		this.silent = silent;
 		this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'limpet-'));
 		fs.symlinkSync(path.join(__dirname, 'workers'), path.join(this.folder, 'workers'));
 		for (const [name, text] of Object.entries(files))
 			this.write(name, text);
+		fs.chmodSync(this.folder, mode);
 		const [program, ...words] = [...under, BINARY, ...this.words];
 		this.process = spawn(program, words, {
 			cwd: this.folder,
@@ -312,10 +313,10 @@ class Limpet {
  * A test's body, with a limpet around it.
  *
  * @param {string} command   Behind `limpet run`; split at blanks. What it leaves out of DEFAULTS is added.
- * @param {object} settings  files: {name: text} for its folder; env: for limpet and its workers; ready: false, not to
- *                           wait for the workers; under: the words of a program that becomes limpet, such as prlimit;
- *                           silent: its log cannot be read, so that its counts are the body's to look at. May be left
- *                           out.
+ * @param {object} settings  files: {name: text} for its folder; mode: the folder's; env: for limpet and its workers;
+ *                           ready: false, not to wait for the workers; under: the words of a program that becomes limpet,
+ *                           such as prlimit; silent: its log cannot be read, so that its counts are the body's to look
+ *                           at. May be left out.
  * @param {(limpet: Limpet, t: object) => Promise<void>} body
  */
 function run(command, settings, body = settings) {

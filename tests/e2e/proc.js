@@ -9,6 +9,24 @@ function descriptors(pid) {
 	return fs.readdirSync(`/proc/${pid}/fd`).length;
 }
 
+/** What the descriptors of a process lead to, by number: "/dev/null", "socket:[4711]". */
+function links(pid) {
+	const found = {};
+	for (const fd of fs.readdirSync(`/proc/${pid}/fd`)) {
+		try {
+			found[fd] = fs.readlinkSync(`/proc/${pid}/fd/${fd}`);
+		} catch {
+			// Closed in the meantime; of our own, it is the one that the folder was read through.
+		}
+	}
+	return found;
+}
+
+/** A line of /proc/PID/status. */
+function statusOf(pid, name) {
+	return new RegExp(`^${name}:[ \\t]*(.*)$`, 'm').exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1].trim();
+}
+
 /** The number that the next descriptor of a process gets. */
 function nextDescriptor(pid) {
 	const taken = new Set(fs.readdirSync(`/proc/${pid}/fd`).map(Number));
@@ -18,14 +36,9 @@ function nextDescriptor(pid) {
 	return next;
 }
 
-/** What the kernel tells of a process in words. */
-function status(pid) {
-	return fs.readFileSync(`/proc/${pid}/status`, 'utf8');
-}
-
 /** Resident memory of a process, in KiB. */
 function residentKib(pid) {
-	return Number(/^VmRSS:\s+(\d+)/m.exec(status(pid))[1]);
+	return parseInt(statusOf(pid, 'VmRSS'), 10);
 }
 
 /** Processor time that a process has used, in milliseconds; it ticks in tens. */
@@ -73,13 +86,5 @@ function withVariable(name, value) {
 }
 
 module.exports = {
-	childrenOf,
-	cpuMs,
-	descriptors,
-	nextDescriptor,
-	residentKib,
-	sleeps,
-	stateOf,
-	status,
-	withVariable,
+	childrenOf, cpuMs, descriptors, links, nextDescriptor, residentKib, sleeps, stateOf, statusOf, withVariable,
 };

@@ -140,7 +140,7 @@ test('31: ENOMEM: a connection that there is no memory for is closed, and the ot
 	`--workers 2 --policy sid --max-waiting 100000 --head-timeout 60s ${CLUSTER}`,
 	async (limpet, t) => {
 		const limitMemory = (bytes) => execFileSync('prlimit', ['--pid', String(limpet.pid), `--as=${bytes}:`]);
-		const usedKib = Number(/^VmSize:\s+(\d+)/m.exec(proc.status(limpet.pid))[1]);
+		const usedKib = parseInt(proc.statusOf(limpet.pid, 'VmSize'), 10);
 		limitMemory(usedKib * 1024);
 		const slow = [];
 		let last;

@@ -41,6 +41,10 @@ static void without_flags_the_defaults_hold(void **state)
 	assert_int_equal(options->head_timeout_ms, 10000);
 	assert_int_equal(options->max_head_bytes, 16384);
 	assert_int_equal(options->max_waiting, 10000);
+	assert_int_equal(options->max_per_ip, 256);
+	assert_int_equal(options->max_rate_per_ip, 0);
+	assert_null(options->user);
+	assert_int_equal(options->worker_descriptors, 0);
 	assert_int_equal(options->max_sessions, 1000000);
 	assert_int_equal(options->session_wait_ms, 50);
 	assert_int_equal(options->ack_timeout_ms, 2000);
@@ -63,7 +67,8 @@ static void every_flag_of_run_reaches_its_option(void **state)
 		options_of(*state, "--workers 4 --dialect cluster --worker-prefix --head-timeout 20s --max-head 32k "
 				   "--max-waiting 5 --max-sessions 6 --session-wait 7ms --drain-timeout 1m --backlog 8 "
 				   "--no-defer-accept --control /run/l.sock --log-level debug --log-format json "
-				   "--ack-timeout 3s --kill-stuck 1h");
+				   "--ack-timeout 3s --kill-stuck 1h "
+				   "--max-per-ip 9 --max-rate-per-ip 10 --user 11:12");
 
 	assert_int_equal(options->workers, 4);
 	assert_string_equal(options->dialect, "cluster");
@@ -71,6 +76,9 @@ static void every_flag_of_run_reaches_its_option(void **state)
 	assert_int_equal(options->head_timeout_ms, 20000);
 	assert_int_equal(options->max_head_bytes, 32768);
 	assert_int_equal(options->max_waiting, 5);
+	assert_int_equal(options->max_per_ip, 9);
+	assert_int_equal(options->max_rate_per_ip, 10);
+	assert_string_equal(options->user, "11:12");
 	assert_int_equal(options->max_sessions, 6);
 	assert_int_equal(options->session_wait_ms, 7);
 	assert_int_equal(options->ack_timeout_ms, 3000);
