@@ -69,7 +69,7 @@ function childrenOf(pid) {
 
 /** How often a process has gone to sleep, and so has been woken, since it began. */
 function sleeps(pid) {
-	return Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status(pid))[1]);
+	return parseInt(statusOf(pid, 'voluntary_ctxt_switches'), 10);
 }
 
 /** The processes that live with a variable in their environment. A zombie has none. */
