@@ -317,6 +317,8 @@ uint64_t lp_supervisor_turn_ns(struct lp_supervisor *supervisor)
 void lp_supervisor_set_each(struct lp_supervisor *supervisor, unsigned each)
 {
 	struct lp_slots *slots = &supervisor->slots;
+	if (slots->each == each)
+		return;
 	slots->each = each;
 	for (unsigned i = 0; slots->config.dialect->tell_each && i < slots->config.workers->count; i++)
 		if (slots->all[i].channel_open)
