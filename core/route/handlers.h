@@ -12,8 +12,8 @@
 typedef void (*lp_handler_cb)(int number, siginfo_t *info, void *context);
 
 /**
- * Install the handlers, or count that one more needs them. They run on the thread's stack for signals, and are not
- * blocked while they run, so that one may leave by siglongjmp.
+ * Install the handlers, or count that one more needs them. They run on the thread's stack for signals. While one runs its
+ * signal is blocked, and LP_GUARD_SIGNAL in any case: whoever leaves one by siglongjmp unblocks them where it lands.
  *
  * @param on_signal  For LP_GUARD_SIGNAL. The same in every call, as the next.
  * @param on_fault   For SIGSEGV.
