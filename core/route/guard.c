@@ -27,8 +27,8 @@
  * Nobody waits for the watchdog to end, because on a loaded machine that takes as long as the machine likes: it frees
  * the guard itself, as its last act. `ordering` is there so that it signals no thread that is gone meanwhile.
  *
- * Limits: stacks grow down. ThreadSanitizer delays signals until the thread next makes a system call, so that an endless
- * loop is not stopped under it.
+ * Limits: stacks grow down. ThreadSanitizer delays signals until the thread next calls the C library, so that a loop which
+ * never does is not stopped under it.
  */
 #include "route/guard.h"
 
@@ -89,7 +89,7 @@ struct lp_guard {
 	/* Whom the watchdog signals. */
 	pthread_t thread;
 	bool has_thread;
-	clockid_t thread_clock;
+	_Atomic clockid_t thread_clock;
 
 	/* Of the watchdog. */
 	atomic_uint_fast64_t meant; /* The sequence number that the order is for. */
@@ -97,7 +97,7 @@ struct lp_guard {
 	atomic_uint_fast64_t asked; /* The sequence number of the call that has been asked to end. */
 	atomic_bool asleep;
 	atomic_bool ending;
-	pthread_mutex_t ordering; /* Held to signal the thread, and to set `ending`. */
+	pthread_mutex_t ordering; /* Held to signal the thread, and to set it or `ending`. */
 	sem_t wake;
 
 	lp_guard_ask_cb ask;
@@ -190,7 +190,7 @@ static uint64_t thread_ns(const struct lp_guard *guard)
 {
 	struct timespec ran;
 
-	if (clock_gettime(guard->thread_clock, &ran) != 0)
+	if (clock_gettime(atomic_load(&guard->thread_clock), &ran) != 0)
 		return 0;
 	return (uint64_t)ran.tv_sec * 1000 * MS_NS + (uint64_t)ran.tv_nsec;
 }
@@ -401,23 +401,19 @@ static void lend_stack(struct lp_guard *guard)
 
 static void meet_thread(struct lp_guard *guard)
 {
+	clockid_t clock = CLOCK_THREAD_CPUTIME_ID;
+
 	if (!here.stack_end)
 		find_stack_end();
 	if (!here.lender)
 		lend_stack(guard);
+	if (guard->has_thread && pthread_equal(guard->thread, pthread_self()))
+		return;
+	guard->has_thread = pthread_getcpuclockid(pthread_self(), &clock) == 0;
+	pthread_mutex_lock(&guard->ordering);
 	guard->thread = pthread_self();
-	guard->has_thread = pthread_getcpuclockid(guard->thread, &guard->thread_clock) == 0;
-}
-
-/* After a jump out of a handler, during which they are blocked. */
-static void unblock_signals(void)
-{
-	sigset_t ours;
-
-	sigemptyset(&ours);
-	sigaddset(&ours, LP_GUARD_SIGNAL);
-	sigaddset(&ours, SIGSEGV);
-	pthread_sigmask(SIG_UNBLOCK, &ours, NULL);
+	atomic_store(&guard->thread_clock, clock);
+	pthread_mutex_unlock(&guard->ordering);
 }
 
 enum lp_guard_end lp_guard_run(struct lp_guard *guard, lp_guarded_cb body, void *subject)
@@ -440,7 +436,7 @@ enum lp_guard_end lp_guard_run(struct lp_guard *guard, lp_guarded_cb body, void 
 		atomic_signal_fence(memory_order_seq_cst);
 		body(subject);
 	} else {
-		unblock_signals();
+		lp_handlers_landed();
 	}
 	lp_guard_disarm(guard);
 	here.running = NULL;

@@ -65,6 +65,16 @@ static void restore(int number, lp_handler_cb handler, const struct sigaction *b
 		sigaction(number, before, NULL);
 }
 
+void lp_handlers_landed(void)
+{
+	sigset_t ours;
+
+	sigemptyset(&ours);
+	sigaddset(&ours, LP_GUARD_SIGNAL);
+	sigaddset(&ours, SIGSEGV);
+	pthread_sigmask(SIG_UNBLOCK, &ours, NULL);
+}
+
 void lp_handlers_install(lp_handler_cb on_signal, lp_handler_cb on_fault)
 {
 	pthread_mutex_lock(&handlers.lock);
