@@ -13,13 +13,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "route/guard.h"
@@ -33,16 +29,6 @@
 #define LIMIT_MS 50
 #define LATE_MS 20
 #define TRIES 5
-
-#ifdef __SANITIZE_THREAD__
-/* Two tests fork, and start a guard in the child. */
-const char *__tsan_default_options(void);
-
-__attribute__((visibility("default"))) const char *__tsan_default_options(void)
-{
-	return "die_after_fork=0";
-}
-#endif
 
 struct test {
 	struct lp_guard *guard;
@@ -348,99 +334,6 @@ static void a_stop_hits_no_other_call(void **state)
 	end(test);
 }
 
-static void touch_nothing(void *subject)
-{
-	struct test *test = subject;
-	volatile char *volatile nowhere = (volatile char *)(uintptr_t)64;
-
-	lp_guard_arm(test->guard, 10000);
-	*nowhere = 1;
-}
-
-static void on_fault_before(int number)
-{
-	(void)number;
-	_exit(42);
-}
-
-static void a_fault_that_is_no_full_stack_goes_where_it_went_before(void **state)
-{
-	struct test *test = begin();
-	int status;
-	pid_t child;
-
-	(void)state;
-	lp_guard_free(test->guard);
-	child = fork();
-	if (child == 0) {
-		signal(SIGSEGV, on_fault_before);
-		if (lp_guard_new(&test->guard, on_ask, test) == 0)
-			lp_guard_run(test->guard, touch_nothing, test);
-		_exit(1);
-	}
-	test->guard = NULL;
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 42);
-	end(test);
-}
-
-static void or_kills_as_it_would_have(void **state)
-{
-	struct test *test = begin();
-	int status;
-	pid_t child;
-
-	(void)state;
-	lp_guard_free(test->guard);
-	child = fork();
-	if (child == 0) {
-		signal(SIGSEGV, SIG_DFL);
-		if (lp_guard_new(&test->guard, on_ask, test) == 0)
-			lp_guard_run(test->guard, touch_nothing, test);
-		_exit(0);
-	}
-	test->guard = NULL;
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFSIGNALED(status));
-	assert_int_equal(WTERMSIG(status), SIGSEGV);
-	end(test);
-}
-
-static volatile sig_atomic_t passed_on;
-
-static void on_signal_before(int number)
-{
-	passed_on += number == LP_GUARD_SIGNAL;
-}
-
-static void signals_of_others_are_passed_on_and_their_handlers_come_back(void **state)
-{
-	struct test *test = begin();
-	struct lp_guard *second;
-	struct sigaction now;
-
-	(void)state;
-	lp_guard_free(test->guard);
-	passed_on = 0;
-	signal(LP_GUARD_SIGNAL, on_signal_before);
-	assert_int_equal(lp_guard_new(&test->guard, on_ask, test), 0);
-	assert_int_equal(lp_guard_new(&second, on_ask, test), 0);
-	raise(LP_GUARD_SIGNAL);
-	assert_int_equal(passed_on, 1);
-	assert_int_equal(test->asked, 0);
-
-	lp_guard_free(test->guard);
-	sigaction(LP_GUARD_SIGNAL, NULL, &now);
-	assert_ptr_not_equal(now.sa_handler, on_signal_before);
-	lp_guard_free(second);
-	test->guard = NULL;
-	sigaction(LP_GUARD_SIGNAL, NULL, &now);
-	assert_ptr_equal(now.sa_handler, on_signal_before);
-	signal(LP_GUARD_SIGNAL, SIG_DFL);
-	end(test);
-}
-
 static void a_second_guard_keeps_its_stack_when_the_first_goes(void **state)
 {
 	struct test *test = begin();
@@ -508,9 +401,6 @@ int main(void)
 		cmocka_unit_test(so_is_that_of_another_thread),
 		cmocka_unit_test(a_stop_hits_no_other_call),
 		cmocka_unit_test(a_second_guard_keeps_its_stack_when_the_first_goes),
-		cmocka_unit_test(a_fault_that_is_no_full_stack_goes_where_it_went_before),
-		cmocka_unit_test(or_kills_as_it_would_have),
-		cmocka_unit_test(signals_of_others_are_passed_on_and_their_handlers_come_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
