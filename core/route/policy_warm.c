@@ -39,4 +39,10 @@ void lp_policy_warm_up(lua_State *L)
 	if (luaL_loadbuffer(L, chunk, sizeof(chunk) - 1, "=warm") != 0)
 		lua_error(L);
 	lua_call(L, 0, 0);
+	/* Of the API, what of it calls more of it. */
+	lua_newtable(L);
+	lua_newtable(L);
+	lua_setmetatable(L, -2);
+	luaL_callmeta(L, -1, "__tostring");
+	lua_pop(L, 1);
 }
