@@ -52,7 +52,12 @@ typedef void (*lp_guard_ask_cb)(void *owner);
  */
 int lp_guard_new(struct lp_guard **guard, lp_guard_ask_cb ask, void *owner);
 
-/** Free a guard, on the thread that last used it; that has to be alive until then. @param guard NULL, or not running. */
+/**
+ * Free a guard, on the thread that last used it; that has to be alive until then. The guard's own thread is not waited
+ * for: it ends soon after, and touches nothing of the owner's any more.
+ *
+ * @param guard  NULL, or not running.
+ */
 void lp_guard_free(struct lp_guard *guard);
 
 /**

@@ -149,6 +149,8 @@ static int build(lua_State *L)
 
 	lua_settop(L, 0);
 	lp_sandbox_open(L);
+	if (policy->kills == 0)
+		lp_policy_warm_up(L);
 	lua_pushcfunction(L, lp_policy_on_error);
 	lp_conn_push_new(L);
 	lp_workers_push_new(L);
