@@ -181,10 +181,16 @@ bool lp_policy_looks(const struct lp_policy *policy);
 struct lp_verdict lp_policy_decide(struct lp_policy *policy, const struct lp_policy_conn *conn,
 				   lp_policy_cursor *cursor);
 
-/** Tell policies that a worker became usable: on_worker_up. @param policy Borrowed. @param worker Its id. */
+/**
+ * Tell policies that a worker became usable: on_worker_up. Those that are loaded later, or made again, hear of the
+ * workers that are usable then with their first decision.
+ *
+ * @param policy  Borrowed.
+ * @param worker  Its id. Twice is once.
+ */
 void lp_policy_worker_up(struct lp_policy *policy, unsigned worker);
 
-/** Tell policies that a worker is gone: on_worker_down. @param policy Borrowed. @param worker Its id. */
+/** Tell policies that a worker is gone: on_worker_down, if they know it. @param policy Borrowed. @param worker Its id. */
 void lp_policy_worker_down(struct lp_policy *policy, unsigned worker);
 
 /** Errors of hooks, and answers that were none, since loading. @param policy Borrowed. */

@@ -139,6 +139,9 @@ struct lp_policy {
 	uint32_t unit_count;
 	struct lp_hooks routing; /**< In the order in which a connection walks through them. */
 	struct lp_hooks events;  /**< setup, on_worker_up, on_worker_down. */
+	uint8_t told[LP_WORKERS_MAX /
+		     8];          /**< A bit a worker: on_worker_up was called in this state, for this process. */
+	uint32_t told_generation; /**< Of host->workers, when all that were usable had been told of. */
 	struct lp_policy_call call;
 	uint64_t errors;
 	uint64_t asked_ns;           /**< Traced: when the running hook was asked. */

@@ -228,6 +228,8 @@ static int make_state(struct lp_policy *policy, struct lp_error *error)
 
 	forget_hooks(policy);
 	policy->workers_filled = false;
+	policy->told_generation = 0;
+	memset(policy->told, 0, sizeof(policy->told));
 	policy->calls = 0;
 	policy->arena = lp_arena_new(policy->limits.memory_bytes);
 	policy->lua = policy->arena ? lua_newstate(allocate, policy) : NULL;

@@ -223,14 +223,14 @@ void limpet_balancer_stop(struct limpet_balancer *balancer, int now, limpet_stop
 static void on_worker_up(void *owner, unsigned worker)
 {
 	struct limpet_balancer *balancer = owner;
-	lp_policy_worker_up(balancer->data.current.policy, worker);
+	lp_data_worker_up(&balancer->data, worker);
 	lp_waiting_workers_changed(&balancer->waiting);
 }
 
 static void on_worker_down(void *owner, unsigned worker)
 {
 	struct limpet_balancer *balancer = owner;
-	lp_policy_worker_down(balancer->data.current.policy, worker);
+	lp_data_worker_down(&balancer->data, worker);
 	lp_waiting_workers_changed(&balancer->waiting); /* Who waits for a session there need not any more. */
 }
 

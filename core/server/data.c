@@ -183,6 +183,20 @@ int lp_data_init(struct lp_data *data, const struct limpet_options *options, str
 	return load_first(data, error);
 }
 
+void lp_data_worker_up(struct lp_data *data, unsigned worker)
+{
+	lp_policy_worker_up(data->current.policy, worker);
+	if (data->proven.policy)
+		lp_policy_worker_up(data->proven.policy, worker);
+}
+
+void lp_data_worker_down(struct lp_data *data, unsigned worker)
+{
+	lp_policy_worker_down(data->current.policy, worker);
+	if (data->proven.policy)
+		lp_policy_worker_down(data->proven.policy, worker);
+}
+
 void lp_data_deinit(struct lp_data *data)
 {
 	unload(data, &data->current);

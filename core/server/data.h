@@ -53,6 +53,12 @@ int lp_data_init(struct lp_data *data, const struct limpet_options *options, str
 /** Free it. @param data All zero is fine too. */
 void lp_data_deinit(struct lp_data *data);
 
+/** Tell the policies, also those that may come back, of a worker that takes connections. @param data Made. @param worker Its id. */
+void lp_data_worker_up(struct lp_data *data, unsigned worker);
+
+/** Tell them of one that takes none any more. @param data Made. @param worker Its id. */
+void lp_data_worker_down(struct lp_data *data, unsigned worker);
+
 /**
  * Load the policies again, if a trial finds nothing against them. They are on probation then; the last ones that are not
  * stay beside them.

@@ -305,7 +305,8 @@ static void a_worker_event_is_stopped_too(void **state)
 {
 	struct fixture *fixture = *state;
 
-	load(fixture, "return { on_worker_up = function() while true do end end, on_request = function(_, workers) "
+	load(fixture, "return { on_worker_up = function() while limpet.shared:incr('ups') == 1 do while true do end "
+		      "end end, on_request = function(_, workers) "
 		      "return workers[2] end }");
 	lp_policy_worker_up(fixture->policy, 1);
 	assert_int_equal(lp_policy_kills(fixture->policy), 1);
