@@ -1,0 +1,167 @@
+'use strict';
+/**
+ * Does what the schedule says. Every fault ends by itself, or when all must.
+ */
+const { execFile } = require('node:child_process');
+const crypto = require('node:crypto');
+const fs = require('node:fs');
+const net = require('node:net');
+const path = require('node:path');
+const { promisify } = require('node:util');
+const { setTimeout: pause } = require('node:timers/promises');
+const proc = require('../e2e/proc');
+const { now } = require('./connection');
+
+const POLICY = 'soak.lua';
+
+const hook = (body) => `return {
+  on_request = function(conn, workers)
+    ${body}
+  end,
+}
+`;
+
+/** A policy that works: no opinion of sessions, and one of its own of the others. Each version is another text. */
+const good = (version) => `--- Version ${version}.\n` + hook([
+	'return nil',
+	'return not conn.sid and conn.path and conn.path:find("/?id=", 1, true) and workers:random() or nil',
+	'return not conn.sid and workers:next() or nil',
+][version % 3]);
+
+/** Policies that do not: of which some are refused at once, some only on trial, and some when it is too late. */
+const BROKEN = {
+	syntax: hook('return workers['),
+	raises: 'error("not today")\n',
+	loops: hook('while true do end'),
+	fails: hook('return nil + 1'),
+	late: `local calls = 0\n${hook('calls = calls + 1 if calls > 400 then error("late") end return nil')}`,
+	half: good(1).slice(0, 60),
+};
+
+const CONTROL_MANNERS = {
+	bytes: (socket) => socket.end(crypto.randomBytes(300)),
+	line: (socket) => socket.end(`${crypto.randomBytes(20).toString('hex')}\n`),
+	long: (socket) => socket.end('a'.repeat(100_000)),
+	silent: (socket, forMs) => setTimeout(() => socket.destroy(), forMs),
+	leaves: (socket) => socket.write('status\n', () => socket.destroy()),
+};
+
+class Faults {
+	#limpet;
+	#watch;
+	#rude;
+	#workers;
+	#limits;
+	#version = 0;
+	#running = new Set();
+	/** How many of each kind were done. */
+	done = {};
+
+	constructor(limpet, watch, rude, workers) {
+		this.#limpet = limpet;
+		this.#watch = watch;
+		this.#rude = rude;
+		this.#workers = workers;
+		this.#limits = watch.fileLimits();
+	}
+
+	/** The policy to begin with: {name: text}. */
+	static files() {
+		return { [POLICY]: good(0) };
+	}
+
+	/** All of them, in time; resolves when the last one has ended. */
+	async run(schedule) {
+		const began = now();
+		for (const fault of schedule) {
+			await pause(Math.max(0, began + fault.atMs - now()));
+			this.#watch.storm(fault.forMs);
+			this.done[fault.kind] = (this.done[fault.kind] ?? 0) + 1;
+			const running = this[fault.kind](fault);
+			this.#running.add(running);
+			running.finally(() => this.#running.delete(running));
+		}
+		while (this.#running.size)
+			await Promise.all(this.#running);
+	}
+
+	/** The ready worker with this id, or the next one that is. */
+	#readyFrom(id) {
+		const ids = Array.from({ length: this.#workers }, (_, i) => 1 + ((id - 1 + i) % this.#workers));
+		return ids.find((each) => this.#watch.ready.has(each));
+	}
+
+	async kill({ worker, howMany }) {
+		for (let i = 0; i < howMany; i++) {
+			const id = this.#readyFrom(worker);
+			if (id)
+				this.#watch.kill(id);
+		}
+	}
+
+	async stop({ worker, forMs, end }) {
+		const id = this.#readyFrom(worker);
+		const pid = this.#watch.ready.get(id);
+		if (!pid || this.#watch.stopped.has(pid))
+			return;
+		this.#watch.stopped.add(pid);
+		process.kill(pid, 'SIGSTOP');
+		await pause(forMs);
+		if (this.#watch.ready.get(id) !== pid)
+			return; // Killed in the meantime.
+		if (end === 'SIGKILL') {
+			this.#watch.kill(id);
+		} else {
+			process.kill(pid, 'SIGCONT');
+			this.#watch.stopped.delete(pid);
+		}
+	}
+
+	#reload(text) {
+		this.#limpet.write(POLICY, text);
+		this.#limpet.signal('SIGHUP');
+	}
+
+	async reload({ how, signals, forMs }) {
+		if (how === 'storm') {
+			for (let i = 0; i < signals; i++) {
+				this.#reload(good(++this.#version));
+				await pause(1);
+			}
+		} else if (how !== 'good') {
+			if (how === 'half')
+				fs.writeFileSync(path.join(this.#limpet.folder, POLICY), BROKEN.half);
+			this.#reload(BROKEN[how]);
+			await pause(forMs);
+		}
+		this.#reload(good(++this.#version));
+	}
+
+	async #limitFiles(soft) {
+		const { pid } = this.#limpet;
+		await promisify(execFile)('prlimit', ['--pid', String(pid), `--nofile=${soft}:${this.#limits[1]}`]);
+	}
+
+	async starve({ spare, forMs }) {
+		await this.#limitFiles(proc.nextDescriptor(this.#limpet.pid) + spare);
+		await pause(forMs);
+		await this.#limitFiles(this.#limits[0]);
+	}
+
+	async flood({ connections, forMs }) {
+		await this.#rude.flood(connections, forMs);
+	}
+
+	async control({ what, forMs }) {
+		const manners = what === 'many' ? Array(40).fill('silent') : [what];
+		await Promise.all(manners.map((manner) => new Promise((resolve) => {
+			const socket = net.connect({ path: path.join(this.#limpet.folder, 'control') });
+			socket.on('connect', () => CONTROL_MANNERS[manner](socket, forMs));
+			socket.on('data', () => {});
+			socket.on('error', () => {});
+			socket.on('close', resolve);
+		})));
+	}
+}
+
+module.exports = { Faults };
