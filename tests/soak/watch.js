@@ -38,14 +38,19 @@ class Latencies {
 	}
 }
 
-/** The core's own histogram of hand-overs, divided by when: what was added between two readings belongs to one. */
+/**
+ * The core's own histogram of hand-overs, divided by when they ended: what was added between two readings belongs to the
+ * calm when both were in it.
+ */
 class CoreLatencies {
 	#before = [];
+	#stormBefore = false;
 	#bounds = [];
 	#counts = { storm: [], calm: [] };
 
 	add(storm, { le_us, count }) {
-		const sums = this.#counts[storm ? 'storm' : 'calm'];
+		const sums = this.#counts[storm || this.#stormBefore ? 'storm' : 'calm'];
+		this.#stormBefore = storm;
 		this.#bounds = le_us;
 		count.forEach((value, i) => (sums[i] = (sums[i] ?? 0) + value - (this.#before[i] ?? 0)));
 		this.#before = count;
