@@ -10,7 +10,7 @@ function rows({ settings, watch, plain, sessions, rude, faults, verdicts, counts
 		const { count, of } = latencies.quantiles(when);
 		return `${of.map((value) => value.toFixed(2)).join(' / ')} ms (of ${count})`;
 	};
-	const use = ({ start: first, peak, end }) => `${first} / ${peak} / ${end}`;
+	const use = ({ start: first, halfway, peak, end }) => `${first} / ${halfway} / ${peak} / ${end}`;
 	return [
 		['seconds, seed', `${settings.seconds}, ${settings.seed}`],
 		['faults', Object.entries(faults.done).map(([kind, times]) => `${times} ${kind}`).join(', ')],
@@ -40,8 +40,8 @@ function rows({ settings, watch, plain, sessions, rude, faults, verdicts, counts
 		['  in the storm', ms(watch.coreLatencies, 'storm')],
 		['first byte p50 / p99 / p99.9, calm', ms(watch.latencies, 'calm')],
 		['  in the storm', ms(watch.latencies, 'storm')],
-		['descriptors at start / peak / end', use(watch.descriptors)],
-		['resident KiB at start / peak / end', use(watch.residentKib)],
+		['descriptors at start / halfway / peak / end', use(watch.descriptors)],
+		['resident KiB at start / halfway / peak / end', use(watch.residentKib)],
 	];
 }
 

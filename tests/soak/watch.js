@@ -80,7 +80,7 @@ class Watch {
 	killed = new Map();
 	/** Whatever must not be, in words. */
 	complaints = [];
-	/** Of limpet: open descriptors and resident KiB, as {start, peak, end}. */
+	/** Of limpet: open descriptors and resident KiB, as {start, halfway, peak, end}. */
 	descriptors = {};
 	residentKib = {};
 	latencies = new Latencies(this);
@@ -136,7 +136,8 @@ class Watch {
 		return now() < this.#stormUntil;
 	}
 
-	#noteUse(moment) {
+	/** Remember under that name what limpet uses now. */
+	noteUse(moment) {
 		const { pid } = this.#limpet;
 		for (const [book, value] of [[this.descriptors, proc.descriptors(pid)],
 			[this.residentKib, proc.residentKib(pid)]]) {
@@ -146,9 +147,9 @@ class Watch {
 	}
 
 	start() {
-		this.#noteUse('start');
+		this.noteUse('start');
 		this.#timers.push(setInterval(() => {
-			this.#noteUse('now');
+			this.noteUse('now');
 			this.#sampling ??= this.#sample().finally(() => (this.#sampling = undefined));
 		}, SAMPLE_MS));
 	}
@@ -184,7 +185,7 @@ class Watch {
 	}
 
 	finish() {
-		this.#noteUse('end');
+		this.noteUse('end');
 	}
 
 	/** The soft and hard limit of limpet's open files. */
