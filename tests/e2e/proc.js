@@ -36,6 +36,12 @@ function nextDescriptor(pid) {
 	return next;
 }
 
+/** The soft and the hard limit of a process's open descriptors. */
+function fileLimits(pid) {
+	const limits = fs.readFileSync(`/proc/${pid}/limits`, 'utf8');
+	return /^Max open files\s+(\d+)\s+(\d+)/m.exec(limits).slice(1).map(Number);
+}
+
 /** Resident memory of a process, in KiB. */
 function residentKib(pid) {
 	return parseInt(statusOf(pid, 'VmRSS'), 10);
@@ -86,5 +92,5 @@ function withVariable(name, value) {
 }
 
 module.exports = {
-	childrenOf, cpuMs, descriptors, links, nextDescriptor, residentKib, sleeps, stateOf, statusOf, withVariable,
+	childrenOf, cpuMs, descriptors, fileLimits, links, nextDescriptor, residentKib, sleeps, stateOf, statusOf, withVariable,
 };

@@ -7,7 +7,6 @@ const crypto = require('node:crypto');
 const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
-const { promisify } = require('node:util');
 const { setTimeout: pause } = require('node:timers/promises');
 const proc = require('../e2e/proc');
 const { now } = require('./connection');
@@ -46,23 +45,27 @@ const CONTROL_MANNERS = {
 	leaves: (socket) => socket.write('status\n', () => socket.destroy()),
 };
 
+/** Set a process's RLIMIT_NOFILE. One that has just been killed has none, so nothing is said of a failure. */
+function limitFiles(pid, soft, hard) {
+	return new Promise((resolve) => execFile('prlimit', ['--pid', String(pid), `--nofile=${soft}:${hard}`], resolve));
+}
+
 class Faults {
 	#limpet;
 	#watch;
-	#rude;
+	#clients;
 	#workers;
-	#limits;
 	#version = 0;
 	#running = new Set();
 	/** How many of each kind were done. */
 	done = {};
 
-	constructor(limpet, watch, rude, workers) {
+	/** @param clients  {plain, rude}, whose numbers some faults swell. */
+	constructor(limpet, watch, clients, workers) {
 		this.#limpet = limpet;
 		this.#watch = watch;
-		this.#rude = rude;
+		this.#clients = clients;
 		this.#workers = workers;
-		this.#limits = watch.fileLimits();
 	}
 
 	/** The policy to begin with: {name: text}. */
@@ -137,19 +140,31 @@ class Faults {
 		this.#reload(good(++this.#version));
 	}
 
-	async #limitFiles(soft) {
-		const { pid } = this.#limpet;
-		await promisify(execFile)('prlimit', ['--pid', String(pid), `--nofile=${soft}:${this.#limits[1]}`]);
+	/** Leave a process no descriptors but `spare` for a while. */
+	async #starve(pid, spare, forMs) {
+		const [soft, hard] = proc.fileLimits(pid);
+		await limitFiles(pid, proc.nextDescriptor(pid) + spare, hard);
+		await pause(forMs);
+		if (!this.#watch.killed.has(pid))
+			await limitFiles(pid, soft, hard);
 	}
 
 	async starve({ spare, forMs }) {
-		await this.#limitFiles(proc.nextDescriptor(this.#limpet.pid) + spare);
-		await pause(forMs);
-		await this.#limitFiles(this.#limits[0]);
+		await this.#starve(this.#limpet.pid, spare, forMs);
+	}
+
+	async crowd({ worker, spare, forMs }) {
+		const pid = this.#watch.ready.get(this.#readyFrom(worker));
+		if (pid)
+			await this.#starve(pid, spare, forMs);
+	}
+
+	async burst({ requests }) {
+		await Promise.all(Array.from({ length: requests }, () => this.#clients.plain.one()));
 	}
 
 	async flood({ connections, forMs }) {
-		await this.#rude.flood(connections, forMs);
+		await this.#clients.rude.flood(connections, forMs);
 	}
 
 	async control({ what, forMs }) {

@@ -26,6 +26,8 @@ function rows({ settings, watch, plain, sessions, rude, faults, verdicts, counts
 		['closed early', counts.closed_early],
 		['waiting', counts.waiting],
 		['moved to another worker', counts.moved],
+		['  came back: its worker died, refused, had no room',
+			`${counts.returned_lost}, ${counts.returned_refused}, ${counts.returned_no_room}`],
 		['lost', countOf(requests, 'lost')],
 		['  died with their worker: begun, just read', `${countOf(requests, 'begun')}, ${countOf(requests, 'read')}`],
 		['  later requests on such connections', countOf(requests, 'later')],

@@ -12,6 +12,8 @@
  *     reload    a policy is written, SIGHUP                                      a good one, a broken one and then a good
  *                                                                                one, or good ones and a storm of signals
  *     starve    RLIMIT_NOFILE of limpet lowered to what it has open (EMFILE)     how much is left, how long
+ *     crowd     the same of a worker: descriptors that are passed to it vanish   which, how much is left, how long
+ *     burst     well-behaved requests, all at once                               how many
  *     flood     silent connections, all at once                                  how many, how long
  *     control   garbage to the control socket                                    which
  */
@@ -20,7 +22,7 @@ const crypto = require('node:crypto');
 const CYCLE_MS = 12_000;
 const STORM_MS = 6_000;
 
-const IN_A_STORM = { kill: 3, stop: 2, reload: 4, starve: 1, flood: 1, control: 3 };
+const IN_A_STORM = { kill: 3, stop: 2, reload: 4, starve: 1, crowd: 1, burst: 1, flood: 1, control: 3 };
 
 /** A small generator of numbers in [0, 1): the same ones for the same seed (mulberry32). */
 function generator(seed) {
@@ -54,6 +56,12 @@ const DETAILS = {
 		forMs: between(random, 150, 600),
 	}),
 	starve: (random) => ({ spare: between(random, 0, 4), forMs: between(random, 200, 1500) }),
+	crowd: (random, workers) => ({
+		worker: between(random, 1, workers),
+		spare: between(random, 0, 4),
+		forMs: between(random, 200, 1500),
+	}),
+	burst: (random) => ({ requests: between(random, 50, 400) }),
 	flood: (random) => ({ connections: between(random, 100, 400), forMs: between(random, 500, 3000) }),
 	control: (random) => ({
 		what: oneOf(random, ['bytes', 'line', 'long', 'silent', 'leaves', 'many']),

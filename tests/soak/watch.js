@@ -3,7 +3,6 @@
  * What is known of a running limpet from outside: which workers there are, from its log, at once; its counts, asked
  * again and again, whose equations must hold each time; its descriptors and memory.
  */
-const fs = require('node:fs');
 const proc = require('../e2e/proc');
 const { now } = require('./connection');
 
@@ -186,12 +185,6 @@ class Watch {
 
 	finish() {
 		this.noteUse('end');
-	}
-
-	/** The soft and hard limit of limpet's open files. */
-	fileLimits() {
-		const text = fs.readFileSync(`/proc/${this.#limpet.pid}/limits`, 'utf8');
-		return /^Max open files\s+(\d+)\s+(\d+)/m.exec(text).slice(1).map(Number);
 	}
 }
 
