@@ -65,11 +65,13 @@ class Court {
 		const { read, took } = readLedgers(folder);
 		const { killed } = this.#watch;
 		const windows = new Set(); // The dead that have had their one "read".
-		const beganBy = ({ id }) => (read.get(id) ?? []).some(({ pid }) => killed.has(pid));
+		const wasKilled = (pid, before) => killed.get(pid) <= before; // A death explains nothing that came before it.
+		const beganBy = ({ id, ended }) => (read.get(id) ?? []).some(({ pid }) => wasKilled(pid, ended));
 
 		const diedReading = ({ port, began, ended }) => {
-			const last = (took.get(String(port)) ?? []).filter(({ at }) => at > began && at < ended).at(-1);
-			if (!last || !killed.has(last.pid) || windows.has(last.pid))
+			const all = (took.get(String(port)) ?? []).filter(({ at }) => at > began && at < ended);
+			const last = all.sort((a, b) => a.at - b.at).at(-1);
+			if (!last || !wasKilled(last.pid, ended) || windows.has(last.pid))
 				return false;
 			windows.add(last.pid);
 			return true;
@@ -80,13 +82,13 @@ class Court {
 			if (failure.how !== 'eof' && failure.how !== 'reset')
 				return 'lost';
 			if (failure.earlierPid)
-				return killed.has(failure.earlierPid) ? 'later' : 'lost';
+				return wasKilled(failure.earlierPid, failure.ended) ? 'later' : 'lost';
 			if (beganBy(failure))
 				return 'begun';
 			return failure.how === 'eof' && diedReading(failure) ? 'read' : 'lost';
 		};
 		const ofSession = (failure) => {
-			const itsWorkerDied = failure.pid ? killed.has(failure.pid) : beganBy(failure);
+			const itsWorkerDied = failure.pid ? wasKilled(failure.pid, failure.ended) : beganBy(failure);
 			return itsWorkerDied ? 'its worker died' : 'broken';
 		};
 		const sort = (list, verdictOf) => {

@@ -36,6 +36,7 @@ test('what a killed worker had read died with it', (t) => {
 	assert.equal(verdict(t, { [DEAD]: ['read new-1 120'] }, request()), 'begun');
 	assert.equal(verdict(t, { [ALIVE]: ['read new-1 120'] }, request()), 'lost');
 	assert.equal(verdict(t, { [DEAD]: ['read new-2 120'] }, request()), 'lost');
+	assert.equal(verdict(t, { [DEAD]: ['read new-1 120'] }, request({ ended: 140 })), 'lost', 'it died later');
 });
 
 test('FIN and a dead taker explain one request for each death', (t) => {
@@ -53,6 +54,7 @@ test('a later request on a kept connection fails with the worker of the earlier 
 	assert.equal(verdict(t, {}, request({ how: 'reset', earlierPid: DEAD })), 'later');
 	assert.equal(verdict(t, {}, request({ how: 'reset', earlierPid: ALIVE })), 'lost');
 	assert.equal(verdict(t, {}, request({ how: 'late', earlierPid: DEAD })), 'lost');
+	assert.equal(verdict(t, {}, request({ how: 'reset', earlierPid: DEAD, ended: 140 })), 'lost', 'it died later');
 });
 
 test('503 is an answer only when no worker was usable', (t) => {
@@ -68,10 +70,11 @@ test('what is late, or finds no way in, is lost whoever died', (t) => {
 });
 
 test('a session may end with its own worker only', (t) => {
-	const sessions = [{ id: 'session-1', pid: DEAD }, { id: 'session-2', pid: ALIVE }, { id: 'session-3' }, { id: 'session-4' }];
+	const session = (n, pid, ended = 200) => ({ id: `session-${n}`, pid, ended });
+	const sessions = [session(1, DEAD), session(2, ALIVE), session(3), session(4), session(5, DEAD, 140)];
 	const ends = judge(t, { [DEAD]: ['read session-3 120'] }, { sessions }).sessions;
 	assert.deepEqual(ends['its worker died'].map(({ id }) => id), ['session-1', 'session-3']);
-	assert.deepEqual(ends.broken.map(({ id }) => id), ['session-2', 'session-4']);
+	assert.deepEqual(ends.broken.map(({ id }) => id), ['session-2', 'session-4', 'session-5']);
 });
 
 test('a request is read once', (t) => {

@@ -57,6 +57,7 @@ class Faults {
 	#workers;
 	#version = 0;
 	#running = new Set();
+	#starving = new Set();
 	/** How many of each kind were done. */
 	done = {};
 
@@ -80,9 +81,10 @@ class Faults {
 			await pause(Math.max(0, began + fault.atMs - now()));
 			this.#watch.storm(fault.forMs);
 			this.done[fault.kind] = (this.done[fault.kind] ?? 0) + 1;
-			const running = this[fault.kind](fault);
+			const running = this[fault.kind](fault)
+				.catch((error) => this.#watch.complaints.push(`${JSON.stringify(fault)}: ${error.stack}`))
+				.finally(() => this.#running.delete(running));
 			this.#running.add(running);
-			running.finally(() => this.#running.delete(running));
 		}
 		while (this.#running.size)
 			await Promise.all(this.#running);
@@ -140,13 +142,17 @@ class Faults {
 		this.#reload(good(++this.#version));
 	}
 
-	/** Leave a process no descriptors but `spare` for a while. */
+	/** Leave a process no descriptors but `spare` for a while; one at a time, for each puts back what it found. */
 	async #starve(pid, spare, forMs) {
+		if (this.#starving.has(pid))
+			return;
+		this.#starving.add(pid);
 		const [soft, hard] = proc.fileLimits(pid);
 		await limitFiles(pid, proc.nextDescriptor(pid) + spare, hard);
 		await pause(forMs);
 		if (!this.#watch.killed.has(pid))
 			await limitFiles(pid, soft, hard);
+		this.#starving.delete(pid);
 	}
 
 	async starve({ spare, forMs }) {

@@ -148,6 +148,8 @@ class Watch {
 	start() {
 		this.noteUse('start');
 		this.#timers.push(setInterval(() => {
+			if (!'RSD'.includes(proc.stateOf(this.#limpet.pid) ?? 'Z'))
+				return; // It has ended, and `run` will know in a moment.
 			this.noteUse('now');
 			this.#sampling ??= this.#sample().finally(() => (this.#sampling = undefined));
 		}, SAMPLE_MS));
