@@ -76,6 +76,7 @@ struct lp_policy_conn {
 	const struct lp_head *head;   /**< For LP_PROTOCOL_HTTP. */
 	const struct lp_hello *hello; /**< For LP_PROTOCOL_TLS. */
 	bool session_awaited;         /**< It has waited for its sid already: an unknown one is just unknown. */
+	unsigned refused_by;          /**< The id of the worker that just gave it back; 0: none. */
 };
 
 enum lp_verdict_kind {
@@ -85,7 +86,8 @@ enum lp_verdict_kind {
 	LP_VERDICT_LOOK,   /**< Peek, fill protocol, and walk on. */
 	LP_VERDICT_AWAIT,  /**< conn.sid is no known session: hear the workers first, then ask again; at last with
 				session_awaited set. */
-	LP_VERDICT_HOLD,   /**< conn.sid is a session whose worker is busy: ask again once that has changed. */
+	LP_VERDICT_HOLD,   /**< conn.sid is a session whose worker is busy, or gave it back: ask again once that has
+			        changed, or a little later. */
 };
 
 struct lp_verdict {

@@ -5,8 +5,9 @@
  *     DECIDING    none       its policies are being asked, now        the verdict; its address has too many -> refused
  *     LOOKING     looking    its head is not complete                 bytes -> DECIDING; the client closed -> closed early;
  *                                                                     deadline -> 408, or closed early if it said nothing
- *     AWAITING    awaiting   its sid is unknown as yet, or every      the session is learnt, or session_wait is over
- *                            worker just gave it back                 -> DECIDING
+ *     AWAITING    awaiting   its sid is unknown as yet; or every      the session is learnt, or session_wait is over
+ *                            worker, or its session's, just gave      -> DECIDING
+ *                            it back
  *     HELD        held       no worker can take it, or not the one    one can, or ended -> DUE; deadline -> 503
  *                            that has its session
  *     DUE         due        something changed for it                 the loop's next turn -> DECIDING
@@ -104,7 +105,7 @@ static void await_session(struct lp_waiting *waiting, struct lp_connection *conn
 		uv_now(waiting->config.loop) + waiting->config.session_wait_ms);
 }
 
-/* Every worker has given it back just now; maybe one of them takes it a little later. */
+/* Every worker has given it back just now, or the one that has its session; maybe it is taken a little later. */
 static void pause_connection(struct lp_waiting *waiting, struct lp_connection *connection)
 {
 	connection->refusals = 0;
@@ -170,7 +171,8 @@ static void ask_policies(struct lp_waiting *waiting, struct lp_connection *conne
 	struct lp_policy_conn view = {.ip = connection->ip,
 				      .port = connection->port,
 				      .listener = connection->origin->name,
-				      .session_awaited = connection->session_awaited};
+				      .session_awaited = connection->session_awaited,
+				      .refused_by = connection->refused_by};
 	bool heard = false;
 	if (connection->generation != waiting->generation) {
 		connection->generation = waiting->generation;
@@ -192,7 +194,10 @@ static void ask_policies(struct lp_waiting *waiting, struct lp_connection *conne
 			heard = true;
 			continue;
 		case LP_VERDICT_HOLD:
-			wait_in(waiting, connection, LP_HELD, &waiting->held, connection->deadline_ms);
+			if (connection->refused_by)
+				pause_connection(waiting, connection);
+			else
+				wait_in(waiting, connection, LP_HELD, &waiting->held, connection->deadline_ms);
 			return;
 		case LP_VERDICT_REFUSE:
 			record(waiting, &view, 0);
