@@ -55,14 +55,16 @@ class Faults {
 	#watch;
 	#clients;
 	#workers;
+	#ledgers;
 	#version = 0;
 	#running = new Set();
 	#starving = new Set();
 	/** How many of each kind were done. */
 	done = {};
 
-	/** @param clients  {plain, rude}, whose numbers some faults swell. */
-	constructor(limpet, watch, clients, workers) {
+	/** @param clients  {plain, rude}, whose numbers some faults swell. @param ledgers  The workers' folder. */
+	constructor(limpet, watch, clients, workers, ledgers) {
+		this.#ledgers = ledgers;
 		this.#limpet = limpet;
 		this.#watch = watch;
 		this.#clients = clients;
@@ -142,13 +144,13 @@ class Faults {
 		this.#reload(good(++this.#version));
 	}
 
-	/** Leave a process no descriptors but `spare` for a while; one at a time, for each puts back what it found. */
-	async #starve(pid, spare, forMs) {
+	/** Lower a process's limit of open files for a while; one at a time, for each puts back what it found. */
+	async #starve(pid, files, forMs) {
 		if (this.#starving.has(pid))
 			return;
 		this.#starving.add(pid);
 		const [soft, hard] = proc.fileLimits(pid);
-		await limitFiles(pid, proc.nextDescriptor(pid) + spare, hard);
+		await limitFiles(pid, files, hard);
 		await pause(forMs);
 		if (!this.#watch.killed.has(pid))
 			await limitFiles(pid, soft, hard);
@@ -156,13 +158,23 @@ class Faults {
 	}
 
 	async starve({ spare, forMs }) {
-		await this.#starve(this.#limpet.pid, spare, forMs);
+		const { pid } = this.#limpet;
+		await this.#starve(pid, proc.nextDescriptor(pid) + spare, forMs);
 	}
 
-	async crowd({ worker, spare, forMs }) {
+	/** Whether a worker has loaded all that it needs: one that could not would end by itself. */
+	#works(pid) {
+		try {
+			return fs.statSync(path.join(this.#ledgers, String(pid))).size > 0;
+		} catch {
+			return false;
+		}
+	}
+
+	async crowd({ worker, forMs }) {
 		const pid = this.#watch.ready.get(this.#readyFrom(worker));
-		if (pid)
-			await this.#starve(pid, spare, forMs);
+		if (pid && this.#works(pid))
+			await this.#starve(pid, 3, forMs);
 	}
 
 	async burst({ requests }) {

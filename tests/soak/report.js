@@ -16,6 +16,7 @@ function rows({ settings, watch, plain, sessions, rude, faults, verdicts, counts
 		['faults', Object.entries(faults.done).map(([kind, times]) => `${times} ${kind}`).join(', ')],
 		['worker deaths', counts.worker_exits - start.worker_exits],
 		['reloads: done, refused, rolled back', `${counts.reloads}, ${counts.failed_reloads}, ${counts.rollbacks}`],
+		['policies: errors, hooks stopped, ms without', `${counts.policy_errors}, ${counts.policy_kills}, ${counts.policy_benched_ms}`],
 		['rude clients', rude.count],
 		['requests answered: new, slow, kept', Object.values(plain.answered).join(', ')],
 		['sessions ended by their client; echoes', `${sessions.finished}; ${sessions.echoes}`],

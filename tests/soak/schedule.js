@@ -12,7 +12,7 @@
  *     reload    a policy is written, SIGHUP                                      a good one, a broken one and then a good
  *                                                                                one, or good ones and a storm of signals
  *     starve    RLIMIT_NOFILE of limpet lowered to what it has open (EMFILE)     how much is left, how long
- *     crowd     the same of a worker: descriptors that are passed to it vanish   which, how much is left, how long
+ *     crowd     the same of a worker, to 3: what is passed to it vanishes        which, how long
  *     burst     well-behaved requests, all at once                               how many
  *     flood     silent connections, all at once                                  how many, how long
  *     control   garbage to the control socket                                    which
@@ -58,7 +58,6 @@ const DETAILS = {
 	starve: (random) => ({ spare: between(random, 0, 4), forMs: between(random, 200, 1500) }),
 	crowd: (random, workers) => ({
 		worker: between(random, 1, workers),
-		spare: between(random, 0, 4),
 		forMs: between(random, 200, 1500),
 	}),
 	burst: (random) => ({ requests: between(random, 50, 400) }),

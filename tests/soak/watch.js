@@ -103,13 +103,18 @@ class Watch {
 		const [, ready, readyPid] = /^limpet: worker (\d+) is ready \(pid (\d+)\)/.exec(line) ?? [];
 		if (ready && !this.killed.has(Number(readyPid)))
 			this.ready.set(Number(ready), Number(readyPid));
-		const [, ended, endedPid, how] = /^limpet: worker (\d+) \(pid (\d+)\) (was killed|ended).*/.exec(line) ?? [];
+		const [, ended, endedPid] = /^limpet: worker (\d+) \(pid (\d+)\) (?:was killed|ended)/.exec(line) ?? [];
 		if (!ended)
 			return;
 		if (this.ready.get(Number(ended)) === Number(endedPid))
 			this.ready.delete(Number(ended));
 		if (!this.killed.has(Number(endedPid)))
-			this.complaints.push(`a worker died by itself: ${line} (${how})`);
+			this.complaints.push(`a worker died by itself: ${line}; it may have said why: ${this.#lastWords()}`);
+	}
+
+	/** What the workers wrote lately; limpet's own log passed over. */
+	#lastWords() {
+		return this.#limpet.lines.filter((line) => !line.startsWith('limpet: ')).slice(-12).join('\n');
 	}
 
 	/** Kill a worker; it is in the books first. */
