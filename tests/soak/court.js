@@ -11,6 +11,8 @@
  *     refused    limpet answered 503                                 no worker could take it just then
  *     lost       none of these
  *
+ * A session is judged by the pid in its id; before it has one, its handshake is judged as "begun" and "read" are.
+ *
  * FIN or RST: when a process dies, the kernel ends its TCP connections, with RST where bytes wait that it never read,
  * else with FIN. Our requests fit into a segment, so they are read whole or not at all. `run` sees to it first that this
  * is so on this machine.
@@ -88,7 +90,10 @@ class Court {
 			return failure.how === 'eof' && diedReading(failure) ? 'read' : 'lost';
 		};
 		const ofSession = (failure) => {
-			const itsWorkerDied = failure.pid ? wasKilled(failure.pid, failure.ended) : beganBy(failure);
+			const isHandshake = !failure.pid;
+			const itsWorkerDied = isHandshake
+				? beganBy(failure) || (failure.how === 'eof' && diedReading(failure))
+				: wasKilled(failure.pid, failure.ended);
 			return itsWorkerDied ? 'its worker died' : 'broken';
 		};
 		const sort = (list, verdictOf) => {

@@ -77,6 +77,13 @@ test('a session may end with its own worker only', (t) => {
 	assert.deepEqual(ends.broken.map(({ id }) => id), ['session-2', 'session-4', 'session-5']);
 });
 
+test('a handshake is judged as a request is', (t) => {
+	const handshake = (how) => ({ sessions: [{ id: 'session-1', how, port: 5000, began: 100, ended: 200 }] });
+	const endOf = (how) => Object.keys(judge(t, { [DEAD]: ['took 5000 120'] }, handshake(how)).sessions).join();
+	assert.equal(endOf('eof'), 'its worker died');
+	assert.equal(endOf('other'), 'broken');
+});
+
 test('a request is read once', (t) => {
 	const ledgers = { [DEAD]: ['read new-1 120', 'read session-1 1'], [ALIVE]: ['read new-1 130', 'read session-1 2'] };
 	assert.deepEqual(judge(t, ledgers, {}).twice, ['new-1']);

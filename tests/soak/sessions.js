@@ -4,6 +4,8 @@
  * back and that it is the same worker who says it, and leaves. A session's id begins with its worker's pid, so a client
  * knows whose it is from its handshake on. What ends otherwise goes to the court.
  */
+const http = require('node:http');
+const net = require('node:net');
 const { setTimeout: pause } = require('node:timers/promises');
 const { createRequire } = require('node:module');
 const path = require('node:path');
@@ -30,6 +32,17 @@ function wordsOf(error) {
 	const { message, description, context } = error ?? {};
 	const below = description?.message ?? description?.error?.message ?? context?.responseText ?? '';
 	return [message ?? error, description?.code ?? '', String(below).split('\n')[0]].filter(Boolean).join(': ');
+}
+
+/** Connections as ever, each of them new, but one knows the port that the last one came from. */
+class WatchedAgent extends http.Agent {
+	port;
+
+	createConnection(options, connected) {
+		const socket = net.createConnection(options, connected);
+		socket.on('connect', () => (this.port = socket.localPort));
+		return socket;
+	}
 }
 
 class SessionClients {
@@ -68,8 +81,9 @@ class SessionClients {
 	async #session(kind) {
 		const id = `session-${++this.#number}`;
 		const began = now();
+		const agent = new WatchedAgent();
 		const socket = io(`http://${this.#address}`,
-			{ ...KINDS[kind], forceNew: true, reconnection: false, timeout: PATIENCE_MS, query: { id } });
+			{ ...KINDS[kind], agent, forceNew: true, reconnection: false, timeout: PATIENCE_MS, query: { id } });
 		let pid;
 		socket.io.on('open', () => (pid = pidOf(socket.io.engine.id)));
 		const ended = new Promise((resolve) => {
@@ -78,8 +92,9 @@ class SessionClients {
 		});
 		const failure = await Promise.race([ended, this.#talk(socket, () => pid)]);
 		socket.disconnect();
+		const how = /socket hang up/.test(failure) ? 'eof' : 'other';
 		if (failure)
-			this.#court.broken({ id, kind, pid, words: failure, began, ended: now() });
+			this.#court.broken({ id, kind, pid, words: failure, how, port: agent.port, began, ended: now() });
 		else
 			this.finished++;
 	}
