@@ -170,7 +170,8 @@ static const struct probe forging[] = {
 	 "on_worker_up = function() return kept.ip end,"},
 	{"a method of conn, used later", "local kept, header", "kept, header = conn, conn.header", RAISES,
 	 "conn is only valid during the call", "on_worker_up = function() return header(kept, 'host') end,"},
-	{"workers, used later", "local kept = {}", "kept = workers", SAYS, "4", "on_worker_up = function() say(#kept) end,"},
+	{"workers, used later", "local kept = {}", "kept = workers", SAYS, "4",
+	 "on_worker_up = function() say(#kept) end,"},
 	{"conn in a weak table", "local kept = setmetatable({}, {__mode = 'v'})", "kept[1] = conn say(kept[1] == conn)",
 	 SAYS, "true", NULL},
 };
