@@ -24,8 +24,8 @@
  * Signal handlers belong to the process (route/handlers.h), and one is given nothing but a number: so each thread knows
  * the guard that it runs, in a variable of its own (`here`).
  *
- * Nobody waits for the watchdog to end, because on a loaded machine that takes as long as the machine likes: it frees
- * the guard itself, as its last act. `ordering` is there so that it signals no thread that is gone meanwhile.
+ * The watchdog frees the guard, as its last act, so that it can be joined later (retired.h). `ordering` is there so that
+ * it signals no thread that is gone meanwhile.
  *
  * Limits: stacks grow down. ThreadSanitizer delays signals until the thread next calls the C library, so that a loop which
  * never does is not stopped under it.
@@ -92,6 +92,7 @@ struct lp_guard {
 	_Atomic clockid_t thread_clock;
 
 	/* Of the watchdog. */
+	pthread_t watchdog;
 	atomic_uint_fast64_t meant; /* The sequence number that the order is for. */
 	_Atomic enum order order;
 	atomic_uint_fast64_t asked; /* The sequence number of the call that has been asked to end. */
@@ -186,15 +187,6 @@ static void on_fault(int number, siginfo_t *info, void *context)
 
 /* The watchdog */
 
-static uint64_t thread_ns(const struct lp_guard *guard)
-{
-	struct timespec ran;
-
-	if (clock_gettime(atomic_load(&guard->thread_clock), &ran) != 0)
-		return 0;
-	return (uint64_t)ran.tv_sec * 1000 * MS_NS + (uint64_t)ran.tv_nsec;
-}
-
 static void order(struct lp_guard *guard, const struct watch *watch, enum order what)
 {
 	pthread_mutex_lock(&guard->ordering);
@@ -208,7 +200,10 @@ static void order(struct lp_guard *guard, const struct watch *watch, enum order 
 
 static struct moment now(const struct lp_guard *guard)
 {
-	return (struct moment){lp_clock_ns(), thread_ns(guard)};
+	struct timespec ran = {0}; /* As long as the thread does not tell. */
+
+	clock_gettime(atomic_load(&guard->thread_clock), &ran);
+	return (struct moment){lp_clock_ns(), (uint64_t)ran.tv_sec * 1000 * MS_NS + (uint64_t)ran.tv_nsec};
 }
 
 /* Whether so long is over, of which the thread really ran half: a machine that stands still is nobody's fault. */
@@ -308,7 +303,6 @@ static void *watch_over(void *argument)
 static int start_watchdog(struct lp_guard *guard)
 {
 	pthread_attr_t attributes;
-	pthread_t watchdog;
 	sigset_t all;
 	sigset_t before;
 	int status;
@@ -316,9 +310,8 @@ static int start_watchdog(struct lp_guard *guard)
 	sigfillset(&all);
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, WATCHDOG_STACK_BYTES);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	status = pthread_create(&watchdog, &attributes, watch_over, guard);
+	status = pthread_create(&guard->watchdog, &attributes, watch_over, guard);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
 	return -status;
@@ -357,10 +350,11 @@ static void take_stack_back(struct lp_guard *guard)
 		sigaltstack(&guard->stack_before, NULL);
 }
 
-void lp_guard_free(struct lp_guard *guard)
+void lp_guard_free(struct lp_guard *guard, struct lp_retired *retired)
 {
 	if (!guard)
 		return;
+	pthread_t watchdog = guard->watchdog;
 	take_stack_back(guard);
 	free(guard->stack);
 	pthread_mutex_lock(&guard->ordering);
@@ -368,6 +362,10 @@ void lp_guard_free(struct lp_guard *guard)
 	sem_post(&guard->wake);
 	pthread_mutex_unlock(&guard->ordering);
 	lp_handlers_restore();
+	if (retired)
+		lp_retired_add(retired, watchdog);
+	else
+		pthread_join(watchdog, NULL);
 }
 
 /* The call */

@@ -57,6 +57,7 @@ struct lp_policy_host {
 	lp_policy_trace_cb
 		trace; /**< NULL, which costs nothing, or told of each hook, and of what it reads and asks. */
 	void *trace_owner;
+	struct lp_retired *retired; /**< Gets the threads of freed policies. NULL: lp_policy_free waits for them. */
 };
 
 /** What a connection's first bytes turned out to be. */

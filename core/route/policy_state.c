@@ -367,7 +367,7 @@ void lp_policy_free(struct lp_policy *policy)
 		return;
 	drop_state(policy);
 	forget_hooks(policy);
-	lp_guard_free(policy->guard);
+	lp_guard_free(policy->guard, policy->host->retired);
 	for (size_t i = 0; i < policy->source_count; i++)
 		lp_source_deinit(&policy->sources[i]);
 	free(policy->sources);

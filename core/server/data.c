@@ -179,6 +179,7 @@ int lp_data_init(struct lp_data *data, const struct limpet_options *options, str
 		.trust = {data->trusted, options->trusted_count},
 		.settings = options->settings,
 		.setting_count = options->setting_count,
+		.retired = &data->retired,
 		.limits = {.memory_bytes = options->policy_memory_bytes, .time_ms = options->policy_time_ms}};
 	return load_first(data, error);
 }
@@ -201,6 +202,7 @@ void lp_data_deinit(struct lp_data *data)
 {
 	unload(data, &data->current);
 	unload(data, &data->proven);
+	lp_retired_join(&data->retired);
 	lp_per_address_free(data->per_address);
 	lp_recorder_free(data->recorder);
 	lp_shared_free(data->shared);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "limpet/balancer.h"
 #include "route/policy.h"
+#include "route/retired.h"
 #include "server/per_address.h"
 #include "server/recorder.h"
 #include "server/trial.h"
@@ -30,6 +31,7 @@ struct lp_data {
 	struct lp_network *trusted;
 	const struct lp_dialect *dialect;
 	struct lp_policy_host host; /**< What policies reach of the above. */
+	struct lp_retired retired;
 	struct lp_recorder *recorder;
 	struct lp_per_address *per_address; /**< NULL when addresses have no limits. */
 	struct lp_loaded current;           /**< In use. */

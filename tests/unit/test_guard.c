@@ -55,7 +55,7 @@ static struct test *begin(void)
 
 static void end(struct test *test)
 {
-	lp_guard_free(test->guard);
+	lp_guard_free(test->guard, NULL);
 	free(test);
 }
 
@@ -343,10 +343,10 @@ static void a_second_guard_keeps_its_stack_when_the_first_goes(void **state)
 	assert_int_equal(lp_guard_run(test->guard, end_at_once, test), LP_GUARD_RETURNED);
 	assert_int_equal(lp_guard_new(&second.guard, on_ask, &second), 0);
 	assert_int_equal(lp_guard_run(second.guard, fill_the_stack, &second), LP_GUARD_STACK);
-	lp_guard_free(test->guard);
+	lp_guard_free(test->guard, NULL);
 	test->guard = NULL;
 	assert_int_equal(lp_guard_run(second.guard, fill_the_stack, &second), LP_GUARD_STACK);
-	lp_guard_free(second.guard);
+	lp_guard_free(second.guard, NULL);
 	end(test);
 }
 

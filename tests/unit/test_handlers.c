@@ -102,10 +102,10 @@ static void signals_of_others_are_passed_on_and_their_handlers_come_back(void **
 	assert_int_equal(passed_on, 1);
 	assert_int_equal(asked, 0);
 
-	lp_guard_free(first);
+	lp_guard_free(first, NULL);
 	sigaction(LP_GUARD_SIGNAL, NULL, &now);
 	assert_ptr_not_equal(now.sa_handler, on_signal_before);
-	lp_guard_free(second);
+	lp_guard_free(second, NULL);
 	sigaction(LP_GUARD_SIGNAL, NULL, &now);
 	assert_ptr_equal(now.sa_handler, on_signal_before);
 	signal(LP_GUARD_SIGNAL, SIG_DFL);
@@ -130,7 +130,7 @@ static void a_stop_leaves_no_signal_blocked(void **state)
 	pthread_sigmask(SIG_SETMASK, NULL, &blocked);
 	assert_false(sigismember(&blocked, LP_GUARD_SIGNAL));
 	assert_false(sigismember(&blocked, SIGSEGV));
-	lp_guard_free(guard);
+	lp_guard_free(guard, NULL);
 }
 
 int main(void)
