@@ -49,9 +49,10 @@ struct path {
 
 struct orders {
 	_Atomic uint32_t armed;
-	_Atomic uint32_t nth; /* 0: none by number. */
+	_Atomic uint32_t nth;  /* 0: none by number. */
 	_Atomic uint64_t path; /* 0: none by path. */
-	_Atomic uint32_t more; /* That fail behind it. */
+	_Atomic uint64_t then; /* One more, behind that; 0: none. */
+	_Atomic uint32_t more; /* That fail behind, whichever they are. */
 	_Atomic uint32_t met;
 	_Atomic uint32_t failed;
 	_Atomic uint32_t path_count;
@@ -173,6 +174,8 @@ static bool is_wanted(const struct path *path)
 	uint32_t number = ++orders->met;
 	if (orders->failed == 0)
 		return number == orders->nth || path->hash == orders->path;
+	if (orders->failed == 1 && path->hash == orders->then)
+		return true;
 	return orders->more > 0 && orders->more-- > 0;
 }
 

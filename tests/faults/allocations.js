@@ -21,7 +21,7 @@ const preloaded = {
 };
 
 /** As allocations.c lays them out. */
-const ORDERS = { armed: 0, nth: 4, path: 8, more: 16, met: 20, failed: 24, pathCount: 28, paths: 32 };
+const ORDERS = { armed: 0, nth: 4, path: 8, then: 16, more: 24, met: 28, failed: 32, pathCount: 36, paths: 40 };
 const DEPTH = 24;
 const PATH = { hash: 0, places: 8, met: 8 + 8 * DEPTH, failed: 12 + 8 * DEPTH };
 const PATH_BYTES = 16 + 8 * DEPTH;
@@ -43,11 +43,15 @@ class Allocations {
 		fs.closeSync(fd);
 	}
 
-	/** From now on, let one fail, by its path or its number, or none, and as many `more` as follow it. */
-	arm({ nth = 0, path: target = 0n, more = 0 } = {}) {
+	/**
+	 * From now on, let one fail, by its path or its number, or none; and behind it one on the path `then`, or as many
+	 * `more` as follow.
+	 */
+	arm({ nth = 0, path: target = 0n, then = 0n, more = 0 } = {}) {
 		const orders = Buffer.alloc(ORDERS.pathCount);
 		orders.writeUInt32LE(nth, ORDERS.nth);
 		orders.writeBigUInt64LE(target, ORDERS.path);
+		orders.writeBigUInt64LE(then, ORDERS.then);
 		orders.writeUInt32LE(more, ORDERS.more);
 		this.#write(0, orders);
 		this.#write(ORDERS.armed, Buffer.of(1, 0, 0, 0));
@@ -73,16 +77,26 @@ class Allocations {
 	}
 }
 
-/** The innermost place in limpet's own code on a path; undefined if there is none, as in a library's start. */
-const siteOf = ({ places }) => places.find((place) => place >> FILE_SHIFT === PROGRAM);
+/** What addr2line says of places in the program, by place. */
+const names = new Map();
 
-/** "function at file.c:12" for places in the program, in their order. */
-function describe(sites) {
-	if (!sites.length)
-		return [];
-	const addresses = sites.map((site) => `0x${(site & OFFSET).toString(16)}`);
-	const lines = execFileSync('addr2line', ['-f', '-e', LIMPET, ...addresses], { encoding: 'utf8' }).split('\n');
-	return sites.map((_, i) => `${lines[2 * i]} at ${lines[2 * i + 1].replace(/^.*\/core\//, 'core/')}`);
+/** "function at file.c:12" for places, in their order. */
+function describe(places) {
+	const unknown = places.filter((place) => !names.has(place));
+	if (unknown.length) {
+		const addresses = unknown.map((place) => `0x${(place & OFFSET).toString(16)}`);
+		const output = execFileSync('addr2line', ['-f', '-e', LIMPET, ...addresses], { encoding: 'utf8' });
+		const lines = output.split('\n');
+		unknown.forEach((place, i) => {
+			const at = lines[2 * i + 1].replace(/^.*\/core\//, 'core/').replace(/ \(.*$/, '');
+			names.set(place, `${lines[2 * i]} at ${at}`);
+		});
+	}
+	return places.map((place) => names.get(place));
 }
 
-module.exports = { Allocations, BUILD, LIMPET, describe, preloaded, siteOf };
+/** The way to an allocation through limpet's own code, from within; what allocates for libraries is left out. */
+const wayTo = ({ places }) => describe(places.filter((place) => place >> FILE_SHIFT === PROGRAM))
+	.filter((name) => !name.startsWith('lp_reserve_'));
+
+module.exports = { Allocations, BUILD, LIMPET, preloaded, wayTo };

@@ -4,8 +4,10 @@
  *
  * An allocation is one path from main to it (allocations.c). A first run without failures tells which paths a scenario
  * has; then the scenario runs for each of them, with the first allocation on that path failing, and once more without a
- * failure, in which everything must work. New paths that failures lead to are tried too. $ALL=1 tries each allocation by
- * number instead, which repeats most paths many times, and $MORE=N lets N more fail behind each.
+ * failure, in which everything must work. What is met only behind a failure is tried too, with that failure before it.
+ *
+ * By hand: ALL=1 tries each allocation by its number instead, which repeats most paths many times, and MORE=N lets N
+ * more fail behind each.
  */
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -14,13 +16,16 @@ const path = require('node:path');
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const test = require('node:test');
-const { Allocations, BUILD, LIMPET, describe, preloaded, siteOf } = require('./allocations');
+const { Allocations, BUILD, LIMPET, preloaded, wayTo } = require('./allocations');
 const { connect, head, receiveAll } = require('../e2e/clients');
 const { eventually, run } = require('../e2e/harness');
 
-const WORKER = path.join(BUILD, 'tests/faults/claiming_worker');
-/** So many that each is old enough again when its turn to be killed comes. */
-const WORKERS = 12;
+const NATIVE = ['--dialect', 'native', '--', path.join(BUILD, 'tests/faults/claiming_worker')];
+const CLUSTER = ['--dialect', 'cluster', '--', 'node', path.join(__dirname, '../e2e/workers/answer.js')];
+
+/** So many that each is old enough again when its turn to be killed comes, and another then starts without a pause. */
+const NATIVE_WORKERS = 12;
+const CLUSTER_WORKERS = 4;
 const STEADY_MS = 1100;
 
 const MORE = Number(process.env.MORE ?? 0);
@@ -37,179 +42,164 @@ return {
 	end },
 }`;
 
-const served = /^HTTP\/1\.1 200 /;
+const SERVED = /^HTTP\/1\.1 200 /;
+const LONG_KEY = 'x'.repeat(40); // Too long for the table's own room.
 
-/** The tries of one scenario: what is to fail next, for as long as there is something. */
-function* targets(allocations) {
-	if (process.env.ALL) {
-		for (let nth = 1; ; nth++) {
-			yield { nth };
-			if (allocations.read().failed === 0)
-				return;
-		}
-	}
-	for (let i = 0; i < allocations.read().paths.length; i++)
-		yield { path: allocations.read().paths[i].hash };
-}
-
-/** What was tried, for the summary: places in limpet's code, and those of them that failed. */
-class Tally {
-	#sites = new Map();
-	injected = 0;
-	paths = 0;
-
-	add(paths) {
-		for (const path of paths) {
-			const site = siteOf(path);
-			this.paths++;
-			this.#sites.set(site, (this.#sites.get(site) ?? 0) + path.failed);
-			this.injected += path.failed;
-		}
-	}
-
-	/** Show it, and see that no place was left out. */
-	finish(t) {
-		const sites = [...this.#sites.keys()].filter((site) => site !== undefined);
-		const names = describe(sites);
-		t.diagnostic(`${sites.length} call sites, ${this.paths} paths to them, ${this.injected} allocations failed`);
-		names.forEach((name, i) => t.diagnostic(`${this.#sites.get(sites[i])} failed in ${name}`));
-		const left = names.filter((_, i) => this.#sites.get(sites[i]) === 0);
-		assert.deepEqual(left, [], 'call sites that were met and never failed');
-	}
-}
-
-/** Start limpet with one failure. Returns what it came to, having seen to its end. */
-async function start(folder, target) {
-	const allocations = new Allocations(folder);
-	allocations.arm({ ...target, more: MORE });
-	const child = spawn(LIMPET, [
-		'run', '--listen', '127.0.0.1:0', '--control', './control', '--workers', '2', '--dialect', 'native',
-		'--trust', '10.0.0.0/8', '--max-moved', '90', '--drain-timeout', '500ms',
-		'--policy', './policy.lua', '--policy', 'sid', '--', WORKER,
-	], { cwd: folder, env: { ...process.env, ...preloaded }, stdio: ['ignore', 'ignore', 'pipe'] });
-	const ended = once(child, 'close');
-	let log = '';
-	child.stderr.setEncoding('utf8').on('data', (text) => {
-		log += text;
-	});
-	try {
-		const ready = () => new Set(log.match(/worker \d+ is ready/g)).size === 2;
-		await eventually('it is ready, or has ended', () => child.exitCode !== null || child.signalCode || ready());
-		if (child.exitCode === null && !child.signalCode) {
-			allocations.disarm();
-			const address = /listening on (\S+)/.exec(log)[1];
-			assert.match((await exchange(address, head('/'))).text, served);
-			child.kill('SIGTERM');
-		}
-		const [status, signal] = await ended;
-		return { status, signal, log, failed: allocations.read().failed };
-	} finally {
-		child.kill('SIGKILL');
-	}
-}
-
+/** Send the pieces one by one; returns all of the answer. */
 async function exchange(address, ...pieces) {
-	const socket = await connect(address);
+	const socket = await connect(address, { noDelay: true });
 	const answer = receiveAll(socket);
 	for (const piece of pieces) {
 		socket.write(piece);
 		await new Promise(setImmediate);
 	}
-	return answer;
+	return (await answer).text;
 }
 
-function judgeStart({ status, signal, log, failed }) {
-	const text = `status ${status}, signal ${signal}, ${failed} failed:\n${log}`;
+/** All that was tried, by where it is in limpet's code. */
+class Tally {
+	#places = new Map();
+	#injected = 0;
+	#paths = 0;
+
+	add(paths) {
+		for (const path of paths) {
+			const [place] = wayTo(path);
+			this.#places.set(place, (this.#places.get(place) ?? 0) + path.failed);
+			this.#injected += path.failed;
+			this.#paths++;
+		}
+	}
+
+	/** Show it, and see that no place was left out. */
+	finish(t) {
+		const places = [...this.#places].filter(([place]) => place);
+		t.diagnostic(`${places.length} call sites, ${this.#paths} paths, ${this.#injected} allocations failed`);
+		for (const [place, failed] of places)
+			t.diagnostic(`${String(failed).padStart(4)} failed in ${place}`);
+		assert.deepEqual(places.filter(([, failed]) => !failed).map(([place]) => place), [], 'met, but never failed');
+	}
+}
+
+/**
+ * Play with nothing failing, then with each allocation.
+ *
+ * @param {(target: object) => Promise<void>} play  Arms the target, {} for none.
+ */
+async function tryEach(allocations, play) {
+	const behind = new Map(); // Paths that a failure led to, and which.
+	const judge = async (target) => {
+		try {
+			await play(target);
+		} catch (error) {
+			const path = allocations.read().paths.find(({ hash }) => hash === target.path);
+			error.message += `\nwhen this failed: ${path ? wayTo(path).join(' < ') : `number ${target.nth}`}`;
+			throw error;
+		}
+		return allocations.read();
+	};
+	await judge({});
+	await judge({});
+	for (let nth = 1; process.env.ALL; nth++)
+		if (!(await judge({ nth })).failed)
+			return;
+	for (let i = 0; i < allocations.read().paths.length; i++) {
+		const { paths: { [i]: { hash }, length } } = allocations.read();
+		let after = await judge({ path: hash });
+		if (!after.failed && behind.has(hash))
+			after = await judge({ path: behind.get(hash), then: hash });
+		else if (after.failed)
+			after.paths.slice(length).forEach((path) => behind.set(path.hash, hash));
+	}
+}
+
+/* Starts */
+
+/** Start limpet and ask it a little. Returns how it ended. */
+async function start(folder, allocations, target, words, ask) {
+	allocations.arm({ ...target, more: MORE });
+	const child = spawn(LIMPET, ['run', '--listen', '127.0.0.1:0', '--control', './control', ...words], {
+		cwd: folder, env: { ...process.env, ...preloaded }, stdio: ['ignore', 'ignore', 'pipe'],
+	});
+	const ended = once(child, 'close');
+	let log = '';
+	child.stderr.setEncoding('utf8').on('data', (text) => {
+		log += text;
+	});
+	const isOver = () => child.exitCode !== null || child.signalCode;
+	try {
+		await eventually('it is ready, or has ended', () => isOver() || /worker \d+ is ready/.test(log));
+		if (!isOver()) {
+			const address = /listening on (\S+)/.exec(log)[1];
+			const lost = (await ask(address, () => log)).filter((text) => !SERVED.test(text));
+			allocations.disarm();
+			assert.ok(lost.length <= allocations.read().failed, `lost: ${lost}`);
+			assert.match(await exchange(address, head('/')), SERVED);
+			child.kill('SIGTERM');
+		}
+		const [status, signal] = await ended;
+		return { status, signal, log };
+	} finally {
+		child.kill('SIGKILL');
+	}
+}
+
+function assertEndedWell({ status, signal, log }) {
+	const text = `status ${status}, signal ${signal}:\n${log}`;
 	assert.equal(signal, null, text);
-	assert.ok([0, 1, 2].includes(status), text);
-	assert.doesNotMatch(log, /Sanitizer/, text);
-	if (status === 0)
+	assert.doesNotMatch(log, /Sanitizer|runtime error:/, text);
+	if (status === 0) {
 		assert.match(log, /limpet: stopped: /, text);
-	else
-		assert.match(log, /^limpet: (?!listening).*$/m, text);
+	} else {
+		assert.ok(status === 1 || status === 2, text);
+		assert.match(log, /^limpet: (?!listening).*memory|EAGAIN|temporarily/m, text);
+	}
 }
 
-async function tryStarts(t) {
+async function tryStarts(t, tally, words, ask) {
 	const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'limpet-'));
-	const outcomes = { 0: 0, 1: 0, 2: 0 };
 	const allocations = new Allocations(folder);
-	const failures = [];
+	const outcomes = [0, 0, 0];
 	try {
 		fs.writeFileSync(path.join(folder, 'policy.lua'), POLICY);
-		judgeStart(await start(folder, {}));
-		for (const target of targets(allocations)) {
-			const outcome = await start(folder, target);
-			try {
-				judgeStart(outcome);
-			} catch (error) {
-				failures.push(`${pathText(allocations, target)}\n${error.message}`);
-			}
+		await tryEach(allocations, async (target) => {
+			const outcome = await start(folder, allocations, target, words, ask);
+			assertEndedWell(outcome);
 			outcomes[outcome.status]++;
-		}
-		t.diagnostic(`with status 0: ${outcomes[0]}, 1: ${outcomes[1]}, 2: ${outcomes[2]}`);
-		const tally = new Tally();
+		});
+		t.diagnostic(`${outcomes[0]} starts worked, ${outcomes[1]} ended with status 1, ${outcomes[2]} with 2`);
 		tally.add(allocations.read().paths);
-		assert.deepEqual(failures, []);
-		tally.finish(t);
 	} finally {
 		fs.rmSync(folder, { recursive: true, force: true });
 	}
 }
 
-/** The whole way to an allocation, for a failure. */
-function pathText(allocations, { path: hash, nth }) {
-	const path = allocations.read().paths.find((path) => path.hash === hash);
-	return path ? describe(path.places.filter((place) => place >> 48n === 0n)).join(' < ') : `number ${nth}`;
+/** The first session is another matter than the next. */
+async function claim(address) {
+	return [await exchange(address, head(`/claim/${LONG_KEY}`)), await exchange(address, head(`/?sid=${LONG_KEY}`))];
 }
 
-/**
- * Run a scenario for each allocation in it.
- *
- * @param {(limpet, round: number, failing: boolean) => Promise<string[]>} scenario
- *        Returns what was lost.
- */
-async function tryEach(limpet, t, scenario) {
-	const allocations = new Allocations(limpet.folder);
-	let round = 0;
-	const play = async (target) => {
-		allocations.arm({ ...target, more: MORE });
-		const lost = await scenario(limpet, round++, Boolean(target.path || target.nth));
-		const { failed } = allocations.read();
-		allocations.disarm();
-		await limpet.counts();
-		assert.ok(lost.length <= (failed ? 1 + MORE : 0), `${failed} failed, lost: ${JSON.stringify(lost)}`);
-		return failed;
-	};
-	allocations.disarm();
-	for (let i = 0; i < 3; i++)
-		await play({});
-	for (const target of targets(allocations)) {
-		const since = limpet.now;
-		try {
-			let failed = 0;
-			for (let i = 0; i < 3 && !failed; i++)
-				failed = await play(target);
-			await play({});
-		} catch (error) {
-			error.message += `\nwhen this failed: ${pathText(allocations, target)}\n${limpet.lines.slice(since).join('\n')}`;
-			throw error;
-		}
-	}
-	const tally = new Tally();
-	tally.add(allocations.read().paths);
-	tally.finish(t);
+/** So is the first connection whose end the kernel has to tell. */
+async function askCounted(address, log) {
+	const text = await exchange(address, head('/'));
+	await eventually('it is counted', () => !SERVED.test(text) || /open connections (are|cannot be) counted/.test(log()));
+	return [text];
 }
 
-/** Workers in turn, each up for so long before it is killed that another takes its place without a pause. */
+/* Running */
+
+/** Workers in turn. */
 class Victims {
 	#readyAt = new Map();
+	#turn = 0;
 
 	constructor(count) {
 		this.count = count;
 	}
 
-	async kill(limpet, round) {
-		const id = 1 + round % this.count;
+	/** End one, and wait for another in its place. */
+	async kill(limpet) {
+		const id = 1 + this.#turn++ % this.count;
 		const ready = new RegExp(`^limpet: worker ${id} is ready \\(pid (\\d+)\\)`);
 		const at = this.#readyAt.get(id) ?? Date.now();
 		await eventually('the worker is old enough', () => Date.now() > at + STEADY_MS);
@@ -221,64 +211,102 @@ class Victims {
 	}
 }
 
-/** Ask what one can. Returns what was lost: connections without the answer of a worker, or of limpet. */
-async function askAll(limpet, round) {
-	const [byHead, byAddress] = limpet.addresses;
-	const [start, end] = [head('/pieces').slice(0, 9), head('/pieces').slice(9)];
-	const key = `session-${round}-${'x'.repeat(40)}`;
-	const asked = [
-		['by address', served, exchange(byAddress, head('/'))],
-		['in pieces', served, exchange(byHead, start, end)],
-		['refused', /^HTTP\/1\.1 (403|200) /, exchange(byHead, head('/refused'))],
-		['a claim', served, exchange(byHead, head(`/claim/${key}`))],
-		['an unknown session', served, exchange(byHead, head('/?sid=unknown'))],
-		['a control request', /^\{[^]*\}\n$/, exchange(`unix:${limpet.folder}/control`, 'status\n')],
-		['a recording', /^limpet recording|^\{"error"/, exchange(`unix:${limpet.folder}/control`, 'record\n')],
-	];
-	const answers = await Promise.all(asked.map(async ([what, wanted, answer]) => [what, wanted, (await answer).text]));
-	const [, , claimed] = answers[3];
-	const back = (await exchange(byHead, head(`/?sid=${key}`))).text;
-	answers.push(['back to its session', served, back]);
-	const lost = answers.filter(([, wanted, text]) => !wanted.test(text)).map(([what, , text]) => `${what}: ${text}`);
-	return { lost, answers: Object.fromEntries(answers.map(([what, , text]) => [what, text])), claimed, back };
+/**
+ * Play a scenario for each allocation in it, and without failure in between.
+ *
+ * @param {(failing: boolean) => Promise<string[]>} scenario  Returns what was lost.
+ */
+async function tryRounds(limpet, tally, scenario) {
+	const allocations = new Allocations(limpet.folder);
+	const workers = (await limpet.status()).workers.length;
+	await tryEach(allocations, async (target) => {
+		const failing = Boolean(target.path || target.nth);
+		allocations.arm({ ...target, more: MORE });
+		const lost = await scenario(failing);
+		allocations.disarm();
+		await limpet.counts();
+		assert.ok(lost.length <= allocations.read().failed, `lost: ${lost}`);
+		if (failing)
+			assert.deepEqual(await scenario(false), []);
+		assert.equal((await limpet.status()).workers.filter(({ usable }) => usable).length, workers);
+	});
+	tally.add(allocations.read().paths);
 }
+
+let keys = 0;
+
+/** Ask for everything. Returns the answers by what was asked. */
+async function askAll(limpet) {
+	const [byHead, byAddress] = limpet.addresses;
+	const control = `unix:${limpet.folder}/control`;
+	const key = `${LONG_KEY}${keys++}`;
+	const pieces = head('/pieces');
+	const asked = {
+		'by address': exchange(byAddress, head('/')),
+		'in pieces': exchange(byHead, pieces.slice(0, 9), pieces.slice(9)),
+		'an unknown session': exchange(byHead, head('/?sid=unknown')),
+		refused: exchange(byHead, head('/refused')),
+		status: exchange(control, 'status\n'),
+		recording: exchange(control, 'record\n'),
+		claim: exchange(byHead, head(`/claim/${key}`)),
+	};
+	await asked.claim;
+	asked.back = exchange(byHead, head(`/?sid=${key}`));
+	return Object.fromEntries(await Promise.all(Object.entries(asked).map(async ([what, text]) => [what, await text])));
+}
+
+/** What each answer is when nothing fails, and what it may be for want of memory. */
+const ANSWERS = {
+	refused: [/^HTTP\/1\.1 403 /, /^HTTP\/1\.1 200 /],
+	status: [/^\{\n[^]*"latency_us"[^]*\}\n$/, /^\{"error": "no memory/],
+	recording: [/^limpet recording 1\n/, /^\{"error": "no memory/],
+};
 
 async function reload(limpet) {
 	const since = limpet.now;
 	limpet.signal('SIGHUP');
-	const [line] = await limpet.said(/^limpet: (reloaded the policies|.*keeping the policies loaded)/, since);
+	const [line] = await limpet.said(/^limpet: (reloaded|.*keeping the policies loaded at)/, since);
 	return line;
 }
 
-test('31, one allocation at a time: a start works, or says why not', tryStarts);
+async function playNative(limpet, victims, failing) {
+	const answers = await askAll(limpet);
+	const line = await reload(limpet);
+	if (failing)
+		await victims.kill(limpet);
+	else
+		assert.deepEqual([line, answers.back], ['limpet: reloaded', answers.claim]);
+	return Object.entries(answers).filter(([what, text]) => {
+		const [right, scarce] = ANSWERS[what] ?? [SERVED];
+		return !right.test(text) && !(failing && scarce?.test(text));
+	}).map(([what, text]) => `${what}: ${text}`);
+}
 
-test('31, one allocation at a time: at most one connection is lost, and nothing for good', run(
-	`--listen 127.0.0.1:0 --listen 127.0.0.2:0 --workers ${WORKERS} --dialect native --max-moved 90
-	--policy ./policy.lua -- ${WORKER}`, { files: { 'policy.lua': POLICY }, env: preloaded },
-	async (limpet, t) => {
-		const victims = new Victims(WORKERS);
-		await tryEach(limpet, t, async (_, round, failing) => {
-			const { lost, answers, claimed, back } = await askAll(limpet, round);
-			const line = await reload(limpet);
-			await victims.kill(limpet, round);
-			if (failing)
-				return lost;
-			assert.match(answers.refused, /^HTTP\/1\.1 403 /);
-			assert.equal(JSON.parse(answers['a control request']).workers.length, WORKERS);
-			assert.match(answers['a recording'], /^limpet recording/);
-			assert.equal(claimed, back);
-			assert.match(line, /reloaded/);
-			return lost;
-		});
-	}));
+async function playCluster(limpet, victims, failing) {
+	const asked = Array.from({ length: CLUSTER_WORKERS }, () => exchange(limpet.address, head('/')));
+	const lost = (await Promise.all(asked)).filter((text) => !SERVED.test(text));
+	if (failing)
+		await victims.kill(limpet);
+	return lost;
+}
 
-test('31, one allocation at a time: workers of Node', run(
-	'--workers 3 --dialect cluster -- node workers/answer.js', { env: preloaded },
-	async (limpet, t) => {
-		const victims = new Victims(3);
-		await tryEach(limpet, t, async (_, round) => {
-			const answers = await Promise.all([1, 2, 3].map(() => exchange(limpet.address, head('/'))));
-			await victims.kill(limpet, round);
-			return answers.filter(({ text }) => !served.test(text)).map(({ text }) => text);
-		});
-	}));
+test('31, one allocation at a time: a start works or says why not; at most one connection is lost, and nothing for good', async (t) => {
+	const tally = new Tally();
+	const policies = ['--policy', './policy.lua', '--policy', 'sid', '--trust', '10.0.0.0/8', '--max-moved', '90'];
+	await t.test('starts', (t) => tryStarts(t, tally, ['--workers', '1', ...policies, ...NATIVE], claim));
+	await t.test('starts with Node', (t) => tryStarts(t, tally, ['--workers', '1', ...CLUSTER], askCounted));
+	await t.test('running', run(
+		`--listen 127.0.0.1:0 --listen 127.0.0.2:0 --workers ${NATIVE_WORKERS} --policy ./policy.lua --max-moved 90
+		${NATIVE.join(' ')}`, { files: { 'policy.lua': POLICY }, env: preloaded },
+		(limpet) => {
+			const victims = new Victims(NATIVE_WORKERS);
+			return tryRounds(limpet, tally, (failing) => playNative(limpet, victims, failing));
+		}));
+	await t.test('running with Node', run(
+		`--workers ${CLUSTER_WORKERS} ${CLUSTER.join(' ')}`, { env: preloaded },
+		(limpet) => {
+			const victims = new Victims(CLUSTER_WORKERS);
+			return tryRounds(limpet, tally, (failing) => playCluster(limpet, victims, failing));
+		}));
+	tally.finish(t);
+});
