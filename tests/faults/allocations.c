@@ -43,8 +43,8 @@
 struct path {
 	uint64_t hash;
 	uint64_t places[DEPTH]; /* The allocation first; 0 behind the last. */
-	uint32_t met;
 	uint32_t failed;
+	uint32_t unused;
 };
 
 struct orders {
@@ -61,6 +61,7 @@ struct orders {
 
 struct file {
 	uintptr_t base, begin, end;
+	bool is_sanitizer;
 };
 
 static struct orders *orders;
@@ -102,6 +103,7 @@ static int note_file(struct dl_phdr_info *info, size_t size, void *unused)
 	(void)size;
 	(void)unused;
 	*file = (struct file){.base = info->dlpi_addr, .begin = UINTPTR_MAX};
+	file->is_sanitizer = strstr(info->dlpi_name, "san.so") != NULL;
 	for (int i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
 		uintptr_t begin = info->dlpi_addr + segment->p_vaddr;
@@ -141,7 +143,7 @@ static uint64_t place_of(const void *address)
 	return PLACE(NO_FILE, 0); /* Code that LuaJIT has made. */
 }
 
-/* What is below main is the C library's, and code that was made at run time has no fixed place. */
+/* Code that was made at run time has no fixed place. A path through a sanitizer, which ends when it gets none, is empty. */
 static __attribute__((noinline)) struct path find_places(void)
 {
 	struct path path = {.hash = 14695981039346656037ull};
@@ -149,6 +151,8 @@ static __attribute__((noinline)) struct path find_places(void)
 	int count = backtrace(frames, DEPTH + OWN_FRAMES);
 	for (int i = OWN_FRAMES; i < count; i++) {
 		uint64_t place = place_of(frames[i]);
+		if (place != PLACE(NO_FILE, 0) && files[place >> 48].is_sanitizer)
+			return (struct path){0};
 		path.places[i - OWN_FRAMES] = place;
 		if (place != PLACE(NO_FILE, 0))
 			path.hash = (path.hash ^ place) * 1099511628211ull;
@@ -189,12 +193,11 @@ static __attribute__((noinline)) bool fails(void)
 	inside = true;
 	struct path met = find_places();
 	pthread_mutex_lock(&lock);
-	struct path *path = note_path(&met);
-	path->met++;
-	if (is_wanted(path)) {
+	struct path *path = met.hash ? note_path(&met) : NULL;
+	wanted = path && is_wanted(path);
+	if (wanted) {
 		path->failed++;
 		orders->failed++;
-		wanted = true;
 	}
 	pthread_mutex_unlock(&lock);
 	inside = false;

@@ -23,7 +23,7 @@ const preloaded = {
 /** As allocations.c lays them out. */
 const ORDERS = { armed: 0, nth: 4, path: 8, then: 16, more: 24, met: 28, failed: 32, pathCount: 36, paths: 40 };
 const DEPTH = 24;
-const PATH = { hash: 0, places: 8, met: 8 + 8 * DEPTH, failed: 12 + 8 * DEPTH };
+const PATH = { hash: 0, places: 8, failed: 8 + 8 * DEPTH };
 const PATH_BYTES = 16 + 8 * DEPTH;
 
 const FILE_SHIFT = 48n;
@@ -61,7 +61,7 @@ class Allocations {
 		this.#write(ORDERS.armed, Buffer.alloc(4));
 	}
 
-	/** {failed, met} since it was armed; paths: all ever, each with its hash and its places as "file:offset". */
+	/** failed: how many since it was armed; paths: all ever, how many failed on each in all. */
 	read() {
 		const bytes = fs.readFileSync(this.#file);
 		const paths = Array.from({ length: bytes.readUInt32LE(ORDERS.pathCount) }, (_, i) => {
@@ -73,7 +73,7 @@ class Allocations {
 				failed: bytes.readUInt32LE(at + PATH.failed),
 			};
 		});
-		return { failed: bytes.readUInt32LE(ORDERS.failed), met: bytes.readUInt32LE(ORDERS.met), paths };
+		return { failed: bytes.readUInt32LE(ORDERS.failed), paths };
 	}
 }
 

@@ -290,23 +290,27 @@ async function playCluster(limpet, victims, failing) {
 	return lost;
 }
 
-test('31, one allocation at a time: a start works or says why not; at most one connection is lost, and nothing for good', async (t) => {
+test('31, one allocation at a time: a start works or says why not; at most one connection is lost, nothing for good', {
+	concurrency: 2, // They mostly wait.
+}, async (t) => {
 	const tally = new Tally();
 	const policies = ['--policy', './policy.lua', '--policy', 'sid', '--trust', '10.0.0.0/8', '--max-moved', '90'];
-	await t.test('starts', (t) => tryStarts(t, tally, ['--workers', '1', ...policies, ...NATIVE], claim));
-	await t.test('starts with Node', (t) => tryStarts(t, tally, ['--workers', '1', ...CLUSTER], askCounted));
-	await t.test('running', run(
-		`--listen 127.0.0.1:0 --listen 127.0.0.2:0 --workers ${NATIVE_WORKERS} --policy ./policy.lua --max-moved 90
-		${NATIVE.join(' ')}`, { files: { 'policy.lua': POLICY }, env: preloaded },
-		(limpet) => {
-			const victims = new Victims(NATIVE_WORKERS);
-			return tryRounds(limpet, tally, (failing) => playNative(limpet, victims, failing));
-		}));
-	await t.test('running with Node', run(
-		`--workers ${CLUSTER_WORKERS} ${CLUSTER.join(' ')}`, { env: preloaded },
-		(limpet) => {
-			const victims = new Victims(CLUSTER_WORKERS);
-			return tryRounds(limpet, tally, (failing) => playCluster(limpet, victims, failing));
-		}));
+	await Promise.all([
+		t.test('running', run(
+			`--listen 127.0.0.1:0 --listen 127.0.0.2:0 --workers ${NATIVE_WORKERS} --session-wait 5ms --max-moved 90
+			--policy ./policy.lua ${NATIVE.join(' ')}`, { files: { 'policy.lua': POLICY }, env: preloaded },
+			(limpet) => {
+				const victims = new Victims(NATIVE_WORKERS);
+				return tryRounds(limpet, tally, (failing) => playNative(limpet, victims, failing));
+			})),
+		t.test('running with Node', run(
+			`--workers ${CLUSTER_WORKERS} ${CLUSTER.join(' ')}`, { env: preloaded },
+			(limpet) => {
+				const victims = new Victims(CLUSTER_WORKERS);
+				return tryRounds(limpet, tally, (failing) => playCluster(limpet, victims, failing));
+			})),
+		t.test('starts', (t) => tryStarts(t, tally, ['--workers', '1', ...policies, ...NATIVE], claim)),
+		t.test('starts with Node', (t) => tryStarts(t, tally, ['--workers', '1', ...CLUSTER], askCounted)),
+	]);
 	tally.finish(t);
 });
