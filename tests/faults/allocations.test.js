@@ -6,8 +6,8 @@
  * has; then the scenario runs for each of them, with the first allocation on that path failing, and once more without a
  * failure, in which everything must work. What is met only behind a failure is tried too, with that failure before it.
  *
- * By hand: ALL=1 tries each allocation by its number instead, which repeats most paths many times, and MORE=N lets N
- * more fail behind each.
+ * By hand: ALL=1 tries each allocation by its number before, which repeats most paths many times, and MORE=N lets N more
+ * fail behind each.
  */
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -102,7 +102,7 @@ async function tryEach(allocations, play) {
 	await judge({});
 	for (let nth = 1; process.env.ALL; nth++)
 		if (!(await judge({ nth })).failed)
-			return;
+			break;
 	for (let i = 0; i < allocations.read().paths.length; i++) {
 		const { paths: { [i]: { hash }, length } } = allocations.read();
 		let after = await judge({ path: hash });
