@@ -49,10 +49,11 @@ struct path {
 
 struct orders {
 	_Atomic uint32_t armed;
-	_Atomic uint32_t nth;  /* 0: none by number. */
-	_Atomic uint64_t path; /* 0: none by path. */
-	_Atomic uint64_t then; /* One more, behind that; 0: none. */
-	_Atomic uint32_t more; /* That fail behind, whichever they are. */
+	_Atomic uint32_t nth;   /* 0: none by number. */
+	_Atomic uint64_t path;  /* 0: none by path. */
+	_Atomic uint64_t place; /* 0: none by its innermost place in the program. */
+	_Atomic uint64_t then;  /* One more, behind that; 0: none. */
+	_Atomic uint32_t more;  /* That fail behind, whichever they are. */
 	_Atomic uint32_t met;
 	_Atomic uint32_t failed;
 	_Atomic uint32_t path_count;
@@ -173,11 +174,20 @@ static struct path *note_path(const struct path *met)
 	return &orders->paths[count];
 }
 
+static uint64_t inner_place(const struct path *path)
+{
+	for (unsigned i = 0; i < DEPTH && path->places[i]; i++)
+		if (path->places[i] >> 48 == 0)
+			return path->places[i];
+	return 0;
+}
+
 static bool is_wanted(const struct path *path)
 {
 	uint32_t number = ++orders->met;
 	if (orders->failed == 0)
-		return number == orders->nth || path->hash == orders->path;
+		return number == orders->nth || path->hash == orders->path ||
+		       (orders->place && inner_place(path) == orders->place);
 	if (orders->failed == 1 && path->hash == orders->then)
 		return true;
 	return orders->more > 0 && orders->more-- > 0;

@@ -21,7 +21,7 @@ const preloaded = {
 };
 
 /** As allocations.c lays them out. */
-const ORDERS = { armed: 0, nth: 4, path: 8, then: 16, more: 24, met: 28, failed: 32, pathCount: 36, paths: 40 };
+const ORDERS = { armed: 0, nth: 4, path: 8, place: 16, then: 24, more: 32, met: 36, failed: 40, pathCount: 44, paths: 48 };
 const DEPTH = 24;
 const PATH = { hash: 0, places: 8, failed: 8 + 8 * DEPTH };
 const PATH_BYTES = 16 + 8 * DEPTH;
@@ -44,13 +44,14 @@ class Allocations {
 	}
 
 	/**
-	 * From now on, let one fail, by its path or its number, or none; and behind it one on the path `then`, or as many
-	 * `more` as follow.
+	 * From now on, let one fail, by its path, its innermost place in limpet or its number, or none; and behind it one on
+	 * the path `then`, or as many `more` as follow.
 	 */
-	arm({ nth = 0, path: target = 0n, then = 0n, more = 0 } = {}) {
+	arm({ nth = 0, path: target = 0n, place = 0n, then = 0n, more = 0 } = {}) {
 		const orders = Buffer.alloc(ORDERS.pathCount);
 		orders.writeUInt32LE(nth, ORDERS.nth);
 		orders.writeBigUInt64LE(target, ORDERS.path);
+		orders.writeBigUInt64LE(place, ORDERS.place);
 		orders.writeBigUInt64LE(then, ORDERS.then);
 		orders.writeUInt32LE(more, ORDERS.more);
 		this.#write(0, orders);
@@ -95,8 +96,11 @@ function describe(places) {
 	return places.map((place) => names.get(place));
 }
 
+/** The innermost place in limpet's own code; undefined if there is none, as in a library's start. */
+const placeOf = ({ places }) => places.find((place) => place >> FILE_SHIFT === PROGRAM);
+
 /** The way to an allocation through limpet's own code, from within; what allocates for libraries is left out. */
 const wayTo = ({ places }) => describe(places.filter((place) => place >> FILE_SHIFT === PROGRAM))
 	.filter((name) => !name.startsWith('lp_reserve_'));
 
-module.exports = { Allocations, BUILD, LIMPET, preloaded, wayTo };
+module.exports = { Allocations, BUILD, LIMPET, placeOf, preloaded, wayTo };
