@@ -68,7 +68,7 @@ void lp_recording_begin(FILE *out)
 
 void lp_recording_write(FILE *out, const struct lp_recorded *recorded, bool raw)
 {
-	char bytes[LP_RECORDED_HEAD_BYTES];
+	char bytes[LP_RECORDED_HEAD_BYTES + 1];
 	char ip[LP_IP_TEXT_SIZE];
 
 	if (!lp_ip_format(&recorded->ip, ip))
@@ -77,8 +77,8 @@ void lp_recording_write(FILE *out, const struct lp_recorded *recorded, bool raw)
 	memcpy(bytes, recorded->head, recorded->length);
 	if (!raw && recorded->length)
 		redact(bytes, recorded->length);
-	fwrite(bytes, 1, recorded->length, out);
-	fputc('\n', out);
+	bytes[recorded->length] = '\n';
+	fwrite(bytes, 1, recorded->length + 1u, out);
 }
 
 int lp_recording_open(struct lp_recording *recording, const char *path, struct lp_error *error)

@@ -296,16 +296,23 @@ static char *status_text(const struct limpet_balancer *balancer)
 			      balancer->data.current.at);
 }
 
-static char *answer_request(void *owner, const char *request, size_t *length)
+static int answer_request(void *owner, const char *request, char **answer, size_t *length)
 {
 	const struct limpet_balancer *balancer = owner;
-	if (strcmp(request, "record") == 0 || strcmp(request, "record raw") == 0)
-		return lp_recorder_text(balancer->data.recorder, strcmp(request, "record") != 0, length);
-	if (strcmp(request, "status") != 0)
-		return NULL;
-	char *text = status_text(balancer);
-	*length = text ? strlen(text) : 0;
-	return text;
+	bool raw = strcmp(request, "record raw") == 0;
+	size_t bytes = 0;
+	char *text;
+	if (raw || strcmp(request, "record") == 0)
+		text = lp_recorder_text(balancer->data.recorder, raw, &bytes);
+	else if (strcmp(request, "status") == 0)
+		text = status_text(balancer);
+	else
+		return -ENOENT;
+	if (!text)
+		return -ENOMEM;
+	*answer = text;
+	*length = bytes ? bytes : strlen(text);
+	return 0;
 }
 
 _Static_assert(LP_EACH_SESSION == (int)LP_ROUTE_SESSION && LP_EACH_REQUEST == (int)LP_ROUTE_REQUEST,

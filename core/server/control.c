@@ -94,16 +94,15 @@ static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 
 static void answer(struct client *client)
 {
-	static const char unknown[] = "{\"error\": \"no such request; ask for status, record or record raw\"}\n";
-	size_t length = sizeof(unknown) - 1;
-	client->answer = client->control->answer(client->control->owner, client->line, &length);
-	if (!client->answer)
-		client->answer = strdup(unknown);
-	if (!client->answer) {
-		close_client(client);
-		return;
-	}
+	static char unknown[] = "{\"error\": \"no such request; ask for status, record or record raw\"}\n";
+	static char no_memory[] = "{\"error\": \"no memory for the answer; ask again\"}\n";
+	size_t length = 0;
+	int status = client->control->answer(client->control->owner, client->line, &client->answer, &length);
 	uv_buf_t buffer = uv_buf_init(client->answer, (unsigned)length);
+	if (status == -ENOENT)
+		buffer = uv_buf_init(unknown, sizeof(unknown) - 1);
+	else if (status)
+		buffer = uv_buf_init(no_memory, sizeof(no_memory) - 1);
 	client->write.data = client;
 	uv_read_stop((uv_stream_t *)&client->pipe);
 	if (uv_write(&client->write, (uv_stream_t *)&client->pipe, &buffer, 1, on_written))

@@ -27,11 +27,12 @@ struct lp_control;
  *
  * @param owner    As given to lp_control_open.
  * @param request  The line without its newline, NUL-terminated.
- * @param length   Set to the bytes of the answer.
+ * @param answer   Set to the answer, for free(); untouched on error.
+ * @param length   Set to its bytes; untouched on error.
  *
- * @return The answer for free(); NULL: no such request.
+ * @return 0; -ENOENT: there is no such request; -ENOMEM.
  */
-typedef char *(*lp_control_answer_cb)(void *owner, const char *request, size_t *length);
+typedef int (*lp_control_answer_cb)(void *owner, const char *request, char **answer, size_t *length);
 
 /**
  * Listen at a path, readable and writable by the owner only. A path left behind by a dead process is taken over.

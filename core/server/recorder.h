@@ -7,6 +7,7 @@
 #ifndef LP_SERVER_RECORDER_H
 #define LP_SERVER_RECORDER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

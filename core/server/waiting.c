@@ -398,6 +398,8 @@ void lp_waiting_admit(struct lp_waiting *waiting, int fd, const struct lp_ip *ip
 	struct lp_connection *connection = malloc(sizeof(*connection));
 	waiting->counts.accepted++;
 	if (!connection) {
+		lp_log_limited(waiting->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WAITING,
+			       "no memory for a connection; it is closed");
 		waiting->counts.closed_early++;
 		close(fd);
 		return;

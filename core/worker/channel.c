@@ -22,6 +22,7 @@
 #include "worker/channel.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -104,19 +105,43 @@ static int send_parcel(struct lp_channel *channel, struct lp_parcel *parcel)
 	channel->sent++;
 	lp_list_append(&channel->in_flight, &parcel->link);
 	if ((size_t)sent < length && lp_buffer_append(&channel->out, text + sent, length - (size_t)sent))
-		channel->broken = true; /* Half a message can never be mended. */
+		lp_channel_give_up(channel, -ENOMEM); /* Half a message can never be mended. */
 	return 0;
+}
+
+static void end(struct lp_channel *channel)
+{
+	if (channel->ended)
+		return;
+	channel->ended = true;
+	channel->broken = true;
+	channel->events->on_end(channel);
 }
 
 static void on_retry(uv_timer_t *retry)
 {
-	lp_channel_flush(retry->data);
+	struct lp_channel *channel = retry->data;
+	if (channel->given_up)
+		end(channel);
+	else
+		lp_channel_flush(channel);
 }
 
 /* Out of something that no event tells the return of: try again a little later. */
 static void retry_later(struct lp_channel *channel)
 {
 	uv_timer_start(&channel->retry, on_retry, RETRY_MS, 0);
+}
+
+void lp_channel_give_up(struct lp_channel *channel, int status)
+{
+	if (channel->broken)
+		return;
+	lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER, "worker %u: its channel is closed: %s",
+		       channel->worker, lp_error_words(status));
+	channel->broken = true;
+	channel->given_up = true;
+	uv_timer_start(&channel->retry, on_retry, 0, 0);
 }
 
 static void tell_to_drain(struct lp_channel *channel)
@@ -137,7 +162,7 @@ static void flush(struct lp_channel *channel)
 			return;
 		lp_buffer_consume(&channel->out, (size_t)sent);
 	}
-	while (channel->queued && !channel->out.length) {
+	while (channel->queued && !channel->out.length && !channel->broken) {
 		struct lp_parcel *parcel = LP_LIST_OWNER(channel->queue.next, struct lp_parcel, link);
 		lp_list_remove(&parcel->link);
 		int status = send_parcel(channel, parcel);
@@ -228,44 +253,44 @@ static size_t skip_long_message(struct lp_channel *channel, const char *bytes, s
 	return (size_t)(end - bytes) + 1;
 }
 
-/* Bytes of a stream: what the dialect leaves over waits in `in` for the rest of its message. */
+/* What has come of a message is forgotten, and so will be its rest. */
+static void pass_over(struct lp_channel *channel, const char *why)
+{
+	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, "worker %u sent %s; it is passed over",
+		       channel->worker, why);
+	lp_buffer_consume(&channel->in, channel->in.length);
+	channel->skipping = true;
+}
+
+/*
+ * Bytes of a stream: what the dialect leaves over waits in `in` for the rest of its message. There is always room for
+ * what one reading leaves, so that only a message that is longer can find no memory: acknowledgements are not lost.
+ */
 static long take_stream(struct lp_channel *channel, const char *bytes, size_t length)
 {
+	if (channel->in.length && lp_buffer_append(&channel->in, bytes, length))
+		pass_over(channel, "a message that there is no memory for");
+	else if (channel->in.length)
+		length = 0; /* They are in it. */
 	if (channel->skipping) {
 		size_t skipped = skip_long_message(channel, bytes, length);
 		bytes += skipped;
 		length -= skipped;
 	}
-	if (channel->in.length == 0) {
+	if (!channel->in.length) {
 		long used = channel->dialect->receive(channel, bytes, length);
-		if (used < 0)
-			return used;
-		return lp_buffer_append(&channel->in, bytes + used, length - (size_t)used);
+		return used < 0 ? used : lp_buffer_append(&channel->in, bytes + used, length - (size_t)used);
 	}
-	int status = lp_buffer_append(&channel->in, bytes, length);
-	if (status)
-		return status;
 	long used = channel->dialect->receive(channel, channel->in.bytes, channel->in.length);
 	if (used < 0)
 		return used;
 	lp_buffer_consume(&channel->in, (size_t)used);
 	if (channel->in.length > LP_CHANNEL_MESSAGE_MAX) {
-		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
-			       "worker %u sent a message longer than %u bytes; it is passed over", channel->worker,
-			       LP_CHANNEL_MESSAGE_MAX);
-		lp_buffer_clear(&channel->in);
-		channel->skipping = true;
+		char why[64];
+		snprintf(why, sizeof(why), "a message longer than %u bytes", LP_CHANNEL_MESSAGE_MAX);
+		pass_over(channel, why);
 	}
 	return 0;
-}
-
-static void end(struct lp_channel *channel)
-{
-	if (channel->ended)
-		return;
-	channel->ended = true;
-	channel->broken = true;
-	channel->events->on_end(channel);
 }
 
 static void hear(struct lp_channel *channel)
@@ -349,12 +374,16 @@ int lp_channel_adopt(struct lp_channel *channel, uv_loop_t *loop, const struct l
 				       .open_handles = 2};
 	lp_list_init(&channel->queue);
 	lp_list_init(&channel->in_flight);
+	if (dialect->socket_type == SOCK_STREAM && lp_buffer_reserve(&channel->in, READ_SIZE))
+		return -ENOMEM;
 	int status = dialect->open(channel, &channel->state);
-	if (status)
-		return status;
-	status = uv_poll_init(loop, &channel->poll, channel->fd);
+	if (!status) {
+		status = uv_poll_init(loop, &channel->poll, channel->fd);
+		if (status)
+			dialect->close(channel->state);
+	}
 	if (status) {
-		dialect->close(channel->state);
+		lp_buffer_clear(&channel->in);
 		return status;
 	}
 	uv_timer_init(loop, &channel->retry);
@@ -457,8 +486,12 @@ void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t lengt
 			       channel->worker, channel->out.length);
 		return;
 	}
-	if (lp_buffer_append(&channel->out, bytes + sent, length - sent) && sent)
-		channel->broken = true;
+	int status = lp_buffer_append(&channel->out, bytes + sent, length - sent);
+	if (status && sent)
+		lp_channel_give_up(channel, status);
+	else if (status)
+		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+			       "worker %u: a message for it is dropped: %s", channel->worker, lp_error_words(status));
 	if (sent)
 		channel->blocked = true; /* A part was taken: there is no room for more. */
 	update_poll(channel);

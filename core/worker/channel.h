@@ -77,6 +77,7 @@ struct lp_channel {
 	bool drained;       /**< It was told. */
 	bool skipping;      /**< Inside a message that is too long. */
 	bool broken;        /**< The worker's end is closed; what it said before may still be unread. */
+	bool given_up;      /**< By us: on_end is to be called. */
 	bool ended;         /**< on_end was called. */
 	bool hearing;       /**< Inside lp_channel_hear. */
 	uint64_t heard_ns;  /**< When the worker was heard last; 0: nobody has asked yet (lp_channel_heard_ns). */
@@ -169,6 +170,14 @@ void lp_channel_acknowledge(struct lp_channel *channel, struct lp_parcel *parcel
 
 /** A parcel was given back. @param channel Open. @param parcel In flight. @param reason Why. */
 void lp_channel_return(struct lp_channel *channel, struct lp_parcel *parcel, enum lp_return_reason reason);
+
+/**
+ * End a channel whose state is lost, soon: for want of memory something could not be said or heard.
+ *
+ * @param channel  Open; on_end runs on the loop, not from here.
+ * @param status   Why, for the log.
+ */
+void lp_channel_give_up(struct lp_channel *channel, int status);
 
 /** A session began or ended. @param channel Open. @param key 1 byte or more. @param bound Which. */
 void lp_channel_session(struct lp_channel *channel, struct lp_slice key, bool bound);

@@ -26,6 +26,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* One of node:cluster's messages, at most; an address that a worker wants to listen on is the longest part. */
+#define MESSAGE_BYTES 4096
+
 static struct lp_node *node_of(struct lp_channel *channel)
 {
 	return channel->state;
@@ -66,21 +69,23 @@ size_t lp_node_address(struct lp_channel *channel, const struct lp_parcel *parce
 				channel->dialect->message);
 }
 
-/* Send one of node:cluster's own messages. Takes over message. */
+/*
+ * Send one of node:cluster's own messages. Takes over message; NULL is what jansson made of a failure. What cannot be
+ * said ends the channel: the worker would wait for it for ever.
+ */
 static void send_cluster(struct lp_channel *channel, json_t *message)
 {
-	if (!message)
-		return;
-	json_object_set_new(message, "cmd", json_string("NODE_CLUSTER"));
-	json_object_set_new(message, "seq", json_integer((json_int_t)node_of(channel)->messages++));
-	char *text = json_dumps(message, JSON_COMPACT);
+	char text[MESSAGE_BYTES + 1];
+	int status = json_object_set_new(message, "cmd", json_string("NODE_CLUSTER"));
+	status |= json_object_set_new(message, "seq", json_integer((json_int_t)node_of(channel)->messages++));
+	size_t length = status ? 0 : json_dumpb(message, text, MESSAGE_BYTES, JSON_COMPACT);
 	json_decref(message);
-	if (!text)
+	if (length == 0 || length > MESSAGE_BYTES) {
+		lp_channel_give_up(channel, length ? -EMSGSIZE : -ENOMEM);
 		return;
-	size_t length = strlen(text);
-	text[length] = '\n'; /* In the NUL's place. */
+	}
+	text[length] = '\n';
 	lp_channel_send(channel, text, length + 1);
-	free(text);
 }
 
 void lp_node_drain(struct lp_channel *channel)
@@ -139,24 +144,20 @@ static void on_query_server(struct lp_channel *channel, json_t *message)
 			     channel->worker, LP_NODE_SERVERS_MAX);
 		refused = UV_ENFILE;
 	}
-	json_t *reply = json_pack("{s:O, s:n, s:n}", "ack", json_object_get(message, "seq"), "data", "errno");
-	if (!reply)
-		return;
+	json_t *seq = json_object_get(message, "seq");
 	if (refused) {
-		json_object_set_new(reply, "errno", json_integer(refused));
-		send_cluster(channel, reply);
+		send_cluster(channel, json_pack("{s:O, s:n, s:i}", "ack", seq, "data", "errno", refused));
 		return;
 	}
 	struct lp_node_server *server = &node->servers[node->server_count++];
 	server->port = port;
 	snprintf(server->key, sizeof(server->key), "limpet:%d:%llu", port, (unsigned long long)node->servers_made++);
-	json_object_set_new(reply, "key", json_string(server->key));
-	if (port >= 0) {
-		const char *at = address ? address : "::";
-		json_object_set_new(reply, "sockname",
-				    json_pack("{s:s, s:s, s:i}", "address", at, "family",
-					      strchr(at, ':') ? "IPv6" : "IPv4", "port", port));
-	}
+	const char *at = address ? address : "::";
+	json_t *name = port < 0 ? json_null()
+				: json_pack("{s:s, s:s, s:i}", "address", at, "family",
+					    strchr(at, ':') ? "IPv6" : "IPv4", "port", port);
+	json_t *reply = json_pack("{s:O, s:n, s:n, s:s, s:o}", "ack", seq, "data", "errno", "key", server->key,
+				  "sockname", name);
 	send_cluster(channel, reply);
 	if (node->by_cluster)
 		lp_channel_set_ready(channel, true);
