@@ -83,17 +83,20 @@ class Limpet {
 	#ended;
 	#stopping;
 
-	constructor(command, { files = {}, env = {} }) {
+	constructor(command, { files = {}, env = {}, prepare = () => {} }) {
 		this.words = complete(command);
 		this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'limpet-'));
 		fs.symlinkSync(path.join(__dirname, 'workers'), path.join(this.folder, 'workers'));
 		for (const [name, text] of Object.entries(files))
 			this.write(name, text);
-		this.process = spawn(BINARY, this.words, {
-			cwd: this.folder,
-			env: { ...process.env, ...env, [MARK]: this.folder },
-			stdio: ['ignore', 'pipe', 'pipe'],
-		});
+		prepare(this.folder);
+		this.env = { ...process.env, ...env, [MARK]: this.folder };
+		this.#start();
+	}
+
+	#start() {
+		const stdio = ['ignore', 'pipe', 'pipe'];
+		this.process = spawn(BINARY, this.words, { cwd: this.folder, env: this.env, stdio });
 		this.pid = this.process.pid;
 		this.#ended = once(this.process, 'close').then(([status, signal]) => ({ status, signal }));
 		this.#read(this.process.stdout, [this.lines, this.output]);
@@ -239,6 +242,17 @@ class Limpet {
 		return load;
 	}
 
+	/** End it with SIGKILL, and run another in its place, at the same address; its workers, if they live on, are there. */
+	async killAndRestart() {
+		const { address, process: killed } = this;
+		killed.kill('SIGKILL');
+		await once(killed, 'exit');
+		this.words = this.words.map((word, i) => (this.words[i - 1] === '--listen' ? address : word));
+		this.addresses.length = 0;
+		this.#start();
+		await this.said(/^limpet: listening/, this.now);
+	}
+
 	/** Resolves to {status, signal}. */
 	async ended() {
 		let timer;
@@ -304,7 +318,7 @@ class Limpet {
  *
  * @param {string} command   Behind `limpet run`; split at blanks. What it leaves out of DEFAULTS is added.
  * @param {object} settings  files: {name: text} for its folder; env: for limpet and its workers; ready: false, not to
- *                           wait for the workers. May be left out.
+ *                           wait for the workers; prepare: called with the folder before limpet starts. May be left out.
  * @param {(limpet: Limpet, t: object) => Promise<void>} body
  */
 function run(command, settings, body = settings) {
