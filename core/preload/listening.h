@@ -57,7 +57,17 @@ void lp_listening_closing(int fd);
 /** A descriptor names now what another does. @param fd The new one, of kind OTHER. @param like The old one. */
 void lp_listening_copied(int fd, int like);
 
-/** The options of a socket. @param fd BOUND or LISTENER. @return 0, or -1 with errno set; as getsockopt(2). */
+/**
+ * getsockopt(2).
+ *
+ * @param fd      BOUND or LISTENER.
+ * @param level   SOL_SOCKET, IPPROTO_TCP …
+ * @param name    Of the option; one that means nothing here is 0.
+ * @param value   Filled.
+ * @param length  In and out.
+ *
+ * @return 0.
+ */
 int lp_listening_option(int fd, int level, int name, void *value, socklen_t *length);
 
 #endif

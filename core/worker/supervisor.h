@@ -46,8 +46,8 @@ struct lp_supervisor_config {
 	struct lp_log *log;
 	char *const *command;
 	const struct lp_dialect *dialect;
-	unsigned processes;    /**< How many slots have a process of the command, 1 – workers->count. */
-	const char *folder;    /**< For workers that register, as in registry.h; so the next three. */
+	unsigned processes; /**< How many slots have a process of the command, 1 – workers->count. */
+	const char *folder; /**< For workers that register, as in registry.h; so the next three. */
 	const char *address;
 	const char *addresses;
 	const char *learn;
