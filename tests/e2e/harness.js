@@ -84,7 +84,7 @@ class Limpet {
 	#stopping;
 	#killed = false;
 
-	constructor(command, { files = {}, env = {}, mode = 0o700, under = [], silent = false }) {
+	constructor(command, { files = {}, env = {}, mode = 0o700, under = [], silent = false, prepare = () => {} }) {
 		this.words = complete(command);
 		this.silent = silent;
 		this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'limpet-'));
@@ -92,12 +92,16 @@ class Limpet {
 		for (const [name, text] of Object.entries(files))
 			this.write(name, text);
 		fs.chmodSync(this.folder, mode);
-		const [program, ...words] = [...under, BINARY, ...this.words];
-		this.process = spawn(program, words, {
-			cwd: this.folder,
-			env: { ...process.env, ...env, [MARK]: this.folder },
-			stdio: ['ignore', 'pipe', 'pipe'],
-		});
+		prepare(this.folder);
+		this.under = under;
+		this.env = { ...process.env, ...env, [MARK]: this.folder };
+		this.#start();
+	}
+
+	#start() {
+		const [program, ...words] = [...this.under, BINARY, ...this.words];
+		const stdio = ['ignore', 'pipe', 'pipe'];
+		this.process = spawn(program, words, { cwd: this.folder, env: this.env, stdio });
 		this.pid = this.process.pid;
 		this.#ended = once(this.process, 'close').then(([status, signal]) => ({ status, signal }));
 		this.#read(this.process.stdout, [this.lines, this.output]);
@@ -159,14 +163,14 @@ class Limpet {
 		return this.#until(`${count} lines came like ${pattern}`, enough, patienceMs);
 	}
 
-	/** Wait until it listens everywhere, and as many workers are ready as --workers says. */
+	/** Wait until it listens everywhere, and at least as many workers are ready as --workers says. */
 	ready() {
 		const listeners = this.words.filter((word) => word === '--listen').length;
 		const workers = Number(this.words[this.words.indexOf('--workers') + 1]);
 		return this.#until('it was ready', () => {
 			const lines = this.lines.filter((line) => /^limpet: worker \d+ is ready/.test(line));
 			const ready = new Set(lines.map((line) => line.split(' ')[2]));
-			return this.addresses.length === listeners && ready.size === workers;
+			return this.addresses.length === listeners && ready.size >= workers;
 		}, PATIENCE_MS);
 	}
 
@@ -231,11 +235,27 @@ class Limpet {
 		return client;
 	}
 
+	/** A client that the test has closed itself. */
+	forget(client) {
+		this.#clients.splice(this.#clients.indexOf(client), 1);
+	}
+
 	/** Load, as load.js makes it; its end at the latest is the test's. */
 	startLoad(clientCount) {
 		const load = startLoad(this.address, clientCount);
 		this.#loads.push(load);
 		return load;
+	}
+
+	/** End it with SIGKILL, and run another in its place, at the same address; its workers, if they live on, are there. */
+	async killAndRestart() {
+		const { address, process: killed } = this;
+		killed.kill('SIGKILL');
+		await once(killed, 'exit');
+		this.words = this.words.map((word, i) => (this.words[i - 1] === '--listen' ? address : word));
+		this.addresses.length = 0;
+		this.#start();
+		await this.said(/^limpet: listening/, this.now);
 	}
 
 	/** Resolves to {status, signal}. */
@@ -316,7 +336,7 @@ class Limpet {
  * @param {object} settings  files: {name: text} for its folder; mode: the folder's; env: for limpet and its workers;
  *                           ready: false, not to wait for the workers; under: the words of a program that becomes limpet,
  *                           such as prlimit; silent: its log cannot be read, so that its counts are the body's to look
- *                           at. May be left out.
+ *                           at; prepare: called with the folder before limpet starts. May be left out.
  * @param {(limpet: Limpet, t: object) => Promise<void>} body
  */
 function run(command, settings, body = settings) {
