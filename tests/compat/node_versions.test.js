@@ -1,0 +1,38 @@
+'use strict';
+/**
+ * Workers of each Node that is still in use: a hand-over to each dialect that unchanged Socket.IO workers take, with real
+ * clients, every transport, and a message of 1 MB.
+ */
+const assert = require('node:assert/strict');
+const crypto = require('node:crypto');
+const fs = require('node:fs');
+const path = require('node:path');
+const { execFileSync } = require('node:child_process');
+const test = require('node:test');
+const { run } = require('../e2e/harness');
+
+const WORKERS = {
+	cluster: '--policy ip_hash --dialect cluster -- NODE workers/cluster_socketio.js',
+	'socket.io-sticky': '--policy sid --dialect socket.io-sticky -- NODE workers/socketio_sticky.js sticky201',
+};
+
+for (const version of ['18', '20', '22', '24']) {
+	const node = path.join(__dirname, `node_versions/node_modules/node${version}/bin/node`);
+	const skip = !fs.existsSync(node) && 'npm ci in tests/compat/node_versions brings it; tests/run -L compat does that';
+	for (const [dialect, command] of Object.entries(WORKERS))
+		test(`Node ${version}, ${dialect}`, { skip }, async (t) => {
+			assert.match(execFileSync(node, ['--version'], { encoding: 'utf8' }), new RegExp(`^v${version}\\.`));
+			await run(`--workers 2 ${command.replace('NODE', node)}`, async (limpet) => {
+				for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']]) {
+					const client = limpet.socket({ transports });
+					await new Promise((resolve, reject) => {
+						client.on('connect', resolve).on('connect_error', reject);
+					});
+					const megabyte = crypto.randomBytes(1 << 20);
+					const back = await client.timeout(20_000).emitWithAck('echo', megabyte);
+					assert.ok(megabyte.equals(back), `1 MB by ${transports}`);
+					client.close();
+				}
+			})(t);
+		});
+}
