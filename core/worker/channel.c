@@ -37,6 +37,9 @@
 
 #define RETRY_MS 10
 
+/* Posted bytes that do not wait for the turn's end. */
+#define POSTED_AT_ONCE READ_SIZE
+
 /* Descriptors that one message from a worker may carry; they are of no use here and closed. */
 #define STRAY_FDS 16
 
@@ -437,6 +440,26 @@ void lp_channel_close(struct lp_channel *channel, void (*closed)(struct lp_chann
 	uv_close((uv_handle_t *)&channel->retry, on_handle_closed);
 }
 
+static void log_dropped(struct lp_channel *channel)
+{
+	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+		       "worker %u does not read its messages (%zu bytes wait); one for it is dropped", channel->worker,
+		       channel->out.length);
+}
+
+bool lp_channel_post(struct lp_channel *channel, struct lp_slice message)
+{
+	if (channel->broken)
+		return false;
+	if (channel->out.length >= POSTED_AT_ONCE)
+		lp_channel_flush(channel);
+	if (channel->out.length + message.length > LP_CHANNEL_OUT_MAX) {
+		log_dropped(channel);
+		return false;
+	}
+	return lp_buffer_append(&channel->out, message.bytes, message.length) == 0;
+}
+
 void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t length)
 {
 	if (channel->broken)
@@ -451,9 +474,7 @@ void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t lengt
 	if (sent == length)
 		return;
 	if (sent == 0 && channel->out.length + length > LP_CHANNEL_OUT_MAX) {
-		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
-			       "worker %u does not read its messages (%zu bytes wait); one for it is dropped",
-			       channel->worker, channel->out.length);
+		log_dropped(channel);
 		return;
 	}
 	if (lp_buffer_append(&channel->out, bytes + sent, length - sent) && sent)

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/slice.h"
 #include "worker/dialect.h"
+#include "worker/letter.h"
 #include "worker/parcel.h"
 
 /** Parcels that may queue for one channel, beside those in the socket. */
@@ -42,8 +43,8 @@ struct lp_channel_events {
 	void (*on_session)(struct lp_channel *channel, struct lp_slice key, bool bound);
 	/** How many acknowledged connections the worker has open; from workers that tell. */
 	void (*on_open)(struct lp_channel *channel, uint64_t open);
-	/** A message for all the other workers, as it came, its newline included. */
-	void (*on_broadcast)(struct lp_channel *channel, const char *bytes, size_t length);
+	/** A message of the program's own, for the workers' meeting place. */
+	void (*on_letter)(struct lp_channel *channel, const struct lp_letter *letter);
 	/** The worker gives a connection back between two requests. @param fd The receiver's. */
 	void (*on_bounced)(struct lp_channel *channel, int fd);
 	/** The worker's end is closed, or it does not speak the dialect: close the channel, now or later. */
@@ -173,8 +174,8 @@ void lp_channel_return(struct lp_channel *channel, struct lp_parcel *parcel, enu
 /** A session began or ended. @param channel Open. @param key 1 byte or more. @param bound Which. */
 void lp_channel_session(struct lp_channel *channel, struct lp_slice key, bool bound);
 
-/** A message for the other workers. @param channel Open. @param bytes One line. @param length Its newline included. */
-void lp_channel_broadcast(struct lp_channel *channel, const char *bytes, size_t length);
+/** A message for the workers' meeting place. @param channel Open. @param letter Borrowed. */
+void lp_channel_letter(struct lp_channel *channel, const struct lp_letter *letter);
 
 /** Acknowledged connections that are open. @param channel Open. @param open How many. */
 void lp_channel_report_open(struct lp_channel *channel, uint64_t open);
@@ -190,5 +191,15 @@ void lp_channel_bounce(struct lp_channel *channel);
  * @param length   Of a SOCK_SEQPACKET channel: one message, and only one can wait.
  */
 void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t length);
+
+/**
+ * Send a message with the next flush, together with all others until then. Of a SOCK_STREAM channel.
+ *
+ * @param channel  Open.
+ * @param message  The whole of it. Copied.
+ *
+ * @return Whether it will go; false when LP_CHANNEL_OUT_MAX bytes wait already, which is logged, or the worker is gone.
+ */
+bool lp_channel_post(struct lp_channel *channel, struct lp_slice message);
 
 #endif

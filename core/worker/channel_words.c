@@ -50,9 +50,9 @@ void lp_channel_session(struct lp_channel *channel, struct lp_slice key, bool bo
 	channel->events->on_session(channel, key, bound);
 }
 
-void lp_channel_broadcast(struct lp_channel *channel, const char *bytes, size_t length)
+void lp_channel_letter(struct lp_channel *channel, const struct lp_letter *letter)
 {
-	channel->events->on_broadcast(channel, bytes, length);
+	channel->events->on_letter(channel, letter);
 }
 
 void lp_channel_report_open(struct lp_channel *channel, uint64_t open)

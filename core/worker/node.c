@@ -12,9 +12,7 @@
  *     … "act":"exitedAfterDisconnect"              answered; the worker takes no more
  *     {"type":"sticky:connection","data":SID}      a session began ("sticky:disconnection": ended), @socket.io/sticky
  *     {"type":"close"}                             the worker takes no more, sticky-session
- *     {"source":"_sio_adapter"} {"_source":"_eio"} for the other workers, whichever they are: Socket.IO's cluster adapter
- *                                                  and engine pick their own out by request id
- *     anything else                                is the program's own; a primary without listeners ignores it
+ *     anything else                                is the program's own: for the workers' meeting place (meeting.h)
  *
  * Numbers: Node answers NODE_HANDLEs in order, so the acknowledgement needs none.
  */
@@ -25,6 +23,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Bytes of a session's id. */
+#define SESSION_MAX 1024
 
 static struct lp_node *node_of(struct lp_channel *channel)
 {
@@ -200,62 +201,65 @@ static void on_cluster_message(struct lp_channel *channel, json_t *message)
 	}
 }
 
-static void on_internal_message(struct lp_channel *channel, const char *cmd, json_t *message)
+static void on_internal_message(struct lp_channel *channel, const struct lp_letter *letter)
 {
 	static const char received[] = "{\"cmd\":\"NODE_HANDLE_ACK\"}\n";
-	if (strcmp(cmd, "NODE_CLUSTER") == 0)
+	struct lp_slice cmd = letter->fields[LP_LETTER_CMD];
+	if (lp_json_is(cmd, LP_SLICE("NODE_CLUSTER"))) {
+		json_t *message = json_loadb(letter->bytes.bytes, letter->bytes.length, 0, NULL);
 		on_cluster_message(channel, message);
-	else if (strcmp(cmd, "NODE_HANDLE_ACK") == 0)
+		json_decref(message);
+	} else if (lp_json_is(cmd, LP_SLICE("NODE_HANDLE_ACK")))
 		on_handle_arrived(channel);
-	else if (strcmp(cmd, "NODE_HANDLE_NACK") == 0)
+	else if (lp_json_is(cmd, LP_SLICE("NODE_HANDLE_NACK")))
 		on_handle_missing(channel);
-	else if (strcmp(cmd, "NODE_HANDLE") == 0)
+	else if (lp_json_is(cmd, LP_SLICE("NODE_HANDLE")))
 		lp_channel_send(channel, received, sizeof(received) - 1); /* Else its channel stalls for ever. */
 }
 
-/* The program's own messages, of which a few packages' mean something to their primary. */
-static void on_program_message(struct lp_channel *channel, json_t *message, const char *line, size_t length)
+static void on_session(struct lp_channel *channel, struct lp_slice data, bool bound)
 {
-	const char *source = json_string_value(json_object_get(message, "source"));
-	const char *engine_source = json_string_value(json_object_get(message, "_source"));
-	if ((source && strcmp(source, "_sio_adapter") == 0) || (engine_source && strcmp(engine_source, "_eio") == 0)) {
-		lp_channel_broadcast(channel, line, length);
-		return;
-	}
-	const char *type = json_string_value(json_object_get(message, "type"));
-	if (!type)
-		return;
-	json_t *data = json_object_get(message, "data");
-	struct lp_slice sid = {.bytes = json_string_value(data), .length = json_string_length(data)};
-	if (strcmp(type, "sticky:connection") == 0 && sid.length)
-		lp_channel_session(channel, sid, true);
-	else if (strcmp(type, "sticky:disconnection") == 0 && sid.length)
-		lp_channel_session(channel, sid, false);
-	else if (strcmp(type, "close") == 0)
+	char sid[SESSION_MAX];
+	long length = lp_json_text(data, sid, sizeof(sid));
+	if (length > 0)
+		lp_channel_session(channel, (struct lp_slice){sid, (size_t)length}, bound);
+}
+
+/* The program's own messages, of which a few packages' mean something to their primary. */
+static void on_program_message(struct lp_channel *channel, const struct lp_letter *letter)
+{
+	struct lp_slice type = letter->fields[LP_LETTER_TYPE];
+	if (lp_json_is(type, LP_SLICE("sticky:connection")))
+		on_session(channel, letter->fields[LP_LETTER_DATA], true);
+	else if (lp_json_is(type, LP_SLICE("sticky:disconnection")))
+		on_session(channel, letter->fields[LP_LETTER_DATA], false);
+	else if (lp_json_is(type, LP_SLICE("close")))
 		lp_channel_set_ready(channel, false);
+	else
+		lp_channel_letter(channel, letter);
+}
+
+static bool is_internal(struct lp_slice cmd)
+{
+	static const char begins[] = "\"NODE_";
+	return cmd.length > sizeof(begins) && memcmp(cmd.bytes, begins, sizeof(begins) - 1) == 0;
 }
 
 /* line ends in its newline. */
 static void on_line(struct lp_channel *channel, const char *line, size_t length)
 {
 	static const char arrived[] = "{\"cmd\":\"NODE_HANDLE_ACK\"}\n";
-	if (length == sizeof(arrived) - 1 && memcmp(line, arrived, length) == 0) {
-		on_handle_arrived(channel); /* Once a connection: not worth a parser. */
-		return;
-	}
-	json_t *message = json_loadb(line, length, JSON_DECODE_ANY, NULL);
-	if (!message) {
+	struct lp_letter letter;
+	if (length == sizeof(arrived) - 1 && memcmp(line, arrived, length) == 0)
+		on_handle_arrived(channel); /* Once a connection: not worth a look inside. */
+	else if (lp_letter_read(&letter, (struct lp_slice){line, length}))
 		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
 			       "worker %u sent a line that is not JSON: %.*s", channel->worker,
 			       length > 80 ? 80 : (int)length - 1, line);
-		return;
-	}
-	const char *cmd = json_string_value(json_object_get(message, "cmd"));
-	if (cmd && strncmp(cmd, "NODE_", strlen("NODE_")) == 0)
-		on_internal_message(channel, cmd, message);
-	else if (json_is_object(message))
-		on_program_message(channel, message, line, length);
-	json_decref(message);
+	else if (is_internal(letter.fields[LP_LETTER_CMD]))
+		on_internal_message(channel, &letter);
+	else
+		on_program_message(channel, &letter);
 }
 
 long lp_node_receive(struct lp_channel *channel, const char *bytes, size_t length)

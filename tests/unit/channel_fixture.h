@@ -34,7 +34,7 @@ struct fixture {
 	unsigned rooms;
 	unsigned ends;
 	char session[64]; /* "+key" or "-key". */
-	char broadcast[256];
+	char letter[256];
 	uint64_t reported_open;
 	struct lp_parcel parcels[PARCELS_MAX];
 };
@@ -79,12 +79,12 @@ static inline void on_open(struct lp_channel *channel, uint64_t open)
 	((struct fixture *)channel->owner)->reported_open = open;
 }
 
-static inline void on_broadcast(struct lp_channel *channel, const char *bytes, size_t length)
+static inline void on_letter(struct lp_channel *channel, const struct lp_letter *letter)
 {
 	struct fixture *fixture = channel->owner;
-	assert_true(length < sizeof(fixture->broadcast));
-	memcpy(fixture->broadcast, bytes, length);
-	fixture->broadcast[length] = '\0';
+	assert_true(letter->bytes.length < sizeof(fixture->letter));
+	memcpy(fixture->letter, letter->bytes.bytes, letter->bytes.length);
+	fixture->letter[letter->bytes.length] = '\0';
 }
 
 static inline void on_end(struct lp_channel *channel)
@@ -99,7 +99,7 @@ static const struct lp_channel_events fixture_events = {
 	.on_returned = on_returned,
 	.on_session = on_session,
 	.on_open = on_open,
-	.on_broadcast = on_broadcast,
+	.on_letter = on_letter,
 	.on_end = on_end,
 };
 

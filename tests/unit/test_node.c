@@ -186,13 +186,15 @@ static void udp_is_refused_with_an_error_number(void **state)
 	close_fixture(fixture);
 }
 
-static void adapter_messages_go_to_the_other_workers(void **state)
+static void what_is_the_programs_own_goes_to_the_meeting_place(void **state)
 {
 	static const char message[] = "{\"source\":\"_sio_adapter\",\"type\":3,\"data\":{\"a\" : 1}}\n";
 	struct fixture *fixture = open_fixture(&lp_dialect_socketio_sticky);
 	(void)state;
 	say(fixture, message);
-	assert_string_equal(fixture->broadcast, message);
+	assert_string_equal(fixture->letter, message);
+	say(fixture, online);
+	assert_string_equal(fixture->letter, message);
 	close_fixture(fixture);
 }
 
@@ -210,7 +212,7 @@ int main(void)
 		cmocka_unit_test(a_worker_that_disconnects_is_answered),
 		cmocka_unit_test(a_handle_from_a_worker_is_acknowledged),
 		cmocka_unit_test(udp_is_refused_with_an_error_number),
-		cmocka_unit_test(adapter_messages_go_to_the_other_workers),
+		cmocka_unit_test(what_is_the_programs_own_goes_to_the_meeting_place),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
