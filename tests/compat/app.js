@@ -3,7 +3,7 @@
  * The same workers under either primary, for the length of one test: "theirs", the package's own in a Node process, or
  * "ours", limpet. What a suite does with them is the same; $PRIMARY says which it is this time.
  *
- *     test('…', app({ workers: 3, worker: 'sticky.js', ours: '--dialect socket.io-sticky --policy sid' },
+ *     test('…', app({ workers: 3, worker: ['sticky.js'], ours: '--dialect socket.io-sticky --policy sid' },
  *         async (app) => { await app.on(1, 'count'); … app.address … }));
  *
  * A worker (workers/steered.js) offers actions to the test on a port of its own, past the primary, and says on standard
@@ -39,12 +39,12 @@ class App {
 	steered = new Map();
 	#clients = [];
 
-	constructor({ workers, worker, ours, theirs = [] }) {
-		const script = path.join(__dirname, 'workers', worker);
+	constructor({ workers, worker: [worker, ...args], ours, theirs = [] }) {
+		const script = [path.join(__dirname, 'workers', worker), ...args];
 		const command = PRIMARY === 'ours' ?
 			[LIMPET, 'run', '--listen', '127.0.0.1:0', '--drain-timeout', '1s', '--workers', String(workers),
-				...ours.split(/\s+/), '--', process.execPath, script] :
-			[process.execPath, path.join(__dirname, 'node_primary.js'), String(workers), script, ...theirs];
+				...ours.split(/\s+/), '--', process.execPath, ...script] :
+			[process.execPath, path.join(__dirname, 'node_primary.js'), String(workers), ...theirs, '--', ...script];
 		this.workers = workers;
 		this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'limpet-compat-'));
 		this.process = spawn(command[0], command.slice(1), {

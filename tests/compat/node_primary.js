@@ -2,17 +2,19 @@
 /**
  * What the packages' READMEs have as the primary half: Node's own primary, with what the named packages add to it.
  *
- *     node node_primary.js WORKERS SCRIPT [sticky=METHOD] [adapter022|adapter030] [strong]
+ *     node node_primary.js WORKERS [sticky=METHOD] [adapter022|adapter030] [strong] -- SCRIPT [ARGUMENT…]
  *
  * Without sticky=… the workers listen for themselves, and worker 1 tells the address.
  */
 const cluster = require('node:cluster');
 const http = require('node:http');
 
-const [workers, exec, ...parts] = process.argv.slice(2);
+const words = process.argv.slice(2);
+const [workers, ...parts] = words.splice(0, words.indexOf('--'));
+const [, exec, ...args] = words;
 const [, method] = parts.find((part) => part.startsWith('sticky='))?.split('=') ?? [];
 
-cluster.setupPrimary({ exec, args: [] });
+cluster.setupPrimary({ exec, args });
 
 for (const adapter of parts.filter((part) => part.startsWith('adapter')))
 	require(adapter).setupPrimary();

@@ -14,7 +14,7 @@ const POLICY = { 'least-connection': 'least_connections', 'round-robin': 'round_
 
 function sticky(method, body) {
 	const ours = `--dialect socket.io-sticky --policy sid --policy ${POLICY[method]}`;
-	return app({ workers: 3, worker: 'sticky.js', ours, theirs: [`sticky=${method}`] }, body);
+	return app({ workers: 3, worker: ['sticky.js'], ours, theirs: [`sticky=${method}`] }, body);
 }
 
 async function echoes(client, message) {
