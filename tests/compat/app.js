@@ -39,12 +39,12 @@ class App {
 	steered = new Map();
 	#clients = [];
 
-	constructor({ workers, worker: [worker, ...args], ours, theirs = [] }) {
+	constructor({ workers, worker: [worker, ...args], ours, theirs = [], node = process.execPath }) {
 		const script = [path.join(__dirname, 'workers', worker), ...args];
 		const command = PRIMARY === 'ours' ?
 			[LIMPET, 'run', '--listen', '127.0.0.1:0', '--drain-timeout', '1s', '--workers', String(workers),
-				...ours.split(/\s+/), '--', process.execPath, ...script] :
-			[process.execPath, path.join(__dirname, 'node_primary.js'), String(workers), ...theirs, '--', ...script];
+				...ours.split(/\s+/), '--', node, ...script] :
+			[node, path.join(__dirname, 'node_primary.js'), String(workers), ...theirs, '--', ...script];
 		this.workers = workers;
 		this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'limpet-compat-'));
 		this.process = spawn(command[0], command.slice(1), {

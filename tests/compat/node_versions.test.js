@@ -1,15 +1,17 @@
 'use strict';
 /**
  * Workers of each Node that is still in use: a hand-over to each dialect that unchanged Socket.IO workers take, with real
- * clients, every transport, and a message of 1 MB.
+ * clients, every transport, and a message of 1 MB; and the meeting place, by adapter, store and queues.
  */
 const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
 const { execFileSync } = require('node:child_process');
+const { once } = require('node:events');
 const test = require('node:test');
 const { run } = require('../e2e/harness');
+const { app, eventually } = require('./app');
 
 const WORKERS = {
 	cluster: '--policy ip_hash --dialect cluster -- NODE workers/cluster_socketio.js',
@@ -35,4 +37,24 @@ for (const version of ['18', '20', '22', '24']) {
 				}
 			})(t);
 		});
+
+	const meet = (name, worker, body) => test(`Node ${version}, ${name}`, { skip },
+		app({ workers: 3, worker, node, ours: '--dialect cluster --policy round_robin' }, body));
+
+	meet('broadcast and questions', ['adapter.js', 'adapter030'], async (running) => {
+		const clients = [1, 2, 3].map(() => running.client({ transports: ['websocket'] }));
+		const got = (await Promise.all(clients)).map((client) => once(client, 'news'));
+		await running.on(1, 'emit', {}, 'news', { text: '"ü\n' });
+		assert.deepEqual(await Promise.all(got), Array(3).fill([{ text: '"ü\n' }]));
+		assert.equal((await running.on(2, 'fetch', {})).length, 3);
+		assert.deepEqual(await running.on(3, 'who', 'you'), { failed: false, answers: ['you: 1', 'you: 2'] });
+	});
+
+	meet('store and queues', ['strong.js'], async (running) => {
+		await running.onAll('count', 'c', 'n', 20);
+		assert.equal(await running.on(1, 'get', 'c', 'n'), 60);
+		await running.onAll('subscribe', 'q', '');
+		await running.on(2, 'publish', 'q', 'hello');
+		await eventually('all have heard', async () => (await running.onAll('heard')).flat().length === 3);
+	});
 }
