@@ -33,6 +33,8 @@ struct lp_node {
 	uint64_t servers_made; /**< Keys are never used twice. */
 	struct lp_node_server servers[LP_NODE_SERVERS_MAX];
 	size_t server_count;
+	uint64_t handles[LP_NODE_SERVERS_MAX]; /**< UDP sockets on their way: behind which parcel each was sent. */
+	size_t handle_count;
 };
 
 /** The environment of a Node worker, for struct lp_dialect. */
