@@ -440,6 +440,19 @@ void lp_channel_close(struct lp_channel *channel, void (*closed)(struct lp_chann
 	uv_close((uv_handle_t *)&channel->retry, on_handle_closed);
 }
 
+int lp_channel_send_descriptor(struct lp_channel *channel, struct lp_slice message, int fd)
+{
+	lp_channel_flush(channel);
+	if (channel->out.length || channel->blocked)
+		return UV_EAGAIN;
+	ssize_t sent = send_now(channel, message.bytes, message.length, fd);
+	if (sent < 0)
+		return (int)sent;
+	if (lp_buffer_append(&channel->out, message.bytes + sent, message.length - (size_t)sent))
+		channel->broken = true; /* Half a message can never be mended. */
+	return 0;
+}
+
 static void log_dropped(struct lp_channel *channel)
 {
 	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,

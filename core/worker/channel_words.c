@@ -55,6 +55,16 @@ void lp_channel_letter(struct lp_channel *channel, const struct lp_letter *lette
 	channel->events->on_letter(channel, letter);
 }
 
+struct lp_slice lp_channel_share(struct lp_channel *channel, struct lp_slice name, struct lp_slice value)
+{
+	return channel->events->on_share(channel, name, value);
+}
+
+int lp_channel_datagrams(struct lp_channel *channel, const struct lp_datagram_address *address)
+{
+	return channel->events->on_datagrams(channel, address);
+}
+
 void lp_channel_report_open(struct lp_channel *channel, uint64_t open)
 {
 	channel->events->on_open(channel, open);

@@ -257,6 +257,16 @@ static void on_letter(struct lp_channel *channel, const struct lp_letter *letter
 	lp_meeting_take(slot->slots->meeting, slot->worker->id, letter);
 }
 
+static struct lp_slice on_share(struct lp_channel *channel, struct lp_slice name, struct lp_slice value)
+{
+	return lp_meeting_share(((struct lp_slot *)channel->owner)->slots->meeting, name, value);
+}
+
+static int on_datagrams(struct lp_channel *channel, const struct lp_datagram_address *address)
+{
+	return lp_datagrams_get(&((struct lp_slot *)channel->owner)->slots->datagrams, address);
+}
+
 static void on_bounced(struct lp_channel *channel, int fd)
 {
 	struct lp_slots *slots = ((struct lp_slot *)channel->owner)->slots;
@@ -276,6 +286,8 @@ static const struct lp_channel_events channel_events = {
 	.on_session = on_session,
 	.on_open = on_open,
 	.on_letter = on_letter,
+	.on_share = on_share,
+	.on_datagrams = on_datagrams,
 	.on_bounced = on_bounced,
 	.on_end = on_end,
 };

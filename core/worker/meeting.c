@@ -22,6 +22,15 @@
 /* Room that is kept between letters of ours. */
 #define KEPT_BYTES (64u << 10)
 
+/* Things shared by name, at most, and bytes of one with its name. */
+#define SHARED_MAX 256
+#define SHARED_BYTES_MAX (16u << 10)
+
+struct shared {
+	struct lp_named named; /* First. Its name is behind it, and behind that the value. */
+	struct lp_slice value;
+};
+
 struct lp_meeting {
 	uv_timer_t timer;
 	struct lp_log *log;
@@ -29,6 +38,7 @@ struct lp_meeting {
 	struct lp_adapter adapter;
 	struct lp_store *store;
 	struct lp_queues *queues;
+	struct lp_table shared;  /* struct shared, by name. */
 	struct lp_buffer letter; /* The one being written. */
 	void (*closed)(void *owner);
 	void *closed_owner;
@@ -239,6 +249,37 @@ void lp_meeting_take(struct lp_meeting *meeting, unsigned worker, const struct l
 		lp_queues_stop(meeting->queues, fields[LP_LETTER_NAME], worker);
 }
 
+struct lp_slice lp_meeting_share(struct lp_meeting *meeting, struct lp_slice name, struct lp_slice value)
+{
+	struct shared *shared = (struct shared *)lp_table_find(&meeting->shared, name);
+	if (shared)
+		return shared->value;
+	size_t length = name.length + value.length;
+	if (meeting->shared.count < SHARED_MAX && length <= SHARED_BYTES_MAX)
+		shared = malloc(sizeof(*shared) + length);
+	if (!shared)
+		return value;
+	char *behind = (char *)(shared + 1);
+	memcpy(behind, name.bytes, name.length);
+	memcpy(behind + name.length, value.bytes, value.length);
+	shared->named.name = (struct lp_slice){behind, name.length};
+	shared->value = (struct lp_slice){behind + name.length, value.length};
+	if (lp_table_add(&meeting->shared, &shared->named) == 0)
+		return shared->value;
+	free(shared);
+	return value;
+}
+
+static void forget_shared(struct lp_table *all)
+{
+	struct lp_named *named;
+	while ((named = lp_table_any(all))) {
+		lp_table_remove(all, named);
+		free(named);
+	}
+	lp_table_clear(all);
+}
+
 void lp_meeting_leave(struct lp_meeting *meeting, unsigned worker)
 {
 	lp_adapter_leave(&meeting->adapter, worker);
@@ -253,6 +294,7 @@ void lp_meeting_free(struct lp_meeting *meeting)
 	if (!meeting)
 		return;
 	lp_adapter_deinit(&meeting->adapter);
+	forget_shared(&meeting->shared);
 	lp_store_free(meeting->store);
 	lp_queues_free(meeting->queues);
 	lp_buffer_clear(&meeting->letter);
@@ -268,6 +310,7 @@ struct lp_meeting *lp_meeting_new(struct lp_log *log, const struct lp_post *post
 	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) < 0)
 		seed = lp_clock_ns();
 	meeting->log = log;
+	meeting->shared.seed = seed;
 	meeting->post = *post;
 	meeting->store = lp_store_new(post->workers, LP_STORE_BYTES_MAX, seed, on_reply, meeting);
 	meeting->queues = lp_queues_new(LP_QUEUES_BYTES_MAX, seed, on_push, meeting);

@@ -49,6 +49,18 @@ void lp_meeting_close(struct lp_meeting *meeting, void (*closed)(void *owner), v
  * @param worker Who sent it. @param letter Borrowed. */
 void lp_meeting_take(struct lp_meeting *meeting, unsigned worker, const struct lp_letter *letter);
 
+/**
+ * What workers' servers have in common, such as the keys of TLS sessions: what the first has said under a name is said to
+ * all, for as long as limpet runs.
+ *
+ * @param meeting  Started.
+ * @param name     Which servers.
+ * @param value    This worker's.
+ *
+ * @return The first's, valid until the meeting place ends; or value, when there is no room to remember another.
+ */
+struct lp_slice lp_meeting_share(struct lp_meeting *meeting, struct lp_slice name, struct lp_slice value);
+
 /** A worker has ended, or will say nothing any more. @param meeting Started. @param worker Its id. */
 void lp_meeting_leave(struct lp_meeting *meeting, unsigned worker);
 

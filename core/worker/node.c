@@ -7,7 +7,8 @@
  *     {"cmd":"NODE_HANDLE_NACK"}                   it came without its descriptor: returned
  *     {"cmd":"NODE_CLUSTER","ack":N,"accepted":B}  parcel N (its number is the message's seq) is acknowledged, or returned
  *     … "act":"online"                             ready, in the dialects by message
- *     … "act":"queryServer"                        "you listen": a server that limpet can hand connections to
+ *     … "act":"queryServer"                        "you listen": a server that limpet can hand connections to; for UDP,
+ *                                                  the socket itself, which workers share
  *     … "act":"close"                              that server is no more
  *     … "act":"exitedAfterDisconnect"              answered; the worker takes no more
  *     {"type":"sticky:connection","data":SID}      a session began ("sticky:disconnection": ended), @socket.io/sticky
@@ -67,20 +68,35 @@ size_t lp_node_address(struct lp_channel *channel, const struct lp_parcel *parce
 				channel->dialect->message);
 }
 
-/* Send one of node:cluster's own messages. Takes over message. */
-static void send_cluster(struct lp_channel *channel, json_t *message)
+/* A message as a line, the caller's to free, or NULL: no memory. Takes over message. */
+static char *write_line(json_t *message, size_t *length)
 {
-	if (!message)
-		return;
-	json_object_set_new(message, "cmd", json_string("NODE_CLUSTER"));
-	json_object_set_new(message, "seq", json_integer((json_int_t)node_of(channel)->messages++));
 	char *text = json_dumps(message, JSON_COMPACT);
 	json_decref(message);
 	if (!text)
+		return NULL;
+	*length = strlen(text) + 1;
+	text[*length - 1] = '\n'; /* In the NUL's place. */
+	return text;
+}
+
+/* What makes a message one of node:cluster's own. */
+static void number_message(struct lp_channel *channel, json_t *message)
+{
+	json_object_set_new(message, "cmd", json_string("NODE_CLUSTER"));
+	json_object_set_new(message, "seq", json_integer((json_int_t)node_of(channel)->messages++));
+}
+
+/* Send one of node:cluster's own messages. Takes over message. */
+static void send_cluster(struct lp_channel *channel, json_t *message)
+{
+	size_t length;
+	if (!message)
 		return;
-	size_t length = strlen(text);
-	text[length] = '\n'; /* In the NUL's place. */
-	lp_channel_send(channel, text, length + 1);
+	number_message(channel, message);
+	char *text = write_line(message, &length);
+	if (text)
+		lp_channel_send(channel, text, length);
 	free(text);
 }
 
@@ -89,10 +105,20 @@ void lp_node_drain(struct lp_channel *channel)
 	send_cluster(channel, json_pack("{s:s}", "act", "disconnect"));
 }
 
+/* Whether the oldest handle that has not arrived is no parcel; it is taken for arrived then. */
+static bool take_other_handle(struct lp_node *node, const struct lp_parcel *oldest)
+{
+	if (node->handle_count == 0 || (oldest && oldest->number <= node->handles[0]))
+		return false;
+	node->handle_count--;
+	memmove(node->handles, node->handles + 1, node->handle_count * sizeof(node->handles[0]));
+	return true;
+}
+
 static void on_handle_arrived(struct lp_channel *channel)
 {
 	struct lp_parcel *parcel = lp_channel_oldest(channel);
-	if (!parcel)
+	if (take_other_handle(node_of(channel), parcel) || !parcel)
 		return;
 	if (node_of(channel)->by_cluster)
 		parcel->arrived = true;
@@ -103,7 +129,7 @@ static void on_handle_arrived(struct lp_channel *channel)
 static void on_handle_missing(struct lp_channel *channel)
 {
 	struct lp_parcel *parcel = lp_channel_oldest(channel);
-	if (parcel)
+	if (!take_other_handle(node_of(channel), parcel) && parcel)
 		lp_channel_return(channel, parcel, LP_RETURN_NO_ROOM);
 }
 
@@ -118,15 +144,87 @@ static void on_accepted(struct lp_channel *channel, uint64_t number, bool accept
 		lp_channel_return(channel, parcel, LP_RETURN_REFUSED);
 }
 
-/* The error number for a kind of socket that cannot be handed over; 0 for the others. */
-static int refuse_to_listen(struct lp_channel *channel, json_t *address_type)
+/* UDP: the worker gets the socket itself, and shares it with all that ask for the same address. */
+
+static int read_datagram_address(struct lp_datagram_address *address, json_t *message)
 {
-	if (!json_is_string(address_type))
-		return 0; /* 4, 6 and -1 are TCP and unix; "udp4" and "udp6" are the strings. */
-	lp_log_write(channel->log, LP_LOG_WARNING,
-		     "worker %u asked for a %s socket, which limpet does not share; open it with `exclusive: true`",
-		     channel->worker, json_string_value(address_type));
-	return UV_ENOTSUP;
+	const char *type = json_string_value(json_object_get(message, "addressType"));
+	const char *host = json_string_value(json_object_get(message, "address"));
+	json_int_t flags = json_integer_value(json_object_get(message, "flags"));
+	if (strcmp(type, "udp4") != 0 && strcmp(type, "udp6") != 0)
+		return UV_ENOTSUP;
+	if (host && strlen(host) >= sizeof(address->host))
+		return UV_EINVAL;
+	*address = (struct lp_datagram_address){
+		.port = (int)json_integer_value(json_object_get(message, "port")),
+		.index = (int)json_integer_value(json_object_get(message, "index")),
+		.six = strcmp(type, "udp6") == 0,
+		.only_six = flags & UV_UDP_IPV6ONLY,
+		.reuse = flags & UV_UDP_REUSEADDR,
+	};
+	strcpy(address->host, host ? host : "");
+	return 0;
+}
+
+/* Send the socket with the reply that says so. Takes over reply. */
+static int send_datagrams(struct lp_channel *channel, int fd, json_t *reply)
+{
+	struct lp_node *node = node_of(channel);
+	size_t length;
+	if (node->handle_count == LP_NODE_SERVERS_MAX) {
+		json_decref(reply);
+		return UV_ENFILE;
+	}
+	number_message(channel, reply);
+	json_t *handle = json_pack("{s:s, s:s, s:o}", "cmd", "NODE_HANDLE", "type", "dgram.Native", "msg", reply);
+	char *text = handle ? write_line(handle, &length) : NULL;
+	int status = text ? lp_channel_send_descriptor(channel, (struct lp_slice){text, length}, fd) : UV_ENOMEM;
+	free(text);
+	if (status == 0)
+		node->handles[node->handle_count++] = channel->sent;
+	return status;
+}
+
+static void on_query_datagrams(struct lp_channel *channel, json_t *message)
+{
+	struct lp_node *node = node_of(channel);
+	struct lp_datagram_address address;
+	char key[LP_NODE_KEY_SIZE];
+	json_t *sequence = json_object_get(message, "seq");
+	int status = read_datagram_address(&address, message);
+	int fd = status ? status : lp_channel_datagrams(channel, &address);
+	snprintf(key, sizeof(key), "limpet:udp:%llu", (unsigned long long)node->servers_made++);
+	status = fd < 0 ? fd
+			: send_datagrams(
+				  channel, fd,
+				  json_pack("{s:O, s:s, s:i, s:n}", "ack", sequence, "key", key, "errno", 0, "data"));
+	if (status == 0)
+		return;
+	lp_log_write(channel->log, LP_LOG_WARNING, "worker %u gets no %s socket of port %d: %s", channel->worker,
+		     json_string_value(json_object_get(message, "addressType")),
+		     (int)json_integer_value(json_object_get(message, "port")), lp_error_words(status));
+	send_cluster(channel, json_pack("{s:O, s:s, s:i, s:n}", "ack", sequence, "key", key, "errno", status, "data"));
+}
+
+/* TCP and unix: the worker is told that it listens. */
+
+/* What the servers of an address have in common is what the first of them has: the keys of TLS sessions. */
+static json_t *share_data(struct lp_channel *channel, json_t *message)
+{
+	char *mine = json_dumps(json_object_get(message, "data"), JSON_COMPACT);
+	json_t *shared = NULL;
+	const char *address = json_string_value(json_object_get(message, "address"));
+	char name[512];
+	int length = snprintf(name, sizeof(name), "%s:%d:%d", address ? address : "",
+			      (int)json_integer_value(json_object_get(message, "port")),
+			      (int)json_integer_value(json_object_get(message, "index")));
+	if (mine && length > 0 && (size_t)length < sizeof(name)) {
+		struct lp_slice first = lp_channel_share(channel, (struct lp_slice){name, (size_t)length},
+							 (struct lp_slice){mine, strlen(mine)});
+		shared = json_loadb(first.bytes, first.length, 0, NULL);
+	}
+	free(mine);
+	return shared ? shared : json_incref(json_object_get(message, "data"));
 }
 
 static void on_query_server(struct lp_channel *channel, json_t *message)
@@ -134,17 +232,13 @@ static void on_query_server(struct lp_channel *channel, json_t *message)
 	struct lp_node *node = node_of(channel);
 	const char *address = json_string_value(json_object_get(message, "address"));
 	int port = (int)json_integer_value(json_object_get(message, "port"));
-	int refused = refuse_to_listen(channel, json_object_get(message, "addressType"));
-	if (!refused && node->server_count == LP_NODE_SERVERS_MAX) {
-		lp_log_write(channel->log, LP_LOG_WARNING, "worker %u has %d servers already; it gets no more",
-			     channel->worker, LP_NODE_SERVERS_MAX);
-		refused = UV_ENFILE;
-	}
 	json_t *reply = json_pack("{s:O, s:n, s:n}", "ack", json_object_get(message, "seq"), "data", "errno");
 	if (!reply)
 		return;
-	if (refused) {
-		json_object_set_new(reply, "errno", json_integer(refused));
+	if (node->server_count == LP_NODE_SERVERS_MAX) {
+		lp_log_write(channel->log, LP_LOG_WARNING, "worker %u has %d servers already; it gets no more",
+			     channel->worker, LP_NODE_SERVERS_MAX);
+		json_object_set_new(reply, "errno", json_integer(UV_ENFILE));
 		send_cluster(channel, reply);
 		return;
 	}
@@ -152,6 +246,8 @@ static void on_query_server(struct lp_channel *channel, json_t *message)
 	server->port = port;
 	snprintf(server->key, sizeof(server->key), "limpet:%d:%llu", port, (unsigned long long)node->servers_made++);
 	json_object_set_new(reply, "key", json_string(server->key));
+	if (json_is_object(json_object_get(message, "data")))
+		json_object_set_new(reply, "data", share_data(channel, message));
 	if (port >= 0) {
 		const char *at = address ? address : "::";
 		json_object_set_new(reply, "sockname",
@@ -192,7 +288,10 @@ static void on_cluster_message(struct lp_channel *channel, json_t *message)
 		if (!node_of(channel)->by_cluster)
 			lp_channel_set_ready(channel, true);
 	} else if (strcmp(act, "queryServer") == 0) {
-		on_query_server(channel, message);
+		if (json_is_string(json_object_get(message, "addressType")))
+			on_query_datagrams(channel, message); /* "udp4"; TCP and unix are numbers. */
+		else
+			on_query_server(channel, message);
 	} else if (strcmp(act, "close") == 0) {
 		on_server_closed(channel, json_string_value(json_object_get(message, "key")));
 	} else if (strcmp(act, "exitedAfterDisconnect") == 0) {

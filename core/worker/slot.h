@@ -35,10 +35,11 @@ struct lp_slots {
 	uint64_t turn_ns;            /**< When this turn of the loop began its work; 0: nobody has asked yet. */
 	uint64_t starts;
 	uint64_t exits;
-	bool stopping;                /**< No process is started any more. */
-	struct lp_meeting *meeting;   /**< Where the workers' own messages go. */
-	struct lp_registry *registry; /**< NULL for dialects whose workers are given their channel. */
-	unsigned each;                /**< enum lp_frame_each: which requests workers give back. */
+	bool stopping;                 /**< No process is started any more. */
+	struct lp_meeting *meeting;    /**< Where the workers' own messages go. */
+	struct lp_datagrams datagrams; /**< The supervisor's to close. */
+	struct lp_registry *registry;  /**< NULL for dialects whose workers are given their channel. */
+	unsigned each;                 /**< enum lp_frame_each: which requests workers give back. */
 	/** A slot will not be used again. Once for each, after stopping was set. */
 	void (*on_ended)(struct lp_slots *slots);
 };

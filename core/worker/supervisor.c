@@ -368,6 +368,7 @@ void lp_supervisor_free(struct lp_supervisor *supervisor)
 {
 	if (!supervisor)
 		return;
+	lp_datagrams_close(&supervisor->slots.datagrams);
 	free(supervisor->slots.all);
 	free(supervisor);
 }

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -35,6 +36,7 @@ struct fixture {
 	unsigned ends;
 	char session[64]; /* "+key" or "-key". */
 	char letter[256];
+	char shared[256]; /* NAME=VALUE */
 	uint64_t reported_open;
 	struct lp_parcel parcels[PARCELS_MAX];
 };
@@ -87,6 +89,19 @@ static inline void on_letter(struct lp_channel *channel, const struct lp_letter 
 	fixture->letter[letter->bytes.length] = '\0';
 }
 
+static inline struct lp_slice on_share(struct lp_channel *channel, struct lp_slice name, struct lp_slice value)
+{
+	struct fixture *fixture = channel->owner;
+	snprintf(fixture->shared, sizeof(fixture->shared), "%.*s=%.*s", LP_SLICE_ARG(name), LP_SLICE_ARG(value));
+	return LP_SLICE("{\"first\":1}");
+}
+
+static inline int on_datagrams(struct lp_channel *channel, const struct lp_datagram_address *address)
+{
+	(void)channel;
+	return address->port ? STDERR_FILENO : UV_EADDRINUSE;
+}
+
 static inline void on_end(struct lp_channel *channel)
 {
 	((struct fixture *)channel->owner)->ends++;
@@ -100,6 +115,8 @@ static const struct lp_channel_events fixture_events = {
 	.on_session = on_session,
 	.on_open = on_open,
 	.on_letter = on_letter,
+	.on_share = on_share,
+	.on_datagrams = on_datagrams,
 	.on_end = on_end,
 };
 
