@@ -12,7 +12,7 @@
  *     … "act":"close"                              that server is no more
  *     … "act":"exitedAfterDisconnect"              answered; the worker takes no more
  *     {"type":"sticky:connection","data":SID}      a session began ("sticky:disconnection": ended), @socket.io/sticky
- *     {"type":"close"}                             the worker takes no more, sticky-session
+ *     {"type":"close"}                             the worker takes no more and is told to end, sticky-session
  *     anything else                                is the program's own: for the workers' meeting place (meeting.h)
  *
  * Numbers: Node answers NODE_HANDLEs in order, so the acknowledgement needs none.
@@ -324,6 +324,13 @@ static void on_session(struct lp_channel *channel, struct lp_slice data, bool bo
 		lp_channel_session(channel, (struct lp_slice){sid, (size_t)length}, bound);
 }
 
+/* It would stay for ever, for its channel keeps it alive, and its place would have no worker. */
+static void on_program_closes(struct lp_channel *channel)
+{
+	lp_channel_set_ready(channel, false);
+	lp_node_drain(channel);
+}
+
 /* The program's own messages, of which a few packages' mean something to their primary. */
 static void on_program_message(struct lp_channel *channel, const struct lp_letter *letter)
 {
@@ -333,7 +340,7 @@ static void on_program_message(struct lp_channel *channel, const struct lp_lette
 	else if (lp_json_is(type, LP_SLICE("sticky:disconnection")))
 		on_session(channel, letter->fields[LP_LETTER_DATA], false);
 	else if (lp_json_is(type, LP_SLICE("close")))
-		lp_channel_set_ready(channel, false);
+		on_program_closes(channel);
 	else
 		lp_channel_letter(channel, letter);
 }

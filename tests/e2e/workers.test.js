@@ -169,6 +169,15 @@ test('a worker that closes its server gets no more', run(CLUSTER, { files: FIRST
 		assert.equal((await limpet.get('/')).json.worker, 2);
 }));
 
+test('a worker of sticky-session that closes its server ends, and another takes its place', run(
+	'--workers 1 --dialect sticky-session -- node workers/sticky_session.js',
+	async (limpet) => {
+		const { pid } = (await limpet.get('/?close')).json;
+		const { status, json } = await limpet.get('/');
+		assert.equal(status, 200);
+		assert.notEqual(json.pid, pid);
+	}));
+
 test('a native worker without room for a descriptor gives the connection back', run(
 	'--workers 2 --policy ./first.lua --dialect native -- python3 workers/native.py',
 	{ files: FIRST, env: { ROOM: '1 2' } },
