@@ -22,24 +22,15 @@
 #include "worker/channel.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-
-/* One recvmsg; a worker's usual messages are far shorter. */
-#define READ_SIZE 65536
-
-/* Reads before the loop gets its turn: a talkative worker must not starve the others. */
-#define READS_A_TURN 64
-
 #define RETRY_MS 10
 
-/* Descriptors that one message from a worker may carry; they are of no use here and closed. */
-#define STRAY_FDS 16
+/* Posted bytes that do not wait for the turn's end. */
+#define POSTED_AT_ONCE LP_CHANNEL_READ_SIZE
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 
@@ -109,20 +100,11 @@ static int send_parcel(struct lp_channel *channel, struct lp_parcel *parcel)
 	return 0;
 }
 
-static void end(struct lp_channel *channel)
-{
-	if (channel->ended)
-		return;
-	channel->ended = true;
-	channel->broken = true;
-	channel->events->on_end(channel);
-}
-
 static void on_retry(uv_timer_t *retry)
 {
 	struct lp_channel *channel = retry->data;
 	if (channel->given_up)
-		end(channel);
+		lp_channel_end(channel);
 	else
 		lp_channel_flush(channel);
 }
@@ -184,159 +166,6 @@ static void flush(struct lp_channel *channel)
 		tell_to_drain(channel);
 }
 
-static void close_stray_descriptors(struct msghdr *message)
-{
-	for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control; control = CMSG_NXTHDR(message, control)) {
-		if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
-			continue;
-		size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < count; i++) {
-			int fd;
-			memcpy(&fd, CMSG_DATA(control) + i * sizeof(fd), sizeof(fd));
-			close(fd);
-		}
-	}
-}
-
-/* The first is kept for the dialect, until the next message. */
-static void keep_descriptor(struct lp_channel *channel, struct msghdr *message)
-{
-	struct cmsghdr *control = CMSG_FIRSTHDR(message);
-	if (channel->dialect->takes_descriptors && control && control->cmsg_level == SOL_SOCKET &&
-	    control->cmsg_type == SCM_RIGHTS && control->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&channel->came, CMSG_DATA(control), sizeof(channel->came));
-	else
-		close_stray_descriptors(message);
-}
-
-static void drop_descriptor(struct lp_channel *channel)
-{
-	if (channel->came >= 0)
-		close(channel->came);
-	channel->came = -1;
-}
-
-/* NOLINTNEXTLINE(readability-non-const-parameter): bytes are written, through iov. */
-static ssize_t receive_now(struct lp_channel *channel, char *bytes)
-{
-	struct iovec iov = {.iov_base = bytes, .iov_len = READ_SIZE};
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(STRAY_FDS * sizeof(int))];
-	} control;
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.bytes)};
-	for (;;) {
-		ssize_t got = recvmsg(channel->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-		if (got >= 0) {
-			if (message.msg_controllen)
-				keep_descriptor(channel, &message);
-			return got;
-		}
-		if (errno == EINTR)
-			continue;
-		if (errno == ECONNRESET) {
-			channel->broken = true;
-			continue; /* Said once; what was queued before it can still be read, and then the end. */
-		}
-		return errno == EAGAIN ? UV_EAGAIN : 0;
-	}
-}
-
-/* A message too long is passed over up to its end. Returns where the rest of bytes begins. */
-static size_t skip_long_message(struct lp_channel *channel, const char *bytes, size_t length)
-{
-	const char *end = memchr(bytes, '\n', length);
-	if (!end)
-		return length;
-	channel->skipping = false;
-	return (size_t)(end - bytes) + 1;
-}
-
-/* What has come of a message is forgotten, and so will be its rest. */
-static void pass_over(struct lp_channel *channel, const char *why)
-{
-	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, "worker %u sent %s; it is passed over",
-		       channel->worker, why);
-	lp_buffer_consume(&channel->in, channel->in.length);
-	channel->skipping = true;
-}
-
-/*
- * Bytes of a stream: what the dialect leaves over waits in `in` for the rest of its message. There is always room for
- * what one reading leaves, so that only a message that is longer can find no memory: acknowledgements are not lost.
- */
-static long take_stream(struct lp_channel *channel, const char *bytes, size_t length)
-{
-	if (channel->in.length && lp_buffer_append(&channel->in, bytes, length))
-		pass_over(channel, "a message that there is no memory for");
-	else if (channel->in.length)
-		length = 0; /* They are in it. */
-	if (channel->skipping) {
-		size_t skipped = skip_long_message(channel, bytes, length);
-		bytes += skipped;
-		length -= skipped;
-	}
-	if (!channel->in.length) {
-		long used = channel->dialect->receive(channel, bytes, length);
-		return used < 0 ? used : lp_buffer_append(&channel->in, bytes + used, length - (size_t)used);
-	}
-	long used = channel->dialect->receive(channel, channel->in.bytes, channel->in.length);
-	if (used < 0)
-		return used;
-	lp_buffer_consume(&channel->in, (size_t)used);
-	if (channel->in.length > LP_CHANNEL_MESSAGE_MAX) {
-		char why[64];
-		snprintf(why, sizeof(why), "a message longer than %u bytes", LP_CHANNEL_MESSAGE_MAX);
-		pass_over(channel, why);
-	}
-	return 0;
-}
-
-static void hear(struct lp_channel *channel)
-{
-	char bytes[READ_SIZE];
-	for (int reads = 0; reads < READS_A_TURN && !channel->ended; reads++) {
-		ssize_t got = receive_now(channel, bytes);
-		if (got == UV_EAGAIN)
-			break;
-		if (got == 0) {
-			end(channel);
-			return;
-		}
-		long status = channel->dialect->socket_type == SOCK_STREAM
-				      ? take_stream(channel, bytes, (size_t)got)
-				      : channel->dialect->receive(channel, bytes, (size_t)got);
-		drop_descriptor(channel);
-		if (status < 0) {
-			lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER,
-				       "worker %u does not speak the dialect %s (%s); its channel is closed",
-				       channel->worker, channel->dialect->name, lp_error_words((int)status));
-			end(channel);
-			return;
-		}
-		if (got < READ_SIZE && channel->dialect->socket_type == SOCK_STREAM)
-			break;
-	}
-}
-
-uint64_t lp_channel_heard_ns(struct lp_channel *channel)
-{
-	if (!channel->heard_ns)
-		channel->heard_ns = lp_clock_ns(); /* Once for all that is heard in one go. */
-	return channel->heard_ns;
-}
-
-void lp_channel_hear(struct lp_channel *channel)
-{
-	if (channel->hearing)
-		return; /* An event asks for more while bytes of this channel are being taken. */
-	channel->hearing = true;
-	channel->heard_ns = 0;
-	hear(channel);
-	channel->hearing = false;
-}
-
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct lp_channel *channel = poll->data;
@@ -374,7 +203,7 @@ int lp_channel_adopt(struct lp_channel *channel, uv_loop_t *loop, const struct l
 				       .open_handles = 2};
 	lp_list_init(&channel->queue);
 	lp_list_init(&channel->in_flight);
-	if (dialect->socket_type == SOCK_STREAM && lp_buffer_reserve(&channel->in, READ_SIZE))
+	if (dialect->socket_type == SOCK_STREAM && lp_buffer_reserve(&channel->in, LP_CHANNEL_READ_SIZE))
 		return -ENOMEM;
 	int status = dialect->open(channel, &channel->state);
 	if (!status) {
@@ -467,6 +296,39 @@ void lp_channel_close(struct lp_channel *channel, void (*closed)(struct lp_chann
 	uv_close((uv_handle_t *)&channel->retry, on_handle_closed);
 }
 
+int lp_channel_send_descriptor(struct lp_channel *channel, struct lp_slice message, int fd)
+{
+	lp_channel_flush(channel);
+	if (channel->out.length || channel->blocked)
+		return UV_EAGAIN;
+	ssize_t sent = send_now(channel, message.bytes, message.length, fd);
+	if (sent < 0)
+		return (int)sent;
+	if (lp_buffer_append(&channel->out, message.bytes + sent, message.length - (size_t)sent))
+		channel->broken = true; /* Half a message can never be mended. */
+	return 0;
+}
+
+static void log_dropped(struct lp_channel *channel)
+{
+	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+		       "worker %u does not read its messages (%zu bytes wait); one for it is dropped", channel->worker,
+		       channel->out.length);
+}
+
+bool lp_channel_post(struct lp_channel *channel, struct lp_slice message)
+{
+	if (channel->broken)
+		return false;
+	if (channel->out.length >= POSTED_AT_ONCE)
+		lp_channel_flush(channel);
+	if (channel->out.length + message.length > LP_CHANNEL_OUT_MAX) {
+		log_dropped(channel);
+		return false;
+	}
+	return lp_buffer_append(&channel->out, message.bytes, message.length) == 0;
+}
+
 void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t length)
 {
 	if (channel->broken)
@@ -481,9 +343,7 @@ void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t lengt
 	if (sent == length)
 		return;
 	if (sent == 0 && channel->out.length + length > LP_CHANNEL_OUT_MAX) {
-		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
-			       "worker %u does not read its messages (%zu bytes wait); one for it is dropped",
-			       channel->worker, channel->out.length);
+		log_dropped(channel);
 		return;
 	}
 	int status = lp_buffer_append(&channel->out, bytes + sent, length - sent);

@@ -16,11 +16,16 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "worker/datagrams.h"
 #include "worker/dialect.h"
+#include "worker/letter.h"
 #include "worker/parcel.h"
 
 /** Parcels that may queue for one channel, beside those in the socket. */
 #define LP_CHANNEL_BACKLOG 1024
+
+/** Bytes that are read at a time; a worker's usual messages are far shorter. */
+#define LP_CHANNEL_READ_SIZE 65536
 
 /** Bytes of one message from a worker; a longer one is passed over. */
 #define LP_CHANNEL_MESSAGE_MAX (4u << 20)
@@ -42,8 +47,12 @@ struct lp_channel_events {
 	void (*on_session)(struct lp_channel *channel, struct lp_slice key, bool bound);
 	/** How many acknowledged connections the worker has open; from workers that tell. */
 	void (*on_open)(struct lp_channel *channel, uint64_t open);
-	/** A message for all the other workers, as it came, its newline included. */
-	void (*on_broadcast)(struct lp_channel *channel, const char *bytes, size_t length);
+	/** A message of the program's own, for the workers' meeting place. */
+	void (*on_letter)(struct lp_channel *channel, const struct lp_letter *letter);
+	/** A server of the worker has this value; the first that was said under the name is answered, for all to use. */
+	struct lp_slice (*on_share)(struct lp_channel *channel, struct lp_slice name, struct lp_slice value);
+	/** The worker wants a UDP socket: the descriptor, which stays the receiver's; or negative errno. */
+	int (*on_datagrams)(struct lp_channel *channel, const struct lp_datagram_address *address);
 	/** The worker gives a connection back between two requests. @param fd The receiver's. */
 	void (*on_bounced)(struct lp_channel *channel, int fd);
 	/** The worker's end is closed, or it does not speak the dialect: close the channel, now or later. */
@@ -154,6 +163,9 @@ void lp_channel_drain(struct lp_channel *channel);
  */
 void lp_channel_close(struct lp_channel *channel, void (*closed)(struct lp_channel *channel));
 
+/** The worker's end is closed, or what it says makes no sense: on_end runs, once. @param channel Open. */
+void lp_channel_end(struct lp_channel *channel);
+
 /* For dialects: what a worker's words mean. */
 
 /** The worker takes connections (or no more). @param channel Open. @param ready Which. */
@@ -182,8 +194,15 @@ void lp_channel_give_up(struct lp_channel *channel, int status);
 /** A session began or ended. @param channel Open. @param key 1 byte or more. @param bound Which. */
 void lp_channel_session(struct lp_channel *channel, struct lp_slice key, bool bound);
 
-/** A message for the other workers. @param channel Open. @param bytes One line. @param length Its newline included. */
-void lp_channel_broadcast(struct lp_channel *channel, const char *bytes, size_t length);
+/** A message for the workers' meeting place. @param channel Open. @param letter Borrowed. */
+void lp_channel_letter(struct lp_channel *channel, const struct lp_letter *letter);
+
+/** What a server of the worker has in common with others'. @param channel Open. @param name Which servers.
+ * @param value This one's. @return What the first had, valid until the next call. */
+struct lp_slice lp_channel_share(struct lp_channel *channel, struct lp_slice name, struct lp_slice value);
+
+/** A UDP socket for the worker. @param channel Open. @param address Borrowed. @return A borrowed descriptor, or negative errno. */
+int lp_channel_datagrams(struct lp_channel *channel, const struct lp_datagram_address *address);
 
 /** Acknowledged connections that are open. @param channel Open. @param open How many. */
 void lp_channel_report_open(struct lp_channel *channel, uint64_t open);
@@ -199,5 +218,26 @@ void lp_channel_bounce(struct lp_channel *channel);
  * @param length   Of a SOCK_SEQPACKET channel: one message, and only one can wait.
  */
 void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t length);
+
+/**
+ * Send a message with a descriptor that is no parcel, at once.
+ *
+ * @param channel  Open; of SOCK_STREAM.
+ * @param message  Copied.
+ * @param fd       Borrowed.
+ *
+ * @return 0; or negative with nothing sent: UV_EAGAIN when there is no room, UV_EPIPE, UV_ENOBUFS.
+ */
+int lp_channel_send_descriptor(struct lp_channel *channel, struct lp_slice message, int fd);
+
+/**
+ * Send a message with the next flush, together with all others until then. Of a SOCK_STREAM channel.
+ *
+ * @param channel  Open.
+ * @param message  The whole of it. Copied.
+ *
+ * @return Whether it will go; false when LP_CHANNEL_OUT_MAX bytes wait already, which is logged, or the worker is gone.
+ */
+bool lp_channel_post(struct lp_channel *channel, struct lp_slice message);
 
 #endif

@@ -50,9 +50,19 @@ void lp_channel_session(struct lp_channel *channel, struct lp_slice key, bool bo
 	channel->events->on_session(channel, key, bound);
 }
 
-void lp_channel_broadcast(struct lp_channel *channel, const char *bytes, size_t length)
+void lp_channel_letter(struct lp_channel *channel, const struct lp_letter *letter)
 {
-	channel->events->on_broadcast(channel, bytes, length);
+	channel->events->on_letter(channel, letter);
+}
+
+struct lp_slice lp_channel_share(struct lp_channel *channel, struct lp_slice name, struct lp_slice value)
+{
+	return channel->events->on_share(channel, name, value);
+}
+
+int lp_channel_datagrams(struct lp_channel *channel, const struct lp_datagram_address *address)
+{
+	return channel->events->on_datagrams(channel, address);
 }
 
 void lp_channel_report_open(struct lp_channel *channel, uint64_t open)
@@ -66,4 +76,13 @@ void lp_channel_bounce(struct lp_channel *channel)
 	channel->came = -1;
 	if (fd >= 0)
 		channel->events->on_bounced(channel, fd);
+}
+
+void lp_channel_end(struct lp_channel *channel)
+{
+	if (channel->ended)
+		return;
+	channel->ended = true;
+	channel->broken = true;
+	channel->events->on_end(channel);
 }

@@ -82,6 +82,7 @@ void lp_slot_close_channel(struct lp_slot *slot)
 	lp_stuck_forget(slot);
 	set_up(slot, false);
 	lp_channel_close(&slot->channel, on_channel_closed);
+	lp_meeting_leave(slot->slots->meeting, slot->worker->id);
 	lp_slot_end_if_idle(slot);
 }
 
@@ -243,14 +244,27 @@ static void on_open(struct lp_channel *channel, uint64_t open)
 	slot->worker->connections = (uint32_t)open + slot->worker->waiting;
 }
 
-static void on_broadcast(struct lp_channel *channel, const char *bytes, size_t length)
+bool lp_slot_post(void *owner, unsigned worker, struct lp_slice bytes)
 {
-	struct lp_slots *slots = ((struct lp_slot *)channel->owner)->slots;
-	for (unsigned i = 0; i < slots->config.workers->count; i++) {
-		struct lp_slot *slot = &slots->all[i];
-		if (slot->channel_open && &slot->channel != channel)
-			lp_channel_send(&slot->channel, bytes, length);
-	}
+	struct lp_slots *slots = owner;
+	struct lp_slot *slot = &slots->all[worker - 1];
+	return slot->channel_open && lp_channel_post(&slot->channel, bytes);
+}
+
+static void on_letter(struct lp_channel *channel, const struct lp_letter *letter)
+{
+	struct lp_slot *slot = channel->owner;
+	lp_meeting_take(slot->slots->meeting, slot->worker->id, letter);
+}
+
+static struct lp_slice on_share(struct lp_channel *channel, struct lp_slice name, struct lp_slice value)
+{
+	return lp_meeting_share(((struct lp_slot *)channel->owner)->slots->meeting, name, value);
+}
+
+static int on_datagrams(struct lp_channel *channel, const struct lp_datagram_address *address)
+{
+	return lp_datagrams_get(&((struct lp_slot *)channel->owner)->slots->datagrams, address);
 }
 
 static void on_bounced(struct lp_channel *channel, int fd)
@@ -271,7 +285,9 @@ static const struct lp_channel_events channel_events = {
 	.on_returned = on_returned,
 	.on_session = on_session,
 	.on_open = on_open,
-	.on_broadcast = on_broadcast,
+	.on_letter = on_letter,
+	.on_share = on_share,
+	.on_datagrams = on_datagrams,
 	.on_bounced = on_bounced,
 	.on_end = on_end,
 };

@@ -22,7 +22,7 @@ struct lp_channel;
 #define LP_DIALECT_MESSAGE_MAX 256
 
 /** Variables that a dialect adds to a worker's environment. */
-#define LP_DIALECT_VARIABLES 4
+#define LP_DIALECT_VARIABLES 5
 
 struct lp_dialect {
 	const char *name;
@@ -30,7 +30,8 @@ struct lp_dialect {
 	/** SOCK_STREAM: `receive` gets whatever has come. SOCK_SEQPACKET: one message. */
 	int socket_type;
 
-	/** "NAME=%u" or "NAME=value", NULL-terminated; %u becomes the worker's id. */
+	/** "NAME=%u" or "NAME=value", NULL-terminated; %u becomes the worker's id, %i the
+	 * same counted from 0. */
 	const char *environment[LP_DIALECT_VARIABLES + 1];
 
 	/** What a worker does to be ready, for those that wonder why theirs is not: "calls server.listen()". */

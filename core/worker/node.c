@@ -7,14 +7,13 @@
  *     {"cmd":"NODE_HANDLE_NACK"}                   it came without its descriptor: returned
  *     {"cmd":"NODE_CLUSTER","ack":N,"accepted":B}  parcel N (its number is the message's seq) is acknowledged, or returned
  *     … "act":"online"                             ready, in the dialects by message
- *     … "act":"queryServer"                        "you listen": a server that limpet can hand connections to
+ *     … "act":"queryServer"                        "you listen": a server that limpet can hand connections to; for UDP,
+ *                                                  the socket itself, which workers share
  *     … "act":"close"                              that server is no more
  *     … "act":"exitedAfterDisconnect"              answered; the worker takes no more
  *     {"type":"sticky:connection","data":SID}      a session began ("sticky:disconnection": ended), @socket.io/sticky
- *     {"type":"close"}                             the worker takes no more, sticky-session
- *     {"source":"_sio_adapter"} {"_source":"_eio"} for the other workers, whichever they are: Socket.IO's cluster adapter
- *                                                  and engine pick their own out by request id
- *     anything else                                is the program's own; a primary without listeners ignores it
+ *     {"type":"close"}                             the worker takes no more and is told to end, sticky-session
+ *     anything else                                is the program's own: for the workers' meeting place (meeting.h)
  *
  * Numbers: Node answers NODE_HANDLEs in order, so the acknowledgement needs none.
  */
@@ -28,6 +27,9 @@
 
 /* One of node:cluster's messages, at most; an address that a worker wants to listen on is the longest part. */
 #define MESSAGE_BYTES 4096
+
+/* Bytes of a session's id. */
+#define SESSION_MAX 1024
 
 static struct lp_node *node_of(struct lp_channel *channel)
 {
@@ -69,23 +71,40 @@ size_t lp_node_address(struct lp_channel *channel, const struct lp_parcel *parce
 				channel->dialect->message);
 }
 
+/* Write a message as a line; its length, or 0 when there was no memory for it, or it is too long. Takes over message. */
+static size_t write_line(json_t *message, char text[MESSAGE_BYTES + 1])
+{
+	size_t length = json_dumpb(message, text, MESSAGE_BYTES, JSON_COMPACT);
+	json_decref(message);
+	if (length == 0 || length > MESSAGE_BYTES)
+		return 0;
+	text[length] = '\n';
+	return length + 1;
+}
+
+/* What makes a message one of node:cluster's own. NULL, what jansson makes of a failure, stays that. */
+static json_t *number_message(struct lp_channel *channel, json_t *message)
+{
+	int status = json_object_set_new(message, "cmd", json_string("NODE_CLUSTER"));
+	status |= json_object_set_new(message, "seq", json_integer((json_int_t)node_of(channel)->messages++));
+	if (status == 0)
+		return message;
+	json_decref(message);
+	return NULL;
+}
+
 /*
- * Send one of node:cluster's own messages. Takes over message; NULL is what jansson made of a failure. What cannot be
- * said ends the channel: the worker would wait for it for ever.
+ * Send one of node:cluster's own messages. Takes over message. What cannot be said ends the channel: the worker would
+ * wait for it for ever.
  */
 static void send_cluster(struct lp_channel *channel, json_t *message)
 {
 	char text[MESSAGE_BYTES + 1];
-	int status = json_object_set_new(message, "cmd", json_string("NODE_CLUSTER"));
-	status |= json_object_set_new(message, "seq", json_integer((json_int_t)node_of(channel)->messages++));
-	size_t length = status ? 0 : json_dumpb(message, text, MESSAGE_BYTES, JSON_COMPACT);
-	json_decref(message);
-	if (length == 0 || length > MESSAGE_BYTES) {
-		lp_channel_give_up(channel, length ? -EMSGSIZE : -ENOMEM);
-		return;
-	}
-	text[length] = '\n';
-	lp_channel_send(channel, text, length + 1);
+	size_t length = write_line(number_message(channel, message), text);
+	if (length)
+		lp_channel_send(channel, text, length);
+	else
+		lp_channel_give_up(channel, -ENOMEM);
 }
 
 void lp_node_drain(struct lp_channel *channel)
@@ -93,10 +112,20 @@ void lp_node_drain(struct lp_channel *channel)
 	send_cluster(channel, json_pack("{s:s}", "act", "disconnect"));
 }
 
+/* Whether the oldest handle that has not arrived is no parcel; it is taken for arrived then. */
+static bool take_other_handle(struct lp_node *node, const struct lp_parcel *oldest)
+{
+	if (node->handle_count == 0 || (oldest && oldest->number <= node->handles[0]))
+		return false;
+	node->handle_count--;
+	memmove(node->handles, node->handles + 1, node->handle_count * sizeof(node->handles[0]));
+	return true;
+}
+
 static void on_handle_arrived(struct lp_channel *channel)
 {
 	struct lp_parcel *parcel = lp_channel_oldest(channel);
-	if (!parcel)
+	if (take_other_handle(node_of(channel), parcel) || !parcel)
 		return;
 	if (node_of(channel)->by_cluster)
 		parcel->arrived = true;
@@ -107,7 +136,7 @@ static void on_handle_arrived(struct lp_channel *channel)
 static void on_handle_missing(struct lp_channel *channel)
 {
 	struct lp_parcel *parcel = lp_channel_oldest(channel);
-	if (parcel)
+	if (!take_other_handle(node_of(channel), parcel) && parcel)
 		lp_channel_return(channel, parcel, LP_RETURN_NO_ROOM);
 }
 
@@ -122,15 +151,86 @@ static void on_accepted(struct lp_channel *channel, uint64_t number, bool accept
 		lp_channel_return(channel, parcel, LP_RETURN_REFUSED);
 }
 
-/* The error number for a kind of socket that cannot be handed over; 0 for the others. */
-static int refuse_to_listen(struct lp_channel *channel, json_t *address_type)
+/* UDP: the worker gets the socket itself, and shares it with all that ask for the same address. */
+
+static int read_datagram_address(struct lp_datagram_address *address, json_t *message)
 {
-	if (!json_is_string(address_type))
-		return 0; /* 4, 6 and -1 are TCP and unix; "udp4" and "udp6" are the strings. */
-	lp_log_write(channel->log, LP_LOG_WARNING,
-		     "worker %u asked for a %s socket, which limpet does not share; open it with `exclusive: true`",
-		     channel->worker, json_string_value(address_type));
-	return UV_ENOTSUP;
+	const char *type = json_string_value(json_object_get(message, "addressType"));
+	const char *host = json_string_value(json_object_get(message, "address"));
+	json_int_t flags = json_integer_value(json_object_get(message, "flags"));
+	if (strcmp(type, "udp4") != 0 && strcmp(type, "udp6") != 0)
+		return UV_ENOTSUP;
+	if (host && strlen(host) >= sizeof(address->host))
+		return UV_EINVAL;
+	*address = (struct lp_datagram_address){
+		.port = (int)json_integer_value(json_object_get(message, "port")),
+		.index = (int)json_integer_value(json_object_get(message, "index")),
+		.six = strcmp(type, "udp6") == 0,
+		.only_six = flags & UV_UDP_IPV6ONLY,
+		.reuse = flags & UV_UDP_REUSEADDR,
+	};
+	strcpy(address->host, host ? host : "");
+	return 0;
+}
+
+/* Send the socket with the reply that says so. Takes over reply. */
+static int send_datagrams(struct lp_channel *channel, int fd, json_t *reply)
+{
+	struct lp_node *node = node_of(channel);
+	char text[MESSAGE_BYTES + 1];
+	if (node->handle_count == LP_NODE_SERVERS_MAX) {
+		json_decref(reply);
+		return UV_ENFILE;
+	}
+	reply = number_message(channel, reply);
+	size_t length = write_line(
+		json_pack("{s:s, s:s, s:o}", "cmd", "NODE_HANDLE", "type", "dgram.Native", "msg", reply), text);
+	int status = length ? lp_channel_send_descriptor(channel, (struct lp_slice){text, length}, fd) : UV_ENOMEM;
+	if (status == 0)
+		node->handles[node->handle_count++] = channel->sent;
+	return status;
+}
+
+static void on_query_datagrams(struct lp_channel *channel, json_t *message)
+{
+	struct lp_node *node = node_of(channel);
+	struct lp_datagram_address address;
+	char key[LP_NODE_KEY_SIZE];
+	json_t *sequence = json_object_get(message, "seq");
+	int status = read_datagram_address(&address, message);
+	int fd = status ? status : lp_channel_datagrams(channel, &address);
+	snprintf(key, sizeof(key), "limpet:udp:%llu", (unsigned long long)node->servers_made++);
+	status = fd < 0 ? fd
+			: send_datagrams(
+				  channel, fd,
+				  json_pack("{s:O, s:s, s:i, s:n}", "ack", sequence, "key", key, "errno", 0, "data"));
+	if (status == 0)
+		return;
+	lp_log_write(channel->log, LP_LOG_WARNING, "worker %u gets no %s socket of port %d: %s", channel->worker,
+		     json_string_value(json_object_get(message, "addressType")),
+		     (int)json_integer_value(json_object_get(message, "port")), lp_error_words(status));
+	send_cluster(channel, json_pack("{s:O, s:s, s:i, s:n}", "ack", sequence, "key", key, "errno", status, "data"));
+}
+
+/* TCP and unix: the worker is told that it listens. */
+
+/* What the servers of an address have in common is what the first of them has: the keys of TLS sessions. */
+static json_t *share_data(struct lp_channel *channel, json_t *message)
+{
+	char *mine = json_dumps(json_object_get(message, "data"), JSON_COMPACT);
+	json_t *shared = NULL;
+	const char *address = json_string_value(json_object_get(message, "address"));
+	char name[512];
+	int length = snprintf(name, sizeof(name), "%s:%d:%d", address ? address : "",
+			      (int)json_integer_value(json_object_get(message, "port")),
+			      (int)json_integer_value(json_object_get(message, "index")));
+	if (mine && length > 0 && (size_t)length < sizeof(name)) {
+		struct lp_slice first = lp_channel_share(channel, (struct lp_slice){name, (size_t)length},
+							 (struct lp_slice){mine, strlen(mine)});
+		shared = json_loadb(first.bytes, first.length, 0, NULL);
+	}
+	free(mine);
+	return shared ? shared : json_incref(json_object_get(message, "data"));
 }
 
 static void on_query_server(struct lp_channel *channel, json_t *message)
@@ -138,15 +238,11 @@ static void on_query_server(struct lp_channel *channel, json_t *message)
 	struct lp_node *node = node_of(channel);
 	const char *address = json_string_value(json_object_get(message, "address"));
 	int port = (int)json_integer_value(json_object_get(message, "port"));
-	int refused = refuse_to_listen(channel, json_object_get(message, "addressType"));
-	if (!refused && node->server_count == LP_NODE_SERVERS_MAX) {
+	json_t *seq = json_object_get(message, "seq");
+	if (node->server_count == LP_NODE_SERVERS_MAX) {
 		lp_log_write(channel->log, LP_LOG_WARNING, "worker %u has %d servers already; it gets no more",
 			     channel->worker, LP_NODE_SERVERS_MAX);
-		refused = UV_ENFILE;
-	}
-	json_t *seq = json_object_get(message, "seq");
-	if (refused) {
-		send_cluster(channel, json_pack("{s:O, s:n, s:i}", "ack", seq, "data", "errno", refused));
+		send_cluster(channel, json_pack("{s:O, s:n, s:i}", "ack", seq, "data", "errno", UV_ENFILE));
 		return;
 	}
 	struct lp_node_server *server = &node->servers[node->server_count++];
@@ -156,7 +252,8 @@ static void on_query_server(struct lp_channel *channel, json_t *message)
 	json_t *name = port < 0 ? json_null()
 				: json_pack("{s:s, s:s, s:i}", "address", at, "family",
 					    strchr(at, ':') ? "IPv6" : "IPv4", "port", port);
-	json_t *reply = json_pack("{s:O, s:n, s:n, s:s, s:o}", "ack", seq, "data", "errno", "key", server->key,
+	json_t *data = json_is_object(json_object_get(message, "data")) ? share_data(channel, message) : json_null();
+	json_t *reply = json_pack("{s:O, s:o, s:n, s:s, s:o}", "ack", seq, "data", data, "errno", "key", server->key,
 				  "sockname", name);
 	send_cluster(channel, reply);
 	if (node->by_cluster)
@@ -192,7 +289,10 @@ static void on_cluster_message(struct lp_channel *channel, json_t *message)
 		if (!node_of(channel)->by_cluster)
 			lp_channel_set_ready(channel, true);
 	} else if (strcmp(act, "queryServer") == 0) {
-		on_query_server(channel, message);
+		if (json_is_string(json_object_get(message, "addressType")))
+			on_query_datagrams(channel, message); /* "udp4"; TCP and unix are numbers. */
+		else
+			on_query_server(channel, message);
 	} else if (strcmp(act, "close") == 0) {
 		on_server_closed(channel, json_string_value(json_object_get(message, "key")));
 	} else if (strcmp(act, "exitedAfterDisconnect") == 0) {
@@ -201,62 +301,72 @@ static void on_cluster_message(struct lp_channel *channel, json_t *message)
 	}
 }
 
-static void on_internal_message(struct lp_channel *channel, const char *cmd, json_t *message)
+static void on_internal_message(struct lp_channel *channel, const struct lp_letter *letter)
 {
 	static const char received[] = "{\"cmd\":\"NODE_HANDLE_ACK\"}\n";
-	if (strcmp(cmd, "NODE_CLUSTER") == 0)
+	struct lp_slice cmd = letter->fields[LP_LETTER_CMD];
+	if (lp_json_is(cmd, LP_SLICE("NODE_CLUSTER"))) {
+		json_t *message = json_loadb(letter->bytes.bytes, letter->bytes.length, 0, NULL);
 		on_cluster_message(channel, message);
-	else if (strcmp(cmd, "NODE_HANDLE_ACK") == 0)
+		json_decref(message);
+	} else if (lp_json_is(cmd, LP_SLICE("NODE_HANDLE_ACK")))
 		on_handle_arrived(channel);
-	else if (strcmp(cmd, "NODE_HANDLE_NACK") == 0)
+	else if (lp_json_is(cmd, LP_SLICE("NODE_HANDLE_NACK")))
 		on_handle_missing(channel);
-	else if (strcmp(cmd, "NODE_HANDLE") == 0)
+	else if (lp_json_is(cmd, LP_SLICE("NODE_HANDLE")))
 		lp_channel_send(channel, received, sizeof(received) - 1); /* Else its channel stalls for ever. */
 }
 
-/* The program's own messages, of which a few packages' mean something to their primary. */
-static void on_program_message(struct lp_channel *channel, json_t *message, const char *line, size_t length)
+static void on_session(struct lp_channel *channel, struct lp_slice data, bool bound)
 {
-	const char *source = json_string_value(json_object_get(message, "source"));
-	const char *engine_source = json_string_value(json_object_get(message, "_source"));
-	if ((source && strcmp(source, "_sio_adapter") == 0) || (engine_source && strcmp(engine_source, "_eio") == 0)) {
-		lp_channel_broadcast(channel, line, length);
-		return;
-	}
-	const char *type = json_string_value(json_object_get(message, "type"));
-	if (!type)
-		return;
-	json_t *data = json_object_get(message, "data");
-	struct lp_slice sid = {.bytes = json_string_value(data), .length = json_string_length(data)};
-	if (strcmp(type, "sticky:connection") == 0 && sid.length)
-		lp_channel_session(channel, sid, true);
-	else if (strcmp(type, "sticky:disconnection") == 0 && sid.length)
-		lp_channel_session(channel, sid, false);
-	else if (strcmp(type, "close") == 0)
-		lp_channel_set_ready(channel, false);
+	char sid[SESSION_MAX];
+	long length = lp_json_text(data, sid, sizeof(sid));
+	if (length > 0)
+		lp_channel_session(channel, (struct lp_slice){sid, (size_t)length}, bound);
+}
+
+/* It would stay for ever, for its channel keeps it alive, and its place would have no worker. */
+static void on_program_closes(struct lp_channel *channel)
+{
+	lp_channel_set_ready(channel, false);
+	lp_node_drain(channel);
+}
+
+/* The program's own messages, of which a few packages' mean something to their primary. */
+static void on_program_message(struct lp_channel *channel, const struct lp_letter *letter)
+{
+	struct lp_slice type = letter->fields[LP_LETTER_TYPE];
+	if (lp_json_is(type, LP_SLICE("sticky:connection")))
+		on_session(channel, letter->fields[LP_LETTER_DATA], true);
+	else if (lp_json_is(type, LP_SLICE("sticky:disconnection")))
+		on_session(channel, letter->fields[LP_LETTER_DATA], false);
+	else if (lp_json_is(type, LP_SLICE("close")))
+		on_program_closes(channel);
+	else
+		lp_channel_letter(channel, letter);
+}
+
+static bool is_internal(struct lp_slice cmd)
+{
+	static const char begins[] = "\"NODE_";
+	return cmd.length > sizeof(begins) && memcmp(cmd.bytes, begins, sizeof(begins) - 1) == 0;
 }
 
 /* line ends in its newline. */
 static void on_line(struct lp_channel *channel, const char *line, size_t length)
 {
 	static const char arrived[] = "{\"cmd\":\"NODE_HANDLE_ACK\"}\n";
-	if (length == sizeof(arrived) - 1 && memcmp(line, arrived, length) == 0) {
-		on_handle_arrived(channel); /* Once a connection: not worth a parser. */
-		return;
-	}
-	json_t *message = json_loadb(line, length, JSON_DECODE_ANY, NULL);
-	if (!message) {
+	struct lp_letter letter;
+	if (length == sizeof(arrived) - 1 && memcmp(line, arrived, length) == 0)
+		on_handle_arrived(channel); /* Once a connection: not worth a look inside. */
+	else if (lp_letter_read(&letter, (struct lp_slice){line, length}))
 		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
 			       "worker %u sent a line that is not JSON: %.*s", channel->worker,
 			       length > 80 ? 80 : (int)length - 1, line);
-		return;
-	}
-	const char *cmd = json_string_value(json_object_get(message, "cmd"));
-	if (cmd && strncmp(cmd, "NODE_", strlen("NODE_")) == 0)
-		on_internal_message(channel, cmd, message);
-	else if (json_is_object(message))
-		on_program_message(channel, message, line, length);
-	json_decref(message);
+	else if (is_internal(letter.fields[LP_LETTER_CMD]))
+		on_internal_message(channel, &letter);
+	else
+		on_program_message(channel, &letter);
 }
 
 long lp_node_receive(struct lp_channel *channel, const char *bytes, size_t length)

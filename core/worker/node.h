@@ -33,12 +33,14 @@ struct lp_node {
 	uint64_t servers_made; /**< Keys are never used twice. */
 	struct lp_node_server servers[LP_NODE_SERVERS_MAX];
 	size_t server_count;
+	uint64_t handles[LP_NODE_SERVERS_MAX]; /**< UDP sockets on their way: behind which parcel each was sent. */
+	size_t handle_count;
 };
 
-/** The environment of a Node worker, for struct lp_dialect. */
-#define LP_NODE_ENVIRONMENT                                                                                            \
+/** The environment of a Node worker, for struct lp_dialect; with more variables, and NULL at the end. */
+#define LP_NODE_ENVIRONMENT(...)                                                                                       \
 	{                                                                                                              \
-		"NODE_CHANNEL_FD=3", "NODE_CHANNEL_SERIALIZATION_MODE=json", "NODE_UNIQUE_ID=%u", NULL                 \
+		"NODE_CHANNEL_FD=3", "NODE_CHANNEL_SERIALIZATION_MODE=json", "NODE_UNIQUE_ID=%u", __VA_ARGS__          \
 	}
 
 /** For lp_dialect.open: a worker that gets connections by message. @param channel Open. @param state Set. @return 0, or -ENOMEM. */

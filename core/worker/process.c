@@ -79,11 +79,11 @@ static bool is_passed_on(const struct environment *environment, const char *entr
 
 static int add_variable(struct environment *environment, const char *entry, unsigned id)
 {
-	const char *mark = strstr(entry, "%u");
+	const char *mark = strstr(entry, "%u") ? strstr(entry, "%u") : strstr(entry, "%i");
 	int before = mark ? (int)(mark - entry) : (int)strlen(entry);
 	char number[16] = "";
 	if (mark)
-		snprintf(number, sizeof(number), "%u", id);
+		snprintf(number, sizeof(number), "%u", mark[1] == 'u' ? id : id - 1);
 	char *text;
 	if (asprintf(&text, "%.*s%s%s", before, entry, number, mark ? mark + 2 : "") < 0)
 		return UV_ENOMEM;

@@ -12,6 +12,7 @@
 #include "base/histogram.h"
 #include "worker/channel.h"
 #include "worker/count.h"
+#include "worker/meeting.h"
 #include "worker/process.h"
 #include "worker/registry.h"
 #include "worker/stuck.h"
@@ -35,9 +36,11 @@ struct lp_slots {
 	struct lp_descriptors_for_programs descriptors;
 	uint64_t starts;
 	uint64_t exits;
-	bool stopping;                /**< No process is started any more. */
-	struct lp_registry *registry; /**< NULL for dialects whose workers are given their channel. */
-	unsigned each;                /**< enum lp_frame_each: which requests workers give back. */
+	bool stopping;                 /**< No process is started any more. */
+	struct lp_meeting *meeting;    /**< Where the workers' own messages go. */
+	struct lp_datagrams datagrams; /**< The supervisor's to close. */
+	struct lp_registry *registry;  /**< NULL for dialects whose workers are given their channel. */
+	unsigned each;                 /**< enum lp_frame_each: which requests workers give back. */
 	/** A slot will not be used again. Once for each, after stopping was set. */
 	void (*on_ended)(struct lp_slots *slots);
 };
@@ -121,6 +124,10 @@ int lp_slot_hand_over(struct lp_slot *slot, struct lp_parcel *parcel);
 void lp_slot_finish(struct lp_slot *slot);
 
 /* Between slot.c and delivery.c */
+
+/** For the meeting place: send a worker a message. @param slots Of struct lp_slots. @param worker Its id.
+ * @param bytes The whole of it. @return Whether it will go. */
+bool lp_slot_post(void *slots, unsigned worker, struct lp_slice bytes);
 
 /** For slots->taken: a connection's worker has read from it. @param taken The slots'. @param parcel In no list. */
 void lp_slot_settle(struct lp_taken *taken, struct lp_parcel *parcel);

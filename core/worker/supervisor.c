@@ -37,12 +37,18 @@ static void on_count_stopped(void *owner)
 	supervisor->slots.config.events->on_stopped(supervisor->slots.config.owner);
 }
 
-static void on_stuck_closed(uv_handle_t *handle)
+static void on_meeting_closed(void *owner)
 {
-	struct lp_supervisor *supervisor = handle->data;
+	struct lp_supervisor *supervisor = owner;
 	struct lp_count *count = supervisor->slots.count;
 	supervisor->slots.count = NULL;
 	lp_count_stop(count, on_count_stopped, supervisor);
+}
+
+static void on_stuck_closed(uv_handle_t *handle)
+{
+	struct lp_supervisor *supervisor = handle->data;
+	lp_meeting_close(supervisor->slots.meeting, on_meeting_closed, supervisor);
 }
 
 static void on_taken_closed(uv_handle_t *handle)
@@ -171,7 +177,7 @@ static void flush_all(struct lp_supervisor *supervisor)
 {
 	for (unsigned i = 0; i < supervisor->slots.config.workers->count; i++) {
 		struct lp_slot *slot = &supervisor->slots.all[i];
-		if (slot->channel_open && slot->channel.queued)
+		if (slot->channel_open && (slot->channel.queued || slot->channel.out.length))
 			lp_channel_flush(&slot->channel);
 	}
 }
@@ -271,18 +277,22 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 				    config->command[0]);
 	struct lp_supervisor *supervisor = calloc(1, sizeof(*supervisor));
 	struct lp_slot *all = calloc(count, sizeof(*all));
-	if (!supervisor || !all) {
-		free(supervisor);
-		free(all);
-		return lp_error_set(error, UV_ENOMEM, "no memory for %u workers", count);
-	}
-	supervisor->slots = (struct lp_slots){.config = *config, .all = all, .on_ended = on_slot_ended};
-	int status = config->dialect->registers ? open_registry(&supervisor->slots, error) : 0;
+	struct lp_post post = {.workers = count, .send = lp_slot_post, .owner = supervisor};
+	struct lp_meeting *meeting = lp_meeting_new(config->log, &post);
+	int status =
+		supervisor && all && meeting ? 0 : lp_error_set(error, UV_ENOMEM, "no memory for %u workers", count);
+	if (!status)
+		supervisor->slots =
+			(struct lp_slots){.config = *config, .all = all, .meeting = meeting, .on_ended = on_slot_ended};
+	if (!status && config->dialect->registers)
+		status = open_registry(&supervisor->slots, error);
 	if (status) {
+		lp_meeting_free(meeting);
 		free(supervisor);
 		free(all);
 		return status;
 	}
+	lp_meeting_start(meeting, config->loop);
 	supervisor->left = count;
 	lp_descriptors_for_programs_init(&supervisor->slots.descriptors, config->descriptors);
 	lp_taken_init(&supervisor->slots.taken, config->loop, lp_slot_settle, lp_slot_is_silent, &supervisor->slots);
@@ -362,6 +372,7 @@ void lp_supervisor_free(struct lp_supervisor *supervisor)
 	if (!supervisor)
 		return;
 	lp_descriptors_for_programs_deinit(&supervisor->slots.descriptors);
+	lp_datagrams_close(&supervisor->slots.datagrams);
 	free(supervisor->slots.all);
 	free(supervisor);
 }

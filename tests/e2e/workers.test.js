@@ -157,6 +157,15 @@ test('a worker that closes its server gets no more', run(CLUSTER, { files: FIRST
 		assert.equal((await limpet.get('/')).json.worker, 2);
 }));
 
+test('a worker of sticky-session that closes its server ends, and another takes its place', run(
+	'--workers 1 --dialect sticky-session -- node workers/sticky_session.js',
+	async (limpet) => {
+		const { pid } = (await limpet.get('/?close')).json;
+		const { status, json } = await limpet.get('/');
+		assert.equal(status, 200);
+		assert.notEqual(json.pid, pid);
+	}));
+
 test('clients that come before the first worker is ready are held, not turned away', run(
 	'--workers 1 --dialect cluster -- node workers/answer.js',
 	{ ready: false },

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -34,7 +35,8 @@ struct fixture {
 	unsigned rooms;
 	unsigned ends;
 	char session[64]; /* "+key" or "-key". */
-	char broadcast[256];
+	char letter[256];
+	char shared[256]; /* NAME=VALUE */
 	uint64_t reported_open;
 	struct lp_parcel parcels[PARCELS_MAX];
 };
@@ -79,12 +81,25 @@ static inline void on_open(struct lp_channel *channel, uint64_t open)
 	((struct fixture *)channel->owner)->reported_open = open;
 }
 
-static inline void on_broadcast(struct lp_channel *channel, const char *bytes, size_t length)
+static inline void on_letter(struct lp_channel *channel, const struct lp_letter *letter)
 {
 	struct fixture *fixture = channel->owner;
-	assert_true(length < sizeof(fixture->broadcast));
-	memcpy(fixture->broadcast, bytes, length);
-	fixture->broadcast[length] = '\0';
+	assert_true(letter->bytes.length < sizeof(fixture->letter));
+	memcpy(fixture->letter, letter->bytes.bytes, letter->bytes.length);
+	fixture->letter[letter->bytes.length] = '\0';
+}
+
+static inline struct lp_slice on_share(struct lp_channel *channel, struct lp_slice name, struct lp_slice value)
+{
+	struct fixture *fixture = channel->owner;
+	snprintf(fixture->shared, sizeof(fixture->shared), "%.*s=%.*s", LP_SLICE_ARG(name), LP_SLICE_ARG(value));
+	return LP_SLICE("{\"first\":1}");
+}
+
+static inline int on_datagrams(struct lp_channel *channel, const struct lp_datagram_address *address)
+{
+	(void)channel;
+	return address->port ? STDERR_FILENO : UV_EADDRINUSE;
 }
 
 static inline void on_end(struct lp_channel *channel)
@@ -99,7 +114,9 @@ static const struct lp_channel_events fixture_events = {
 	.on_returned = on_returned,
 	.on_session = on_session,
 	.on_open = on_open,
-	.on_broadcast = on_broadcast,
+	.on_letter = on_letter,
+	.on_share = on_share,
+	.on_datagrams = on_datagrams,
 	.on_end = on_end,
 };
 

@@ -74,9 +74,9 @@ static void on_open(struct lp_channel *channel, uint64_t open)
 	note(channel, "open %d; ", (int)open);
 }
 
-static void on_broadcast(struct lp_channel *channel, const char *bytes, size_t length)
+static void on_letter(struct lp_channel *channel, const struct lp_letter *letter)
 {
-	note(channel, "broadcast %.*s; ", (int)length, bytes);
+	note(channel, "letter %.*s; ", LP_SLICE_ARG(letter->bytes));
 }
 
 static void on_end(struct lp_channel *channel)
@@ -91,7 +91,7 @@ static const struct lp_channel_events events = {
 	.on_returned = on_returned,
 	.on_session = on_session,
 	.on_open = on_open,
-	.on_broadcast = on_broadcast,
+	.on_letter = on_letter,
 	.on_end = on_end,
 };
 

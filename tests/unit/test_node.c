@@ -173,26 +173,70 @@ static void a_handle_from_a_worker_is_acknowledged(void **state)
 	close_fixture(fixture);
 }
 
-static void udp_is_refused_with_an_error_number(void **state)
+static void a_udp_socket_is_sent_and_its_arrival_is_no_connections(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_cluster);
+	char text[1024];
+	(void)state;
+	say(fixture, query);
+	receive(fixture, text, sizeof(text));
+	hand_over(fixture, 0, 3999);
+	receive(fixture, text, sizeof(text));
+	say(fixture,
+	    "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"port\":53,\"addressType\":\"udp4\",\"index\":0,"
+	    "\"flags\":0,\"seq\":3}\n");
+	assert_true(receive(fixture, text, sizeof(text)));
+	assert_non_null(strstr(text, "\"type\":\"dgram.Native\""));
+	assert_non_null(strstr(text, "\"ack\":3"));
+	assert_non_null(strstr(text, "\"errno\":0"));
+	hand_over(fixture, 1, 3999);
+	say(fixture, "{\"cmd\":\"NODE_HANDLE_ACK\"}\n{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
+	assert_true(fixture->parcels[0].arrived);
+	assert_false(fixture->parcels[1].arrived);
+	say(fixture, "{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
+	assert_true(fixture->parcels[1].arrived);
+	close_fixture(fixture);
+}
+
+static void a_udp_socket_that_cannot_be_is_an_error_number(void **state)
 {
 	struct fixture *fixture = open_fixture(&lp_dialect_cluster);
 	char text[1024];
 	(void)state;
 	say(fixture,
-	    "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"port\":53,\"addressType\":\"udp4\",\"seq\":3}\n");
+	    "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"port\":0,\"addressType\":\"udp4\",\"seq\":3}\n");
+	assert_false(receive(fixture, text, sizeof(text)));
+	assert_non_null(strstr(text, "\"errno\":-98"));
+	say(fixture,
+	    "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"port\":1,\"addressType\":\"udp9\",\"seq\":4}\n");
 	receive(fixture, text, sizeof(text));
 	assert_non_null(strstr(text, "\"errno\":-95"));
 	assert_false(fixture->ready);
 	close_fixture(fixture);
 }
 
-static void adapter_messages_go_to_the_other_workers(void **state)
+static void tls_servers_share_what_the_first_has(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_cluster);
+	char text[1024];
+	(void)state;
+	say(fixture, "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"port\":443,\"addressType\":4,\"index\":0,"
+		     "\"data\":{\"ticketKeys\":\"00\"},\"seq\":3}\n");
+	assert_string_equal(fixture->shared, ":443:0={\"ticketKeys\":\"00\"}");
+	receive(fixture, text, sizeof(text));
+	assert_non_null(strstr(text, "\"data\":{\"first\":1}"));
+	close_fixture(fixture);
+}
+
+static void what_is_the_programs_own_goes_to_the_meeting_place(void **state)
 {
 	static const char message[] = "{\"source\":\"_sio_adapter\",\"type\":3,\"data\":{\"a\" : 1}}\n";
 	struct fixture *fixture = open_fixture(&lp_dialect_socketio_sticky);
 	(void)state;
 	say(fixture, message);
-	assert_string_equal(fixture->broadcast, message);
+	assert_string_equal(fixture->letter, message);
+	say(fixture, online);
+	assert_string_equal(fixture->letter, message);
 	close_fixture(fixture);
 }
 
@@ -209,8 +253,10 @@ int main(void)
 		cmocka_unit_test(a_worker_that_closes_takes_no_more),
 		cmocka_unit_test(a_worker_that_disconnects_is_answered),
 		cmocka_unit_test(a_handle_from_a_worker_is_acknowledged),
-		cmocka_unit_test(udp_is_refused_with_an_error_number),
-		cmocka_unit_test(adapter_messages_go_to_the_other_workers),
+		cmocka_unit_test(a_udp_socket_is_sent_and_its_arrival_is_no_connections),
+		cmocka_unit_test(a_udp_socket_that_cannot_be_is_an_error_number),
+		cmocka_unit_test(tls_servers_share_what_the_first_has),
+		cmocka_unit_test(what_is_the_programs_own_goes_to_the_meeting_place),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

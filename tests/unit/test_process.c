@@ -22,7 +22,7 @@
 
 static const struct lp_dialect dialect = {
 	.name = "test",
-	.environment = {"WHO=worker %u of many", "OVERRIDDEN=by the dialect", "NODE_UNIQUE_ID=%u"},
+	.environment = {"WHO=worker %u of many", "INSTANCE=%i", "OVERRIDDEN=by the dialect", "NODE_UNIQUE_ID=%u"},
 };
 
 struct world {
@@ -268,6 +268,7 @@ static void its_environment_is_ours_but_for_what_the_dialect_says(void **state)
 	assert_has_line(all, "LIMPET_WORKER_ID=7");
 	assert_has_line(all, "NODE_UNIQUE_ID=7");
 	assert_has_line(all, "WHO=worker 7 of many");
+	assert_has_line(all, "INSTANCE=6");
 	assert_has_line(all, "OVERRIDDEN=by the dialect");
 	assert_has_line(all, "OVERRIDDEN_NOT=ours");
 	assert_null(strstr(all, "NODE_CHANNEL_FD="));

@@ -2,6 +2,8 @@
  * `socket.io-sticky`: workers that call @socket.io/sticky's setupWorker(io), 1.0.0 to 2.0.1. Their primary sends the first
  * chunk it has read along with the socket; nothing was read here, so that chunk is empty and the worker reads the socket
  * from its first byte. The worker tells each session's beginning and end (node.c).
+ *
+ * @socket.io/pm2 starts the same workers, with the number of each, from 0, in its environment; so do we.
  */
 #include <sys/socket.h>
 
@@ -12,7 +14,7 @@ const struct lp_dialect lp_dialect_socketio_sticky = {
 	.socket_type = SOCK_STREAM,
 	.readiness = "is started by node",
 	.keep_until_read = true,
-	.environment = LP_NODE_ENVIRONMENT,
+	.environment = LP_NODE_ENVIRONMENT("NODE_APP_INSTANCE=%i", "pm_id=%i", NULL),
 	.message = "{\"type\":\"sticky:connection\",\"data\":\"\"}",
 	.open = lp_node_open,
 	.close = lp_node_close,

@@ -1,10 +1,16 @@
 'use strict';
 /**
- * A worker of sticky-session as its README shows it, with Socket.IO on its server.
+ * A worker of sticky-session as its README shows it, with Socket.IO on its server. /?close closes the server.
  */
 var sticky = require('sticky-session');
 
-var server = require('http').createServer(require('./answering').answer);
+var answer = require('./answering').answer;
+
+var server = require('http').createServer(function (request, response) {
+	if (request.url.endsWith('?close'))
+		server.close();
+	answer(request, response);
+});
 
 if (!sticky.listen(server, 3000)) {
 	// Master code

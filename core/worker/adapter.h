@@ -1,0 +1,60 @@
+/**
+ * What Socket.IO's servers in the workers say to each other, passed on as their packages' own primaries do:
+ * @socket.io/cluster-adapter 0.1 to 0.2 and 0.3, @socket.io/cluster-engine 0.1.
+ *
+ * An answer goes to whom it is for, everything else to all but who said it, and every message as it came. When a worker
+ * ends those that would wait for it are told, so that a fetchSockets() answers at once, not after its time-out.
+ */
+#ifndef LP_WORKER_ADAPTER_H
+#define LP_WORKER_ADAPTER_H
+
+#include <stdbool.h>
+
+#include "worker/letter.h"
+#include "worker/nodes.h"
+
+/** How letters reach workers. */
+struct lp_post {
+	unsigned workers; /**< Their ids are 1 to this. */
+	/** Send bytes to a worker: false when it is not there, or has no room. */
+	bool (*send)(void *owner, unsigned worker, struct lp_slice bytes);
+	void *owner;
+};
+
+/** The owner's memory. */
+struct lp_adapter {
+	const struct lp_post *post;
+	struct lp_nodes adapters; /**< By uid: those of 0.3. */
+	struct lp_nodes engines;  /**< By senderId. */
+	bool *is_old;             /**< By the worker's id: it has an adapter of before 0.3. */
+};
+
+/**
+ * Prepare.
+ *
+ * @param adapter  Filled; lp_adapter_deinit it.
+ * @param post     Borrowed.
+ * @param seed     Random.
+ *
+ * @return 0; or -ENOMEM with nothing to deinit.
+ */
+int lp_adapter_init(struct lp_adapter *adapter, const struct lp_post *post, uint64_t seed);
+
+/** Free what it has. @param adapter Prepared, or all zero. */
+void lp_adapter_deinit(struct lp_adapter *adapter);
+
+/**
+ * Pass a letter on, if it is one of these packages'.
+ *
+ * @param adapter  Prepared.
+ * @param worker   Who sent it.
+ * @param letter   Borrowed.
+ *
+ * @return Whether it was.
+ */
+bool lp_adapter_take(struct lp_adapter *adapter, unsigned worker, const struct lp_letter *letter);
+
+/** A worker has ended: tell the others. @param adapter Prepared. @param worker Its id. */
+void lp_adapter_leave(struct lp_adapter *adapter, unsigned worker);
+
+#endif

@@ -1,0 +1,50 @@
+/**
+ * A letter: one message of a Node worker, looked at once. It is kept as it came; what limpet goes by are some of its
+ * members, as they are written (base/json.h).
+ */
+#ifndef LP_WORKER_LETTER_H
+#define LP_WORKER_LETTER_H
+
+#include "base/json.h"
+#include "base/slice.h"
+
+/** The members that somebody goes by. */
+enum lp_letter_field {
+	LP_LETTER_CMD,           /**< "cmd": Node's own messages. */
+	LP_LETTER_TYPE,          /**< "type": what it is, in every package's own way. */
+	LP_LETTER_DATA,          /**< "data": a session, or what the adapter says. */
+	LP_LETTER_SOURCE,        /**< "source": "_sio_adapter" of @socket.io/cluster-adapter. */
+	LP_LETTER_ENGINE_SOURCE, /**< "_source": "_eio" of @socket.io/cluster-engine. */
+	LP_LETTER_UID,           /**< "uid": the adapter that speaks, from 0.3 on. */
+	LP_LETTER_REQUESTER,     /**< "requesterUid": the one that is answered. */
+	LP_LETTER_NSP,           /**< "nsp": its namespace. */
+	LP_LETTER_SENDER,        /**< "senderId": the engine that speaks. */
+	LP_LETTER_RECIPIENT,     /**< "recipientId": the one that is spoken to. */
+	LP_LETTER_NAME,          /**< "name": of a strong-mq queue. */
+	LP_LETTER_TOPIC,         /**< "topic". */
+	LP_LETTER_MSG,           /**< "msg". */
+	LP_LETTER_METHOD,        /**< "method": of strong-store-cluster; so the next five. */
+	LP_LETTER_COLLECTION,    /**< "collection". */
+	LP_LETTER_KEY,           /**< "key". */
+	LP_LETTER_JSON,          /**< "json". */
+	LP_LETTER_CONFIG,        /**< "config". */
+	LP_LETTER_REQUEST,       /**< "requestId". */
+	LP_LETTER_FIELDS
+};
+
+struct lp_letter {
+	struct lp_slice bytes;                    /**< As it came, its newline included. */
+	struct lp_slice fields[LP_LETTER_FIELDS]; /**< Values as they are written; absent when it has none. */
+};
+
+/**
+ * Look at a message.
+ *
+ * @param letter  Filled; points into bytes. Without any field when the message is JSON, but no object.
+ * @param bytes   One line, its newline included.
+ *
+ * @return 0, or -EINVAL: it is not JSON.
+ */
+int lp_letter_read(struct lp_letter *letter, struct lp_slice bytes);
+
+#endif

@@ -1,0 +1,16 @@
+'use strict';
+// The same chat on limpet:  limpet run --listen :3000 --workers 4 --policy sid -- node after.js
+const http = require('http');
+const { Server } = require('socket.io');
+const { setupWorker } = require('@socket.io/sticky');
+const { createAdapter } = require('@socket.io/cluster-adapter');
+
+const httpServer = http.createServer((request, response) => response.end(`process ${process.pid}\n`));
+const io = new Server(httpServer);
+
+io.adapter(createAdapter());
+setupWorker(io);
+
+io.on('connection', (socket) => {
+	socket.on('say', (text) => io.emit('said', text));
+});

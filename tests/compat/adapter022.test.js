@@ -1,0 +1,3 @@
+'use strict';
+/** @socket.io/cluster-adapter 0.2.2. */
+require('./adapter_suite')('adapter022');

@@ -1,0 +1,3 @@
+'use strict';
+/** @socket.io/cluster-adapter 0.3.0. */
+require('./adapter_suite')('adapter030');

@@ -1,0 +1,127 @@
+'use strict';
+/**
+ * examples/from_*: a chat with its old primary, the very same file as a worker of limpet, and what is left of it when the
+ * primary's half is deleted, started by its `run`. In each, what one client says another hears.
+ */
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
+const test = require('node:test');
+const { io } = require('socket.io-client');
+const { connect } = require('socketio09-client');
+const proc = require('../e2e/proc');
+
+const EXAMPLES = path.resolve(__dirname, '../../examples');
+const LIMPET = path.resolve(process.env.LIMPET ?? path.join(__dirname, '../../build/limpet'));
+const MARK = 'LIMPET_COMPAT';
+const PATIENCE_MS = 30_000;
+
+async function freePort() {
+	const server = net.createServer().listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	const { port } = server.address();
+	await once(server.close(), 'close');
+	return port;
+}
+
+/** A program for the length of a body, which gets the address it listens on, as `pattern` finds it in what it prints. */
+async function during(folder, [program, ...args], env, pattern, body) {
+	const mark = fs.mkdtempSync(path.join(os.tmpdir(), 'limpet-compat-'));
+	const child = spawn(program, args, {
+		cwd: path.join(EXAMPLES, folder),
+		env: { ...process.env, ...env, [MARK]: mark },
+		stdio: ['ignore', 'pipe', 'pipe'],
+	});
+	const exited = once(child, 'exit');
+	const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+	let log = '';
+	try {
+		const where = await new Promise((resolve, reject) => {
+			for (const stream of [child.stdout, child.stderr])
+				stream.setEncoding('utf8').on('data', (text) => {
+					log += text;
+					const found = pattern.exec(log)?.[1];
+					if (found)
+						resolve(found);
+				});
+			exited.then(() => reject(new Error('it ended')));
+		});
+		const early = exited.then(() => Promise.reject(new Error('it ended')));
+		await Promise.race([body(where), early]);
+	} catch (error) {
+		process.stderr.write(`--- log of ${folder}: ${program} ${args.join(' ')}\n${log}---\n`);
+		throw error;
+	} finally {
+		child.kill('SIGTERM');
+		await exited;
+		clearTimeout(timer);
+		proc.withVariable(MARK, mark).forEach((pid) => process.kill(pid, 'SIGKILL'));
+		fs.rmSync(mark, { recursive: true });
+	}
+}
+
+/** Two clients of the old or of the new Socket.IO: what one says both hear. */
+async function chat(address, { old, transport }) {
+	const open = old ?
+		() => connect(`http://${address}`, { 'force new connection': true, transports: [old] }) :
+		() => io(`http://${address}`, { forceNew: true, transports: [transport] });
+	const clients = [open(), open()];
+	try {
+		await Promise.all(clients.map((client) => once(client, 'connect')));
+		const heard = clients.map((client) => once(client, 'said'));
+		clients[0].emit('say', 'hello');
+		assert.deepEqual(await Promise.all(heard), [['hello'], ['hello']]);
+	} finally {
+		clients.forEach((client) => client.disconnect());
+	}
+}
+
+/** A flag as the example's `run` has it, with its value; nothing if it has not. */
+function flags(folder, name) {
+	const run = fs.readFileSync(path.join(EXAMPLES, folder, 'run'), 'utf8');
+	const value = new RegExp(`^serve .*--${name} (\\S+)`, 'm').exec(run)?.[1];
+	return value ? [`--${name}`, value] : [];
+}
+
+function lines(folder, name) {
+	const text = fs.readFileSync(path.join(EXAMPLES, folder, name), 'utf8');
+	return text.split('\n').map((line) => line.trim()).filter((line) => line && !line.startsWith('//'));
+}
+
+const STORE = 'from_strong_cluster_socketio_store';
+
+/** What the unchanged file needs beside the flags of `run`: nothing there tells limpet of the article's message. */
+const DIALECT = { from_node_cluster_socketio: ['--dialect', 'socketio-sticky-session'] };
+
+const LISTENING = /^limpet: listening on (\S+)$/m;
+
+for (const folder of fs.readdirSync(EXAMPLES).filter((name) => /^from_\w+$/.test(name))) {
+	const old = folder === STORE && 'xhr-polling';
+	if (fs.existsSync(path.join(EXAMPLES, folder, 'before.js'))) {
+		test(`${folder}: before`, async () => {
+			const port = String(await freePort());
+			await during(folder, [process.execPath, 'before.js'], { PORT: port }, /^listening on port (\d+)$/m,
+				() => chat(`127.0.0.1:${port}`, { old: old && 'websocket', transport: 'websocket' }));
+		});
+
+		test(`${folder}: before, not a line changed, on limpet`, async () => {
+			const command = [LIMPET, 'run', '--listen', '127.0.0.1:0', '--workers', '4', '--drain-timeout', '1s',
+				...flags(folder, 'policy'), ...DIALECT[folder] ?? [], '--', process.execPath, 'before.js'];
+			await during(folder, command, {}, LISTENING, (address) => chat(address, { old, transport: 'polling' }));
+		});
+
+		test(`${folder}: what is left has no new line, but one that listens`, () => {
+			// It requires less of a package, or listens for itself; everything else was there before.
+			const before = new Set(lines(folder, 'before.js'));
+			const added = lines(folder, 'after.js').filter((line) => !before.has(line));
+			assert.deepEqual(added.filter((line) => !/^server\.listen\(|^const \{ \w+ \} = require\(/.test(line)), []);
+		});
+	}
+
+	test(`${folder}: after`, () => during(folder, ['./run'], { PORT: '0' }, LISTENING,
+		(address) => chat(address, { old, transport: 'polling' })));
+}

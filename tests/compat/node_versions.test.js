@@ -1,0 +1,60 @@
+'use strict';
+/**
+ * Workers of each Node that is still in use: a hand-over to each dialect that unchanged Socket.IO workers take, with real
+ * clients, every transport, and a message of 1 MB; and the meeting place, by adapter, store and queues.
+ */
+const assert = require('node:assert/strict');
+const crypto = require('node:crypto');
+const fs = require('node:fs');
+const path = require('node:path');
+const { execFileSync } = require('node:child_process');
+const { once } = require('node:events');
+const test = require('node:test');
+const { run } = require('../e2e/harness');
+const { app, eventually } = require('./app');
+
+const WORKERS = {
+	cluster: '--policy ip_hash --dialect cluster -- NODE workers/cluster_socketio.js',
+	'socket.io-sticky': '--policy sid --dialect socket.io-sticky -- NODE workers/socketio_sticky.js sticky201',
+};
+
+for (const version of ['18', '20', '22', '24']) {
+	const node = path.join(__dirname, `node_versions/node_modules/node${version}/bin/node`);
+	const skip = !fs.existsSync(node) && 'npm ci in tests/compat/node_versions brings it; tests/run -L compat does that';
+	for (const [dialect, command] of Object.entries(WORKERS))
+		test(`Node ${version}, ${dialect}`, { skip }, async (t) => {
+			assert.match(execFileSync(node, ['--version'], { encoding: 'utf8' }), new RegExp(`^v${version}\\.`));
+			await run(`--workers 2 ${command.replace('NODE', node)}`, async (limpet) => {
+				for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']]) {
+					const client = limpet.socket({ transports });
+					await new Promise((resolve, reject) => {
+						client.on('connect', resolve).on('connect_error', reject);
+					});
+					const megabyte = crypto.randomBytes(1 << 20);
+					const back = await client.timeout(20_000).emitWithAck('echo', megabyte);
+					assert.ok(megabyte.equals(back), `1 MB by ${transports}`);
+					client.close();
+				}
+			})(t);
+		});
+
+	const meet = (name, worker, body) => test(`Node ${version}, ${name}`, { skip },
+		app({ workers: 3, worker, node, ours: '--dialect cluster --policy round_robin' }, body));
+
+	meet('broadcast and questions', ['adapter.js', 'adapter030'], async (running) => {
+		const clients = [1, 2, 3].map(() => running.client({ transports: ['websocket'] }));
+		const got = (await Promise.all(clients)).map((client) => once(client, 'news'));
+		await running.on(1, 'emit', {}, 'news', { text: '"ü\n' });
+		assert.deepEqual(await Promise.all(got), Array(3).fill([{ text: '"ü\n' }]));
+		assert.equal((await running.on(2, 'fetch', {})).length, 3);
+		assert.deepEqual(await running.on(3, 'who', 'you'), { failed: false, answers: ['you: 1', 'you: 2'] });
+	});
+
+	meet('store and queues', ['strong.js'], async (running) => {
+		await running.onAll('count', 'c', 'n', 20);
+		assert.equal(await running.on(1, 'get', 'c', 'n'), 60);
+		await running.onAll('subscribe', 'q', '');
+		await running.on(2, 'publish', 'q', 'hello');
+		await eventually('all have heard', async () => (await running.onAll('heard')).flat().length === 3);
+	});
+}

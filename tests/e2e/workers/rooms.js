@@ -1,0 +1,35 @@
+'use strict';
+/**
+ * Socket.IO on plain cluster workers with the cluster adapter of the package that is named, as its README shows it, without
+ * the primary's half. What the test wants of a worker's server it asks by HTTP: /METHOD?ARGUMENT.
+ */
+const cluster = require('node:cluster');
+const http = require('node:http');
+const { Server } = require('socket.io');
+const { createAdapter } = require(process.argv[2]);
+
+const ACTIONS = {
+	emit: (io, text) => io.emit('news', text),
+	binary: (io, length) => io.emit('news', Buffer.alloc(Number(length), 'limpet')),
+	toRoom: (io, room) => io.to(room).emit('news', `to ${room}`),
+	join: (io, room) => io.socketsJoin(room),
+	fetch: async (io) => (await io.fetchSockets()).map((socket) => socket.id).sort(),
+	who: (io) => io.serverSideEmitWithAck('who'),
+	count: async (io) => io.of('/').adapter.serverCount(),
+	acks: (io) => io.timeout(5000).emitWithAck('ask'),
+	flood: (io, count) => {
+		for (let i = 0; i < Number(count); i++)
+			io.emit('flood', 'x'.repeat(1000));
+	},
+};
+
+const server = http.createServer(async (request, response) => {
+	const { pathname, searchParams } = new URL(request.url, 'http://limpet');
+	const result = await ACTIONS[pathname.slice(1)](io, searchParams.get('with'));
+	response.end(JSON.stringify({ worker: cluster.worker.id, result }));
+});
+const io = new Server(server, { adapter: createAdapter() });
+io.of('/other').on('connection', () => {});
+io.on('who', (reply) => reply(cluster.worker.id));
+io.on('connection', (socket) => socket.emit('worker', cluster.worker.id));
+server.listen(3000);

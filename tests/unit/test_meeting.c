@@ -1,0 +1,255 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "worker/meeting.h"
+
+#define WORKERS 3
+
+struct fixture {
+	uv_loop_t loop;
+	struct lp_log log;
+	struct lp_meeting *meeting;
+	char sent[2048]; /* "WORKER<-LETTER" of each. */
+	bool full[WORKERS + 1];
+};
+
+static bool on_send(void *owner, unsigned worker, struct lp_slice bytes)
+{
+	struct fixture *fixture = owner;
+	size_t length = strlen(fixture->sent);
+	assert_true(worker >= 1 && worker <= WORKERS);
+	if (fixture->full[worker])
+		return false;
+	snprintf(fixture->sent + length, sizeof(fixture->sent) - length, "%u<-%.*s", worker, LP_SLICE_ARG(bytes));
+	return true;
+}
+
+static void open_meeting(struct fixture *fixture)
+{
+	struct lp_post post = {.workers = WORKERS, .send = on_send, .owner = fixture};
+	*fixture = (struct fixture){0};
+	uv_loop_init(&fixture->loop);
+	lp_log_init(&fixture->log, -1, LP_LOG_ERROR, LP_LOG_TEXT);
+	fixture->meeting = lp_meeting_new(&fixture->log, &post);
+	assert_non_null(fixture->meeting);
+	lp_meeting_start(fixture->meeting, &fixture->loop);
+}
+
+static void on_closed(void *owner)
+{
+	((struct fixture *)owner)->meeting = NULL;
+}
+
+static void close_meeting(struct fixture *fixture)
+{
+	lp_meeting_close(fixture->meeting, on_closed, fixture);
+	uv_run(&fixture->loop, UV_RUN_DEFAULT);
+	assert_null(fixture->meeting);
+	assert_int_equal(uv_loop_close(&fixture->loop), 0);
+}
+
+static void assert_sent(struct fixture *fixture, const char *sent)
+{
+	assert_string_equal(fixture->sent, sent);
+	fixture->sent[0] = '\0';
+}
+
+/* A worker says text, and then this was sent. */
+static void say(struct fixture *fixture, unsigned worker, const char *text, const char *sent)
+{
+	struct lp_letter letter;
+	assert_int_equal(lp_letter_read(&letter, (struct lp_slice){text, strlen(text)}), 0);
+	lp_meeting_take(fixture->meeting, worker, &letter);
+	assert_sent(fixture, sent);
+}
+
+static void leave(struct fixture *fixture, unsigned worker, const char *sent)
+{
+	lp_meeting_leave(fixture->meeting, worker);
+	assert_sent(fixture, sent);
+}
+
+#define S "{\"source\":\"_sio_adapter\","
+
+static void adapters_of_before_0_3_are_answered_by_worker(void **state)
+{
+	struct fixture fixture;
+	(void)state;
+	open_meeting(&fixture);
+	say(&fixture, 1, S "\"type\":1,\"data\":1,\"nsp\":\"/\"}\n",
+	    "2<-" S "\"type\":1,\"data\":1,\"nsp\":\"/\"}\n3<-" S "\"type\":1,\"data\":1,\"nsp\":\"/\"}\n");
+	say(&fixture, 2, S "\"type\":9,\"data\":{\"requestId\":\"x\",\"workerId\":3,\"sockets\":[]}}\n",
+	    "3<-" S "\"type\":9,\"data\":{\"requestId\":\"x\",\"workerId\":3,\"sockets\":[]}}\n");
+	say(&fixture, 2, S "\"type\":11,\"data\":{\"workerId\":1 }}\n",
+	    "1<-" S "\"type\":11,\"data\":{\"workerId\":1 }}\n");
+	say(&fixture, 2, S "\"type\":8,\"data\":{\"workerId\":2}}\n",
+	    "1<-" S "\"type\":8,\"data\":{\"workerId\":2}}\n3<-" S "\"type\":8,\"data\":{\"workerId\":2}}\n");
+	say(&fixture, 2, S "\"type\":9,\"data\":{\"workerId\":99}}\n", "");
+	say(&fixture, 2, S "\"type\":9}\n", "");
+	leave(&fixture, 2, "1<-" S "\"type\":3,\"data\":2}\n");
+	leave(&fixture, 2, "");
+	leave(&fixture, 3, "");
+	close_meeting(&fixture);
+}
+
+static void adapters_of_0_3_are_answered_by_uid(void **state)
+{
+	struct fixture fixture;
+	(void)state;
+	open_meeting(&fixture);
+	say(&fixture, 1, S "\"type\":1,\"uid\":\"a\",\"nsp\":\"/\"}\n",
+	    "2<-" S "\"type\":1,\"uid\":\"a\",\"nsp\":\"/\"}\n3<-" S "\"type\":1,\"uid\":\"a\",\"nsp\":\"/\"}\n");
+	say(&fixture, 2, S "\"type\":8,\"uid\":\"b\",\"nsp\":\"/\",\"requesterUid\":\"a\"}\n",
+	    "1<-" S "\"type\":8,\"uid\":\"b\",\"nsp\":\"/\",\"requesterUid\":\"a\"}\n");
+	say(&fixture, 2, S "\"type\":10,\"uid\":\"b\",\"nsp\":\"/\",\"requesterUid\":\"nobody\"}\n", "");
+	say(&fixture, 2, S "\"type\":9,\"uid\":\"b\"}\n",
+	    "1<-" S "\"type\":9,\"uid\":\"b\"}\n3<-" S "\"type\":9,\"uid\":\"b\"}\n");
+	close_meeting(&fixture);
+}
+
+static void for_a_dead_worker_each_of_its_adapters_says_goodbye(void **state)
+{
+	struct fixture fixture;
+	(void)state;
+	open_meeting(&fixture);
+	say(&fixture, 1, S "\"type\":1,\"uid\":\"a\",\"nsp\":\"/\"}\n",
+	    "2<-" S "\"type\":1,\"uid\":\"a\",\"nsp\":\"/\"}\n3<-" S "\"type\":1,\"uid\":\"a\",\"nsp\":\"/\"}\n");
+	say(&fixture, 1, S "\"type\":1,\"uid\":\"b\",\"nsp\":\"/x\\\"\"}\n",
+	    "2<-" S "\"type\":1,\"uid\":\"b\",\"nsp\":\"/x\\\"\"}\n3<-" S
+	    "\"type\":1,\"uid\":\"b\",\"nsp\":\"/x\\\"\"}\n");
+	say(&fixture, 3, S "\"type\":2,\"uid\":\"c\",\"nsp\":\"/\"}\n",
+	    "1<-" S "\"type\":2,\"uid\":\"c\",\"nsp\":\"/\"}\n2<-" S "\"type\":2,\"uid\":\"c\",\"nsp\":\"/\"}\n");
+	leave(&fixture, 1,
+	      "3<-" S "\"type\":13,\"uid\":\"a\",\"nsp\":\"/\"}\n3<-" S
+	      "\"type\":13,\"uid\":\"b\",\"nsp\":\"/x\\\"\"}\n");
+	say(&fixture, 3, S "\"type\":8,\"uid\":\"c\",\"requesterUid\":\"a\"}\n", "");
+	say(&fixture, 3, S "\"type\":13,\"uid\":\"c\",\"nsp\":\"/\"}\n",
+	    "1<-" S "\"type\":13,\"uid\":\"c\",\"nsp\":\"/\"}\n2<-" S "\"type\":13,\"uid\":\"c\",\"nsp\":\"/\"}\n");
+	leave(&fixture, 3, "");
+	close_meeting(&fixture);
+}
+
+static void engines_are_known_by_the_first_sender_id(void **state)
+{
+	struct fixture fixture;
+	(void)state;
+	open_meeting(&fixture);
+	say(&fixture, 1, "{\"_source\":\"_eio\",\"senderId\":\"a\"}\n",
+	    "2<-{\"_source\":\"_eio\",\"senderId\":\"a\"}\n3<-{\"_source\":\"_eio\",\"senderId\":\"a\"}\n");
+	say(&fixture, 2, "{\"_source\":\"_eio\",\"senderId\":\"b\",\"recipientId\":\"a\"}\n",
+	    "1<-{\"_source\":\"_eio\",\"senderId\":\"b\",\"recipientId\":\"a\"}\n");
+	say(&fixture, 1, "{\"_source\":\"_eio\",\"senderId\":\"other\",\"recipientId\":\"b\"}\n",
+	    "2<-{\"_source\":\"_eio\",\"senderId\":\"other\",\"recipientId\":\"b\"}\n");
+	leave(&fixture, 1, "");
+	say(&fixture, 2, "{\"_source\":\"_eio\",\"senderId\":\"b\",\"recipientId\":\"a\"}\n",
+	    "1<-{\"_source\":\"_eio\",\"senderId\":\"b\",\"recipientId\":\"a\"}\n3<-{\"_source\":\"_eio\","
+	    "\"senderId\":\"b\",\"recipientId\":\"a\"}\n");
+	close_meeting(&fixture);
+}
+
+#define ASK "{\"type\":\"DSM_REQUEST\",\"collection\":\"c\","
+#define REPLY "{\"type\":\"DSM_REPLY\",\"requestId\":"
+
+static void the_store_is_asked_as_strong_store_cluster_does(void **state)
+{
+	struct fixture fixture;
+	(void)state;
+	open_meeting(&fixture);
+	say(&fixture, 1, ASK "\"method\":\"set\",\"key\":\"k\",\"json\":\"{\\\"a\\\":1}\",\"requestId\":1}\n",
+	    "1<-" REPLY "1}\n");
+	say(&fixture, 2, ASK "\"method\":\"get\",\"key\":\"k\",\"requestId\":17}\n",
+	    "2<-" REPLY "17,\"json\":\"{\\\"a\\\":1}\"}\n");
+	say(&fixture, 2, ASK "\"method\":\"set\",\"key\":7,\"json\":\"1\",\"requestId\":0}\n", "");
+	say(&fixture, 2, ASK "\"method\":\"get\",\"key\":\"7\",\"requestId\":2}\n", "2<-" REPLY "2,\"json\":\"1\"}\n");
+	say(&fixture, 1, ASK "\"method\":\"acquire\",\"key\":\"k\",\"requestId\":2}\n",
+	    "1<-" REPLY "2,\"json\":\"{\\\"a\\\":1}\"}\n");
+	say(&fixture, 2, ASK "\"method\":\"acquire\",\"key\":\"k\",\"requestId\":18}\n", "");
+	say(&fixture, 3, ASK "\"method\":\"release\",\"key\":\"k\",\"requestId\":1}\n",
+	    "3<-" REPLY "1,\"err\":\"the key is not locked by this worker\"}\n");
+	leave(&fixture, 1, "2<-" REPLY "18,\"json\":\"{\\\"a\\\":1}\"}\n");
+	say(&fixture, 2, ASK "\"method\":\"setRelease\",\"key\":\"k\",\"json\":\"2\"}\n", "");
+	say(&fixture, 2,
+	    ASK "\"method\":\"configure\",\"key\":null,\"config\":{\"expireKeys\":0.01},\"requestId\":3}\n",
+	    "2<-" REPLY "3}\n");
+	say(&fixture, 2, ASK "\"method\":\"nonsense\",\"requestId\":4}\n", "");
+	uv_run(&fixture.loop, UV_RUN_DEFAULT); /* Up to the last key's end. */
+	say(&fixture, 2, ASK "\"method\":\"get\",\"key\":\"k\",\"requestId\":5}\n", "2<-" REPLY "5}\n");
+	close_meeting(&fixture);
+}
+
+static void what_is_published_goes_to_every_worker(void **state)
+{
+	struct fixture fixture;
+	(void)state;
+	open_meeting(&fixture);
+	say(&fixture, 1, "{\"name\":\"n\",\"type\":\"publishreq\",\"topic\":\"a.b\",\"msg\":{\"x\":[1]}}\n",
+	    "1<-{\"type\":\"publish\",\"name\":\"n\",\"topic\":\"a.b\",\"msg\":{\"x\":[1]}}\n"
+	    "2<-{\"type\":\"publish\",\"name\":\"n\",\"topic\":\"a.b\",\"msg\":{\"x\":[1]}}\n"
+	    "3<-{\"type\":\"publish\",\"name\":\"n\",\"topic\":\"a.b\",\"msg\":{\"x\":[1]}}\n");
+	close_meeting(&fixture);
+}
+
+static void what_is_pushed_goes_to_one_who_pulls(void **state)
+{
+	struct fixture fixture;
+	(void)state;
+	open_meeting(&fixture);
+	say(&fixture, 1, "{\"name\":\"n\",\"type\":\"pushreq\",\"msg\":1}\n", "");
+	say(&fixture, 2, "{\"type\":\"startpull\",\"name\":\"n\"}\n",
+	    "2<-{\"type\":\"push\",\"name\":\"n\",\"msg\":1}\n");
+	say(&fixture, 3, "{\"type\":\"startpull\",\"name\":\"n\"}\n", "");
+	say(&fixture, 1, "{\"name\":\"n\",\"type\":\"pushreq\",\"msg\":2}\n",
+	    "3<-{\"type\":\"push\",\"name\":\"n\",\"msg\":2}\n");
+	leave(&fixture, 3, "");
+	fixture.full[2] = true;
+	say(&fixture, 1, "{\"name\":\"n\",\"type\":\"pushreq\",\"msg\":3}\n", "");
+	fixture.full[2] = false;
+	uv_run(&fixture.loop, UV_RUN_DEFAULT); /* The timer offers it again, and then has nothing to do. */
+	assert_sent(&fixture, "2<-{\"type\":\"push\",\"name\":\"n\",\"msg\":3}\n");
+	say(&fixture, 2, "{\"type\":\"stoppull\",\"name\":\"n\"}\n", "");
+	say(&fixture, 1, "{\"name\":\"n\",\"type\":\"pushreq\",\"msg\":4}\n", "");
+	close_meeting(&fixture);
+}
+
+static void everything_else_is_nobodys_business(void **state)
+{
+	static const char *const others[] = {
+		"17\n",
+		"\"text\"\n",
+		"null\n",
+		"[]\n",
+		"{}\n",
+		"{\"type\":\"pushreq\"}\n",
+		"{\"type\":{},\"name\":[]}\n",
+		"{\"data\":{\"source\":\"_sio_adapter\"}}\n",
+		"{\"source\":\"_sio_adapter2\",\"type\":\"publish\",\"name\":\"n\"}\n",
+	};
+	struct fixture fixture;
+	(void)state;
+	open_meeting(&fixture);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		say(&fixture, 1, others[i], "");
+	close_meeting(&fixture);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(adapters_of_before_0_3_are_answered_by_worker),
+		cmocka_unit_test(adapters_of_0_3_are_answered_by_uid),
+		cmocka_unit_test(for_a_dead_worker_each_of_its_adapters_says_goodbye),
+		cmocka_unit_test(engines_are_known_by_the_first_sender_id),
+		cmocka_unit_test(the_store_is_asked_as_strong_store_cluster_does),
+		cmocka_unit_test(what_is_published_goes_to_every_worker),
+		cmocka_unit_test(what_is_pushed_goes_to_one_who_pulls),
+		cmocka_unit_test(everything_else_is_nobodys_business),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
