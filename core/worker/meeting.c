@@ -77,7 +77,7 @@ static void forget_letter(struct lp_meeting *meeting)
 
 /* The store */
 
-static void on_reply(void *owner, unsigned worker, struct lp_slice id, struct lp_slice json, const char *error)
+static bool on_reply(void *owner, unsigned worker, struct lp_slice id, struct lp_slice json, const char *error)
 {
 	struct lp_meeting *meeting = owner;
 	put(meeting, LP_SLICE("{\"type\":\"DSM_REPLY\""));
@@ -87,8 +87,9 @@ static void on_reply(void *owner, unsigned worker, struct lp_slice id, struct lp
 		put_member(meeting, LP_SLICE(",\"err\":\""), (struct lp_slice){error, strlen(error)});
 		put(meeting, LP_SLICE("\""));
 	}
-	meeting->post.send(meeting->post.owner, worker, finish_letter(meeting));
+	bool sent = meeting->post.send(meeting->post.owner, worker, finish_letter(meeting));
 	forget_letter(meeting);
+	return sent;
 }
 
 /* A name as JavaScript makes one of a value: a number is as good as its digits in quotes. */

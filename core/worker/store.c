@@ -214,10 +214,10 @@ static void settle(struct lp_store *store, struct entry *entry)
 
 /* Waiters */
 
-static void reply(struct lp_store *store, unsigned worker, struct lp_slice id, struct lp_slice json, const char *error)
+/* Returns whether it arrives, if it is wanted. */
+static bool reply(struct lp_store *store, unsigned worker, struct lp_slice id, struct lp_slice json, const char *error)
 {
-	if (worker && id.bytes)
-		store->reply(store->owner, worker, id, json, error);
+	return !worker || !id.bytes || store->reply(store->owner, worker, id, json, error);
 }
 
 static int refuse(struct lp_store *store, const struct lp_store_request *request, int status, const char *error)
@@ -264,14 +264,13 @@ static void serve(struct lp_store *store, struct entry *entry)
 	while (!entry->held && !lp_list_empty(&entry->waiters)) {
 		struct waiter *first = LP_LIST_OWNER(entry->waiters.next, struct waiter, link);
 		struct lp_slice id = {first->id_length ? first->id : NULL, first->id_length};
-		if (first->method == LP_STORE_SET) {
+		bool is_set = first->method == LP_STORE_SET;
+		if (is_set) {
 			put_value(store, entry, first->json, first->json_length);
 			first->json = NULL;
-			reply(store, first->worker, id, (struct lp_slice){0}, NULL);
-		} else {
-			reply(store, first->worker, id, value_of(entry), NULL);
 		}
-		entry->held = first->method == LP_STORE_ACQUIRE;
+		bool arrives = reply(store, first->worker, id, is_set ? (struct lp_slice){0} : value_of(entry), NULL);
+		entry->held = first->method == LP_STORE_ACQUIRE && arrives;
 		if (!entry->held)
 			free_waiter(store, first);
 	}

@@ -58,8 +58,10 @@ struct lp_store_request {
  * @param id      Which request.
  * @param json    The value; absent when there is none, or none is wanted.
  * @param error   NULL, or what is wrong.
+ *
+ * @return Whether it will arrive. A lock that its worker will not hear of goes to the next.
  */
-typedef void (*lp_store_reply_cb)(void *owner, unsigned worker, struct lp_slice id, struct lp_slice json,
+typedef bool (*lp_store_reply_cb)(void *owner, unsigned worker, struct lp_slice id, struct lp_slice json,
 				  const char *error);
 
 struct lp_store;

@@ -17,15 +17,19 @@
 struct fixture {
 	struct lp_store *store;
 	uint64_t now_ms;
+	unsigned deaf;   /* A worker that no reply reaches. */
 	char said[4096]; /* "WORKER:ID=JSON " or "WORKER:ID! " of each reply. */
 };
 
-static void on_reply(void *owner, unsigned worker, struct lp_slice id, struct lp_slice json, const char *error)
+static bool on_reply(void *owner, unsigned worker, struct lp_slice id, struct lp_slice json, const char *error)
 {
 	struct fixture *fixture = owner;
 	size_t length = strlen(fixture->said);
+	if (worker == fixture->deaf)
+		return false;
 	snprintf(fixture->said + length, sizeof(fixture->said) - length, "%u:%.*s%s%.*s ", worker, LP_SLICE_ARG(id),
 		 error ? "!" : "=", json.bytes ? (int)json.length : 0, json.bytes ? json.bytes : "");
+	return true;
 }
 
 static void open_store(struct fixture *fixture, size_t bytes_max)
@@ -111,6 +115,19 @@ static void a_dead_workers_lock_goes_to_the_next(void **state)
 	assert_int_equal(ask(&fixture, 1, "1", LP_STORE_RELEASE, "k", NULL, "1:1! "), -EPERM);
 	ask(&fixture, 2, NULL, LP_STORE_RELEASE, "k", NULL, "");
 	ask(&fixture, 1, "2", LP_STORE_ACQUIRE, "k", NULL, "1:2=last will ");
+	lp_store_free(fixture.store);
+}
+
+static void a_lock_that_its_worker_does_not_hear_of_goes_on(void **state)
+{
+	struct fixture fixture;
+	(void)state;
+	open_store(&fixture, LP_STORE_BYTES_MAX);
+	ask(&fixture, 1, "1", LP_STORE_ACQUIRE, "k", NULL, "1:1= ");
+	ask(&fixture, 2, "1", LP_STORE_ACQUIRE, "k", NULL, "");
+	ask(&fixture, 3, "1", LP_STORE_ACQUIRE, "k", NULL, "");
+	fixture.deaf = 2;
+	ask(&fixture, 1, "2", LP_STORE_RELEASE, "k", NULL, "1:2= 3:1= ");
 	lp_store_free(fixture.store);
 }
 
@@ -250,6 +267,7 @@ int main(void)
 		cmocka_unit_test(what_is_set_can_be_got_by_all),
 		cmocka_unit_test(a_lock_makes_everybody_wait_in_line),
 		cmocka_unit_test(a_dead_workers_lock_goes_to_the_next),
+		cmocka_unit_test(a_lock_that_its_worker_does_not_hear_of_goes_on),
 		cmocka_unit_test(deleting_a_locked_key_serves_those_behind),
 		cmocka_unit_test(only_the_holder_releases),
 		cmocka_unit_test(a_key_not_used_goes_at_the_third_look),
