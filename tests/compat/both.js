@@ -2,9 +2,9 @@
 /**
  * Suites with the package's own primary, and with limpet:  node both.js [SUITE…]
  *
- * With $LIMPET_SANITIZE, for which theirs are no other, only with limpet. A suite is a *.test.js beside this file. At the end comes a line of the table that the README shows: how many of a
+ * A suite is a *.test.js beside this file. At the end comes a line of the table that the README shows: how many of a
  * suite's tests pass. Limpet has to pass them all; what fails with the package's own primary is printed, and no failure
- * here: those are the faults that people come from.
+ * here: those are the faults that people come from. With $LIMPET_SANITIZE, which is nothing to theirs, only limpet runs.
  */
 const fs = require('node:fs');
 const path = require('node:path');
