@@ -10,18 +10,20 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/descriptors.h"
 #include "base/options.h"
 #include "limpet/balancer.h"
 #include "limpet/version.h"
 #include "server/control.h"
+#include "server/reserve.h"
 #include "tools/bench.h"
 #include "tools/check.h"
 #include "tools/replay.h"
@@ -64,10 +66,10 @@ static void on_stopped(struct limpet_balancer *balancer, void *owner)
 {
 	struct program *program = owner;
 	(void)balancer;
-	uv_close((uv_handle_t *)&program->hup, NULL);
-	uv_close((uv_handle_t *)&program->term, NULL);
-	uv_close((uv_handle_t *)&program->interrupt, NULL);
-	uv_close((uv_handle_t *)&program->quit, NULL);
+	uv_signal_t *const watched[] = {&program->hup, &program->term, &program->interrupt, &program->quit};
+	for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++)
+		if (watched[i]->loop) /* Else it was never opened. */
+			uv_close((uv_handle_t *)watched[i], NULL);
 	uv_close((uv_handle_t *)&program->reload, NULL);
 }
 
@@ -77,7 +79,7 @@ static void on_stop_signal(uv_signal_t *handle, int signum)
 	limpet_balancer_stop(program->balancer, signum == SIGQUIT, on_stopped, program);
 }
 
-static void watch_signals(struct program *program)
+static int watch_signals(struct program *program)
 {
 	const struct {
 		uv_signal_t *handle;
@@ -89,40 +91,69 @@ static void watch_signals(struct program *program)
 		{&program->interrupt, on_stop_signal, SIGINT},
 		{&program->quit, on_stop_signal, SIGQUIT},
 	};
-	for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++) {
-		uv_signal_init(&program->loop, watched[i].handle);
+	int status = 0;
+	for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]) && !status; i++) {
+		status = uv_signal_init(&program->loop, watched[i].handle);
 		watched[i].handle->data = program;
-		uv_signal_start(watched[i].handle, watched[i].callback, watched[i].signum);
+		if (!status)
+			status = uv_signal_start(watched[i].handle, watched[i].callback, watched[i].signum);
 	}
 	uv_timer_init(&program->loop, &program->reload);
 	program->reload.data = program;
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* A log at its limit of size is a log that takes nothing. */
+	return status;
 }
 
-/* Every waiting connection is a descriptor. */
-static void raise_descriptor_limit(void)
+/* A standard descriptor that is closed would be the next socket that is opened, and then take log lines. */
+static void fill_standard_descriptors(void)
 {
-	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
+	int fd;
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
 }
 
-static int run(const struct limpet_options *options)
+/* Before anything is allocated in them. */
+static int give_libraries_a_reserve(void)
+{
+	if (lp_reserve_open())
+		return UV_ENOMEM;
+	json_set_alloc_funcs(lp_reserve_malloc, lp_reserve_free);
+	return uv_replace_allocator(lp_reserve_malloc, lp_reserve_realloc, lp_reserve_calloc, lp_reserve_free);
+}
+
+static int start(struct program *program, char *error, size_t size)
+{
+	int status = watch_signals(program);
+	if (!status)
+		return limpet_balancer_start(program->balancer, error, size);
+	snprintf(error, size, "signals cannot be watched: %s", lp_error_words(status));
+	return status;
+}
+
+static int run(struct limpet_options *options)
 {
 	struct program program = {0};
 	char error[1024];
-	int status = EXIT_SUCCESS;
-	raise_descriptor_limit();
-	uv_loop_init(&program.loop);
+	lp_descriptors_keep_to_ourselves();
+	options->worker_descriptors = lp_descriptors_raise_limit();
+	int status = give_libraries_a_reserve();
+	if (!status)
+		status = uv_loop_init(&program.loop);
+	if (status) {
+		fprintf(stderr, "limpet: cannot begin: %s\n", lp_error_words(status));
+		return EXIT_FAILED;
+	}
 	if (limpet_balancer_new(&program.balancer, &program.loop, options, error, sizeof(error))) {
 		fprintf(stderr, "limpet: %s\n", error);
 		uv_loop_close(&program.loop);
 		return EXIT_USAGE;
 	}
-	watch_signals(&program);
-	if (limpet_balancer_start(program.balancer, error, sizeof(error))) {
+	status = EXIT_SUCCESS;
+	if (start(&program, error, sizeof(error))) {
 		fprintf(stderr, "limpet: %s\n", error);
 		status = EXIT_FAILED;
 		limpet_balancer_stop(program.balancer, 1, on_stopped, &program);
@@ -182,7 +213,7 @@ static int record(const char *control, const char *path, bool raw)
 	FILE *memory = open_memstream(&bytes, &length);
 	int status = memory ? lp_control_ask(control, raw ? "record raw" : "record", memory, &error)
 			    : lp_error_set(&error, -ENOMEM, "no memory for a recording");
-	if (memory && fclose(memory) != 0)
+	if (memory && (fclose(memory) != 0 || !bytes))
 		status = lp_error_set(&error, -ENOMEM, "no memory for a recording");
 	if (status)
 		fprintf(stderr, "limpet: %s\n", error.text);
@@ -245,6 +276,7 @@ int main(int argc, char **argv)
 	struct lp_command_line line;
 	struct lp_error error = {0};
 	int status = EXIT_USAGE;
+	fill_standard_descriptors();
 	if (lp_options_parse(argc, argv, &line, &error)) {
 		fprintf(stderr, "limpet: %s\n", error.text);
 		lp_options_deinit(&line);

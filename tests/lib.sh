@@ -1,4 +1,5 @@
-# What examples/run and tests/run share; sourced by sh with $top set to the top folder.
+# What examples/run and the scripts of tests/ share; sourced by sh with $top set to the top folder.
+# shellcheck shell=sh
 #
 # What is there already is left alone, and with everything there the network is not touched. Commands, headers and
 # pkg-config modules are looked for rather than packages: Node may have come from elsewhere than the distribution.
@@ -40,6 +41,21 @@ need_tests() {
 	is_command wrk wrk
 	is_command valgrind valgrind
 	is_command clang-format clang-format
+	is_command gunicorn gunicorn
+	is_command uvicorn uvicorn
+	is_command puma puma
+	[ -e /usr/sbin/nginx ] || is_command nginx nginx-light
+	for module in eventlet gevent socketio flask_socketio uvloop aiohttp; do
+		is_file "/usr/lib/python3/dist-packages/$module" "python3-$(echo $module | tr _ -)"
+	done
+	is_file /usr/lib/python3/dist-packages/geventwebsocket python3-gevent-websocket
+}
+
+need_fuzz() {
+	is_command clang clang
+	if [ ! -e "$(clang -print-file-name="libclang_rt.fuzzer-$(uname -m).a" 2>/dev/null)" ]; then
+		missing="$missing libclang-rt-14-dev"
+	fi
 }
 
 # Install what the need_… before this found missing.
@@ -78,6 +94,7 @@ install_missing() {
 # npm_packages FOLDER: what its package-lock.json says, unless that is there already. npm writes the file that is looked
 # at last, so an interrupted installation is begun again.
 npm_packages() {
+	# shellcheck disable=SC3013 # No standard has -nt, and every sh.
 	if [ ! "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ]; then
 		echo "Installing the npm packages of ${1#"$top"/}"
 		npm ci --prefix "$1" --no-audit --no-fund --loglevel=error
@@ -93,4 +110,10 @@ build() {
 		exit 1
 	fi
 	cmake --build "$folder"
+}
+
+# build_fuzz FOLDER: the targets of tests/fuzz.
+build_fuzz() {
+	build "$1" -DCMAKE_C_COMPILER=clang -DBUILD_TESTING=ON -DLIMPET_FUZZ=ON -DLIMPET_SANITIZE=address,undefined \
+		-DLIMPET_WERROR="${LIMPET_WERROR:-OFF}"
 }

@@ -10,17 +10,32 @@
 
 #define SMALLEST 512
 
+static int resize(struct lp_buffer *buffer, size_t capacity)
+{
+	char *resized = realloc(buffer->bytes, capacity);
+	if (!resized)
+		return -ENOMEM;
+	buffer->bytes = resized;
+	buffer->capacity = capacity;
+	return 0;
+}
+
+int lp_buffer_reserve(struct lp_buffer *buffer, size_t length)
+{
+	if (length > buffer->capacity && resize(buffer, length))
+		return -ENOMEM;
+	buffer->reserved = length;
+	return 0;
+}
+
 int lp_buffer_append(struct lp_buffer *buffer, const char *bytes, size_t length)
 {
 	if (length > buffer->capacity - buffer->length) {
 		size_t capacity = buffer->capacity ? buffer->capacity : SMALLEST;
 		while (capacity - buffer->length < length)
 			capacity *= 2;
-		char *grown = realloc(buffer->bytes, capacity);
-		if (!grown)
+		if (resize(buffer, capacity))
 			return -ENOMEM;
-		buffer->bytes = grown;
-		buffer->capacity = capacity;
 	}
 	if (length)
 		memcpy(buffer->bytes + buffer->length, bytes, length);
@@ -30,12 +45,13 @@ int lp_buffer_append(struct lp_buffer *buffer, const char *bytes, size_t length)
 
 void lp_buffer_consume(struct lp_buffer *buffer, size_t length)
 {
-	if (length == buffer->length) {
-		lp_buffer_clear(buffer);
-		return;
-	}
-	memmove(buffer->bytes, buffer->bytes + length, buffer->length - length);
 	buffer->length -= length;
+	if (buffer->length)
+		memmove(buffer->bytes, buffer->bytes + length, buffer->length);
+	else if (!buffer->reserved)
+		lp_buffer_clear(buffer);
+	else if (buffer->capacity > buffer->reserved)
+		(void)resize(buffer, buffer->reserved); /* It stays as it is, if need be. */
 }
 
 void lp_buffer_clear(struct lp_buffer *buffer)

@@ -24,6 +24,7 @@ enum lp_log_topic {
 	LP_LOG_TOPIC_WORKER,   /**< A worker sent something that is not in its dialect. */
 	LP_LOG_TOPIC_WAITING,  /**< A connection was refused or closed early. */
 	LP_LOG_TOPIC_STUCK,    /**< A worker takes no connections, or takes them again. */
+	LP_LOG_TOPIC_ADDRESS,  /**< An address has too many connections. */
 	LP_LOG_TOPICS
 };
 

@@ -32,6 +32,7 @@ void limpet_options_init(struct limpet_options *options)
 		.head_timeout_ms = 10000,
 		.max_head_bytes = 16384,
 		.max_waiting = 10000,
+		.max_per_ip = 256,
 		.max_sessions = 1000000,
 		.session_wait_ms = 50,
 		.policy_time_ms = 50,

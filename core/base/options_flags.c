@@ -12,9 +12,11 @@
 #include <sys/un.h>
 
 #include "base/address.h"
+#include "base/privileges.h"
 
 /* As core/preload/learn.h has it. */
 #define LEARN_NAME_MAX 64
+#define LEARN_MAX 8
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define FIELD(name) .field = offsetof(struct lp_command_line, options.name)
@@ -54,6 +56,7 @@ static int check_setting(const char *value, struct lp_error *error)
 
 static int check_learn(const char *value, struct lp_error *error)
 {
+	unsigned count = 0;
 	for (const char *at = value; *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ',')) {
 		int length = (int)strcspn(at, ",");
 		bool known = strncmp(at, "cookie:", 7) == 0 || strncmp(at, "header:", 7) == 0;
@@ -62,6 +65,8 @@ static int check_learn(const char *value, struct lp_error *error)
 				error, LP_EUSAGE,
 				"\"%.*s\" is neither cookie:NAME nor header:NAME, such as cookie:JSESSIONID", length,
 				at);
+		if (++count > LEARN_MAX)
+			return lp_error_set(error, LP_EUSAGE, "names more than %d cookies and headers", LEARN_MAX);
 	}
 	return 0;
 }
@@ -119,6 +124,13 @@ static int check_control(const char *value, struct lp_error *error)
 	return lp_error_set(error, LP_EUSAGE, "\"%s\" is not the path of a unix socket, 1 to %zu bytes", value, most);
 }
 
+static int check_user(const char *value, struct lp_error *error)
+{
+	struct lp_user user;
+
+	return lp_user_find(value, &user, error);
+}
+
 /* clang-format off */
 #define HEADING(text) {.kind = LP_FLAG_HEADING, .name = (text)}
 
@@ -135,6 +147,8 @@ static const struct lp_flag run_flags[] = {
 		 "cookie:NAME or header:NAME, with commas between"},
 	{LP_FLAG_TEXT, "--preload-dir", "FOLDER", FIELD(preload_dir),
 	 .help = "with --dialect preload: where workers find limpet (default /run/limpet, or the user's own)"},
+	{LP_FLAG_TEXT, "--user", "NAME[:GROUP]", FIELD(user), .check = check_user,
+	 .help = "whom root becomes, workers too, once it listens; policies must be readable for that user"},
 	{LP_FLAG_ON, "--worker-prefix", NULL, FIELD(worker_prefix),
 	 .help = "put the worker's id before each line that it prints"},
 
@@ -157,6 +171,13 @@ static const struct lp_flag run_flags[] = {
 	 .help = "the longest request head; past it the answer is 431"},
 	{LP_FLAG_NUMBER, "--max-waiting", "N", FIELD(max_waiting), .least = 1, .most = 1000000,
 	 .help = "how many connections may wait for a head, a session or a worker"},
+	{LP_FLAG_NUMBER, "--max-per-ip", "N", FIELD(max_per_ip), .least = 0, .most = 1000000,
+	 .help = "how many connections of one address (of an IPv6 /64) may wait for their heads; further ones are closed. "
+		 "One whose head came whole does not count, so many clients behind one address do not meet it. Trusted "
+		 "proxies and unix sockets are exempt; 0: no limit"},
+	{LP_FLAG_NUMBER, "--max-rate-per-ip", "N", FIELD(max_rate_per_ip), .least = 0, .most = 1000000,
+	 .help = "how many new connections a second one address may open, and how many at once; further ones are closed. "
+		 "The same are exempt; 0, the default: no limit"},
 	{LP_FLAG_NUMBER, "--max-sessions", "N", FIELD(max_sessions), .least = 1, .most = 100000000,
 	 .help = "how many sessions are remembered; past it the least recently used is forgotten"},
 	{LP_FLAG_DURATION, "--session-wait", "TIME", FIELD(session_wait_ms), .least = 0, .most = 10000,

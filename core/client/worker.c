@@ -37,6 +37,7 @@
 #include <unistd.h>
 
 #include "worker/frame.h"
+#include "worker/rights.h"
 
 /* Bytes of frames that may wait. */
 #define OUT_MAX (1u << 20)
@@ -91,18 +92,24 @@ static void watch(struct limpet_worker *worker)
 		worker->events = event.events;
 }
 
-/* 0, -EAGAIN or -EPIPE. */
-static int send_frame(struct limpet_worker *worker, const char *bytes, size_t length)
+/* With a descriptor, or -1: 0, -EAGAIN or -EPIPE. */
+static int send_with(struct limpet_worker *worker, const char *bytes, size_t length, int fd)
 {
 	if (worker->broken)
 		return -EPIPE;
-	if (send(worker->channel, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+	ssize_t sent = lp_rights_send(worker->channel, bytes, length, fd);
+	if (sent >= 0)
 		return 0;
-	if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS || errno == ENOMEM)
+	if (sent == -EAGAIN || sent == -EINTR || sent == -ENOBUFS || sent == -ENOMEM || sent == -ETOOMANYREFS)
 		return -EAGAIN;
 	worker->broken = true;
 	worker->drained = true;
 	return -EPIPE;
+}
+
+static int send_frame(struct limpet_worker *worker, const char *bytes, size_t length)
+{
+	return send_with(worker, bytes, length, -1);
 }
 
 /* Put a frame behind those that wait: 0, -EINVAL, -ENOBUFS or -ENOMEM. */
@@ -173,16 +180,6 @@ static int tell(struct limpet_worker *worker, bool with_report)
 	return status;
 }
 
-/* The descriptor that came with a message, or -1. */
-static int find_descriptor(struct msghdr *message)
-{
-	int fd = -1;
-	struct cmsghdr *control = CMSG_FIRSTHDR(message);
-	if (control && control->cmsg_level == SOL_SOCKET && control->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(control), sizeof(fd));
-	return fd;
-}
-
 /* Close a connection later: in the place of one that has waited for that. */
 static void park(struct limpet_worker *worker, int connection)
 {
@@ -216,22 +213,15 @@ static void take_connection(struct limpet_worker *worker, uint64_t number, int f
 static bool take_message(struct limpet_worker *worker)
 {
 	char bytes[LP_FRAME_MAX];
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = {.iov_base = bytes, .iov_len = sizeof(bytes)};
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.bytes)};
-	ssize_t length = recvmsg(worker->channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	if (length < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOMEM))
+	int fd;
+	ssize_t length = lp_rights_receive(worker->channel, bytes, sizeof(bytes), MSG_CMSG_CLOEXEC, &fd);
+	if (length == -EAGAIN || length == -EINTR || length == -ENOMEM)
 		return false;
 	if (length <= 0) {
 		worker->broken = true;
 		worker->drained = true;
 		return false;
 	}
-	int fd = find_descriptor(&message);
 	struct lp_frame frame;
 	bool known = lp_frame_parse(&frame, bytes, (size_t)length) == 0;
 	if (known && frame.kind == LP_FRAME_CONNECTION)
@@ -281,7 +271,7 @@ static void set_timer(struct limpet_worker *worker)
 	struct itimerspec once = {.it_value.tv_nsec = LIMPET_WORKER_REPORT_MS * 1000000L};
 	if (worker->timer_set)
 		return;
-	worker->timer_ns = clock_ns() + LIMPET_WORKER_REPORT_MS * 1000000u;
+	worker->timer_ns = clock_ns() + LIMPET_WORKER_REPORT_MS * UINT64_C(1000000);
 	worker->timer_set = timerfd_settime(worker->timer, 0, &once, NULL) == 0;
 }
 
@@ -348,6 +338,22 @@ void limpet_worker_close(struct limpet_worker *worker, int connection)
 	else
 		park(worker, connection);
 	limpet_worker_closed(worker);
+}
+
+int limpet_worker_bounce(struct limpet_worker *worker, int connection)
+{
+	char text[LP_FRAME_SHORT_MAX];
+	if (worker->drained)
+		return -EPIPE;
+	int status = tell(worker, false); /* A session that was learnt here must not come behind. */
+	if (status == 0)
+		status = send_with(worker, text, lp_frame_write(&(struct lp_frame){.kind = LP_FRAME_BOUNCE}, text),
+				   connection);
+	if (status)
+		return status;
+	close(connection); /* limpet has a copy: the client sees nothing of this. */
+	limpet_worker_closed(worker);
+	return 0;
 }
 
 size_t limpet_worker_open(const struct limpet_worker *worker)

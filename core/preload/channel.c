@@ -14,6 +14,7 @@
 
 #include "preload/real.h"
 #include "worker/frame.h"
+#include "worker/rights.h"
 
 /* Our descriptors keep away from those that programs count on, or close in a row. */
 #define LOWEST_FD 200
@@ -23,20 +24,8 @@
 
 static int send_now(const struct lp_preload_channel *channel, const char *bytes, size_t length, int fd)
 {
-	struct iovec iov = {.iov_base = (char *)bytes, .iov_len = length};
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-	if (fd >= 0) {
-		control.header = (struct cmsghdr){
-			.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-		message.msg_control = &control;
-		message.msg_controllen = sizeof(control.bytes);
-	}
-	return lp_real()->sendmsg(channel->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+	ssize_t sent = lp_rights_send(channel->fd, bytes, length, fd);
+	return sent < 0 ? (int)sent : 0;
 }
 
 /* Send a frame; with patience, if it is to wait for room. */
@@ -105,25 +94,6 @@ void lp_preload_channel_close(struct lp_preload_channel *channel)
 	channel->fd = -1;
 }
 
-/* One message: its length, 0 at the end; the descriptor that came with it is set, or -1. */
-static ssize_t receive(const struct lp_preload_channel *channel, char *bytes, size_t size, int flags, int *fd)
-{
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = {.iov_base = bytes, .iov_len = size};
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.bytes)};
-	*fd = -1;
-	ssize_t got =
-		lp_real()->recvmsg(channel->fd, &message, MSG_DONTWAIT | (flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0));
-	struct cmsghdr *header = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
-		memcpy(fd, CMSG_DATA(header), sizeof(*fd));
-	return got;
-}
-
 static int set_mode(int fd, int flags)
 {
 	int mode = lp_real()->fcntl(fd, F_GETFL);
@@ -150,10 +120,11 @@ int lp_preload_channel_take(struct lp_preload_channel *channel, int flags)
 		char bytes[LP_FRAME_MAX];
 		struct lp_frame frame;
 		int fd;
-		ssize_t got = receive(channel, bytes, sizeof(bytes), flags, &fd);
-		if (got < 0 && errno == EINTR)
+		ssize_t got = lp_rights_receive(channel->fd, bytes, sizeof(bytes),
+						flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0, &fd);
+		if (got == -EINTR)
 			continue;
-		if (got < 0 && (errno == EAGAIN || errno == ENOMEM))
+		if (got == -EAGAIN || got == -ENOMEM)
 			return -EAGAIN;
 		if (got <= 0)
 			return -EPIPE;

@@ -3,7 +3,7 @@
  * program's other descriptors ever cost.
  *
  *     OTHER       not ours: every call goes to the C library
- *     BOUND       a TCP socket that the program bound to limpet's address; nothing was really bound
+ *     BOUND       bound to limpet's address, as the program believes
  *     LISTENER    it listens: the program believes so, and gets connections from the channel
  *     CONNECTION  a connection that limpet handed over
  */
@@ -36,11 +36,11 @@ struct lp_descriptor {
 	bool first : 1;      /**< CONNECTION: limpet has routed the request at its head, no other was read. */
 	bool answered : 1;   /**< CONNECTION: something was written since the last request was read. */
 	bool lowat : 1;      /**< CONNECTION: SO_RCVLOWAT is raised. */
+	bool in_head : 1;    /**< CONNECTION: the next byte written is one of a response's head. */
 	bool opaque_out : 1; /**< CONNECTION: what is written is not looked at any more. */
 	uint8_t set;         /**< LISTENER: which of the process's sets it names (self.h); 0: none. */
 	uint16_t to_learn;   /**< CONNECTION: bytes of the response to look at. */
 	uint16_t address;    /**< BOUND, LISTENER: which of the listener addresses. */
-	uint32_t seen;       /**< CONNECTION: bytes of an incomplete head that were there. */
 	uint64_t left;       /**< CONNECTION, INSIDE. */
 	int epoll;           /**< CONNECTION: the epoll instance that watches it, or -1. */
 	struct epoll_event watch;

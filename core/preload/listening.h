@@ -1,8 +1,10 @@
 /**
  * The program's listening sockets at limpet's addresses.
  *
- *     OTHER --bind to our address--> BOUND --listen--> LISTENER (a placeholder) --interest--> LISTENER (names the set)
+ *     OTHER --bind to our address--> BOUND (a placeholder) --listen--> LISTENER --interest--> LISTENER (names the set)
  *     a descriptor that was inherited (3, or by a program that a worker has started) and is a placeholder: LISTENER
+ *
+ * It is a placeholder from bind on, as some programs bind, and leave it to others that they start to listen.
  *
  * A placeholder is a unix socket with a name by which any process that has this library knows it again.
  */
@@ -31,8 +33,8 @@ void lp_listening_begin(const char *addresses, const char *door);
  */
 bool lp_listening_bind(int fd, const struct sockaddr *address, socklen_t length);
 
-/** The program listens on a bound socket. @param fd BOUND or LISTENER. @return 0, or negative errno. */
-int lp_listening_listen(int fd);
+/** The program listens on a bound socket. @param fd BOUND or LISTENER. */
+void lp_listening_listen(int fd);
 
 /** What the program bound a socket to. @param fd BOUND or LISTENER. @param address Filled. @param length In and out. */
 void lp_listening_name(int fd, struct sockaddr *address, socklen_t *length);
@@ -55,7 +57,17 @@ void lp_listening_closing(int fd);
 /** A descriptor names now what another does. @param fd The new one, of kind OTHER. @param like The old one. */
 void lp_listening_copied(int fd, int like);
 
-/** The options of a socket that listens. @return 0, or -1 with errno set; as getsockopt(2). */
+/**
+ * getsockopt(2).
+ *
+ * @param fd      BOUND or LISTENER.
+ * @param level   SOL_SOCKET, IPPROTO_TCP …
+ * @param name    Of the option; one that means nothing here is 0.
+ * @param value   Filled.
+ * @param length  In and out.
+ *
+ * @return 0.
+ */
 int lp_listening_option(int fd, int level, int name, void *value, socklen_t *length);
 
 #endif

@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -47,7 +48,8 @@ void lp_traffic_writing(int fd, const struct iovec *pieces, size_t count)
 	for (size_t i = 0; i < count && connection->to_learn; i++) {
 		size_t length = pieces[i].iov_len < connection->to_learn ? pieces[i].iov_len : connection->to_learn;
 		if (length)
-			lp_self_learn((struct lp_slice){pieces[i].iov_base, length});
+			connection->in_head =
+				lp_self_learn((struct lp_slice){pieces[i].iov_base, length}, connection->in_head);
 		connection->to_learn = (uint16_t)(connection->to_learn - length);
 	}
 }
@@ -69,7 +71,7 @@ static int name_the_end(int fd)
 	return status;
 }
 
-/* The event loop's watch is of the connection, not of the number: it has to move. */
+/* The event loop's watch is of the connection, not of the number: when that changes, it has to move. */
 static void move_watch(int fd, int verb)
 {
 	struct lp_descriptor *connection = &lp_descriptors[fd];
@@ -99,9 +101,10 @@ static bool give_back(int fd)
 /* Whether a request is for limpet to decide. */
 static bool is_foreign(const struct lp_request *request)
 {
-	if (request->sid.bytes)
+	enum lp_frame_each each = lp_self_each();
+	if (each != LP_EACH_NONE && request->sid.bytes)
 		return !lp_self_knows(request->sid);
-	return lp_self_each() == LP_EACH_REQUEST;
+	return each == LP_EACH_REQUEST;
 }
 
 static void set_lowat(int fd, struct lp_descriptor *connection, int bytes)
@@ -110,18 +113,22 @@ static void set_lowat(int fd, struct lp_descriptor *connection, int bytes)
 	connection->lowat = bytes > 1;
 }
 
+/* Whether nothing more can come. */
+static bool is_ended(int fd)
+{
+	struct pollfd one = {.fd = fd, .events = POLLRDHUP};
+	return lp_real()->poll(&one, 1, 0) > 0;
+}
+
 /* The next request is here, as far as it came. Returns as lp_traffic_reading, or -EAGAIN to wait for more of it. */
 static int judge(int fd, const char *head, size_t length)
 {
 	struct lp_descriptor *connection = &lp_descriptors[fd];
 	struct lp_request request;
-	bool grown = length > connection->seen;
-	if (!lp_request_read(&request, head, length) && grown) {
-		connection->seen = (uint32_t)length;
+	if (!lp_request_read(&request, head, length) && !is_ended(fd)) {
 		set_lowat(fd, connection, (int)length + 1);
 		return -EAGAIN;
 	}
-	connection->seen = 0;
 	if (connection->lowat)
 		set_lowat(fd, connection, 1);
 	if (!connection->first && connection->answered && is_foreign(&request) && give_back(fd))
@@ -165,14 +172,25 @@ int lp_traffic_reading(int fd, size_t want, bool waits, size_t *allowed)
 	return 1;
 }
 
+/* A read that was cut short may have left bytes that an edge-triggered loop was told of, and waits to be told of anew. */
+static void tell_again(int fd)
+{
+	if (lp_descriptors[fd].watch.events & EPOLLET)
+		move_watch(fd, EPOLL_CTL_MOD);
+}
+
 void lp_traffic_has_read(int fd, size_t got)
 {
 	struct lp_descriptor *connection = &lp_descriptors[fd];
-	if (!connection->opaque_out)
+	if (!connection->opaque_out) {
 		connection->to_learn = LP_LEARN_BYTES;
+		connection->in_head = true;
+	}
 	if (connection->phase != LP_INSIDE)
 		return;
 	connection->left -= got < connection->left ? got : connection->left;
-	if (connection->left == 0)
+	if (connection->left == 0) {
 		connection->phase = LP_AT_HEAD;
+		tell_again(fd);
+	}
 }

@@ -20,7 +20,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define UNIT 16u
+#define UNIT ((size_t)16)
 #define SMALL_MAX 512u
 #define SMALL_CLASSES (SMALL_MAX / UNIT)
 
@@ -291,7 +291,7 @@ void *lp_arena_allocate(struct lp_arena *arena, void *block, size_t old_size, si
 	else if (size == 0)
 		give(arena, block, old_size);
 	else if (old_size <= SMALL_MAX && size <= SMALL_MAX && class_of(old_size) == class_of(size))
-		return block;
+		return block; /* NOLINT(bugprone-branch-clone): two ways to stay in place. */
 	else if (old_size > SMALL_MAX && size > SMALL_MAX && resize_large(arena, block, size))
 		return block;
 	if (size == 0)

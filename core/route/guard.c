@@ -13,7 +13,9 @@
  *
  * Asking and leaving are a signal to the call's thread, sent again until the call is over: one that arrives just outside
  * of it does nothing. The handler compares the sequence number that it is meant for with the present one, so that it
- * never hits the next call. Leaving is a siglongjmp out of the handler.
+ * never hits the next call. Leaving is a siglongjmp out of the handler. The signal is blocked until the jump has landed:
+ * were it not, handlers that take longer than the time to the next signal would pile up until their stack is full.
+ * (AddressSanitizer's do: before a jump from that stack it reads the whole of /proc/self/maps, under a lock.)
  *
  * A stack that is full raises SIGSEGV near its end; that handler runs on a stack of its own and leaves in the same way.
  * It is the last resort: a fault in the middle of code that is not ours to interrupt would not be sound to leave, and so
@@ -22,8 +24,11 @@
  * Signal handlers belong to the process (route/handlers.h), and one is given nothing but a number: so each thread knows
  * the guard that it runs, in a variable of its own (`here`).
  *
- * Limits: stacks grow down. ThreadSanitizer delays signals until the thread next makes a system call, so that an endless
- * loop is not stopped under it.
+ * The watchdog frees the guard, as its last act, so that it can be joined later (retired.h). `ordering` is there so that
+ * it signals no thread that is gone meanwhile.
+ *
+ * Limits: stacks grow down. ThreadSanitizer delays signals until the thread next calls the C library, so that a loop which
+ * never does is not stopped under it.
  */
 #include "route/guard.h"
 
@@ -84,16 +89,17 @@ struct lp_guard {
 	/* Whom the watchdog signals. */
 	pthread_t thread;
 	bool has_thread;
-	clockid_t thread_clock;
+	_Atomic clockid_t thread_clock;
 
 	/* Of the watchdog. */
+	pthread_t watchdog;
 	atomic_uint_fast64_t meant; /* The sequence number that the order is for. */
 	_Atomic enum order order;
 	atomic_uint_fast64_t asked; /* The sequence number of the call that has been asked to end. */
 	atomic_bool asleep;
 	atomic_bool ending;
+	pthread_mutex_t ordering; /* Held to signal the thread, and to set it or `ending`. */
 	sem_t wake;
-	pthread_t watchdog;
 
 	lp_guard_ask_cb ask;
 	void *owner;
@@ -127,7 +133,7 @@ static uint64_t between(uint64_t value, uint64_t least, uint64_t most)
 	return value < least ? least : value > most ? most : value;
 }
 
-/* The call is over from here on: a signal that comes while this one is still being left does nothing, and nests no more. */
+/* The call is over from here on: a signal that comes while this one is still being left does nothing. */
 static _Noreturn void leave(struct lp_guard *guard, enum lp_guard_end end)
 {
 	lp_guard_disarm(guard);
@@ -181,25 +187,23 @@ static void on_fault(int number, siginfo_t *info, void *context)
 
 /* The watchdog */
 
-static uint64_t thread_ns(const struct lp_guard *guard)
-{
-	struct timespec ran;
-
-	if (clock_gettime(guard->thread_clock, &ran) != 0)
-		return 0;
-	return (uint64_t)ran.tv_sec * 1000 * MS_NS + (uint64_t)ran.tv_nsec;
-}
-
 static void order(struct lp_guard *guard, const struct watch *watch, enum order what)
 {
-	atomic_store(&guard->order, what);
-	atomic_store(&guard->meant, watch->sequence);
-	pthread_kill(guard->thread, LP_GUARD_SIGNAL);
+	pthread_mutex_lock(&guard->ordering);
+	if (!atomic_load(&guard->ending)) {
+		atomic_store(&guard->order, what);
+		atomic_store(&guard->meant, watch->sequence);
+		pthread_kill(guard->thread, LP_GUARD_SIGNAL);
+	}
+	pthread_mutex_unlock(&guard->ordering);
 }
 
 static struct moment now(const struct lp_guard *guard)
 {
-	return (struct moment){lp_clock_ns(), thread_ns(guard)};
+	struct timespec ran = {0}; /* As long as the thread does not tell. */
+
+	clock_gettime(atomic_load(&guard->thread_clock), &ran);
+	return (struct moment){lp_clock_ns(), (uint64_t)ran.tv_sec * 1000 * MS_NS + (uint64_t)ran.tv_nsec};
 }
 
 /* Whether so long is over, of which the thread really ran half: a machine that stands still is nobody's fault. */
@@ -267,11 +271,19 @@ static void sleep_until_call(struct lp_guard *guard, struct watch *watch)
 	watch->quiet = 0;
 }
 
+static void discard(struct lp_guard *guard)
+{
+	pthread_mutex_destroy(&guard->ordering);
+	sem_destroy(&guard->wake);
+	free(guard);
+}
+
 static void *watch_over(void *argument)
 {
 	struct lp_guard *guard = argument;
 	struct watch watch = {0};
 
+	pthread_setname_np(pthread_self(), "limpet-guard");
 	while (!atomic_load(&guard->ending)) {
 		uint64_t wait_ns = look(guard, &watch);
 
@@ -280,6 +292,10 @@ static void *watch_over(void *argument)
 		else
 			sleep_until_call(guard, &watch);
 	}
+	/* Whoever set `ending` may not be out of it yet. */
+	pthread_mutex_lock(&guard->ordering);
+	pthread_mutex_unlock(&guard->ordering);
+	discard(guard);
 	return NULL;
 }
 
@@ -298,8 +314,6 @@ static int start_watchdog(struct lp_guard *guard)
 	status = pthread_create(&guard->watchdog, &attributes, watch_over, guard);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
-	if (status == 0)
-		pthread_setname_np(guard->watchdog, "limpet-guard");
 	return -status;
 }
 
@@ -314,12 +328,12 @@ int lp_guard_new(struct lp_guard **guard, lp_guard_ask_cb ask, void *owner)
 	made->ask = ask;
 	made->owner = owner;
 	sem_init(&made->wake, 0, 0);
+	pthread_mutex_init(&made->ordering, NULL);
 	lp_handlers_install(on_signal, on_fault);
 	status = start_watchdog(made);
 	if (status < 0) {
 		lp_handlers_restore();
-		sem_destroy(&made->wake);
-		free(made);
+		discard(made);
 		return status;
 	}
 	*guard = made;
@@ -336,18 +350,22 @@ static void take_stack_back(struct lp_guard *guard)
 		sigaltstack(&guard->stack_before, NULL);
 }
 
-void lp_guard_free(struct lp_guard *guard)
+void lp_guard_free(struct lp_guard *guard, struct lp_retired *retired)
 {
 	if (!guard)
 		return;
+	pthread_t watchdog = guard->watchdog;
+	take_stack_back(guard);
+	free(guard->stack);
+	pthread_mutex_lock(&guard->ordering);
 	atomic_store(&guard->ending, true);
 	sem_post(&guard->wake);
-	pthread_join(guard->watchdog, NULL);
-	take_stack_back(guard);
+	pthread_mutex_unlock(&guard->ordering);
 	lp_handlers_restore();
-	sem_destroy(&guard->wake);
-	free(guard->stack);
-	free(guard);
+	if (retired)
+		lp_retired_add(retired, watchdog);
+	else
+		pthread_join(watchdog, NULL);
 }
 
 /* The call */
@@ -381,12 +399,19 @@ static void lend_stack(struct lp_guard *guard)
 
 static void meet_thread(struct lp_guard *guard)
 {
+	clockid_t clock = CLOCK_THREAD_CPUTIME_ID;
+
 	if (!here.stack_end)
 		find_stack_end();
 	if (!here.lender)
 		lend_stack(guard);
+	if (guard->has_thread && pthread_equal(guard->thread, pthread_self()))
+		return;
+	guard->has_thread = pthread_getcpuclockid(pthread_self(), &clock) == 0;
+	pthread_mutex_lock(&guard->ordering);
 	guard->thread = pthread_self();
-	guard->has_thread = pthread_getcpuclockid(guard->thread, &guard->thread_clock) == 0;
+	atomic_store(&guard->thread_clock, clock);
+	pthread_mutex_unlock(&guard->ordering);
 }
 
 enum lp_guard_end lp_guard_run(struct lp_guard *guard, lp_guarded_cb body, void *subject)
@@ -408,6 +433,8 @@ enum lp_guard_end lp_guard_run(struct lp_guard *guard, lp_guarded_cb body, void 
 		here.running = guard;
 		atomic_signal_fence(memory_order_seq_cst);
 		body(subject);
+	} else {
+		lp_handlers_landed();
 	}
 	lp_guard_disarm(guard);
 	here.running = NULL;

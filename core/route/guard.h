@@ -19,6 +19,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "route/retired.h"
+
 /** By default ignored, so that one that comes late does no harm; and sent by nobody but sockets asked to. */
 #define LP_GUARD_SIGNAL SIGURG
 
@@ -52,8 +54,14 @@ typedef void (*lp_guard_ask_cb)(void *owner);
  */
 int lp_guard_new(struct lp_guard **guard, lp_guard_ask_cb ask, void *owner);
 
-/** Free a guard, on the thread that last used it; that has to be alive until then. @param guard NULL, or not running. */
-void lp_guard_free(struct lp_guard *guard);
+/**
+ * Free a guard, on the thread that last used it; that has to be alive until then.
+ *
+ * @param guard    NULL, or not running.
+ * @param retired  Gets the guard's own thread, which ends soon and touches nothing of the owner's any more. NULL: wait for
+ *                 it, on a busy machine for as long as it takes to get a processor.
+ */
+void lp_guard_free(struct lp_guard *guard, struct lp_retired *retired);
 
 /**
  * Run a body. Its time is not measured before it calls lp_guard_arm.

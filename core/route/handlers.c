@@ -42,15 +42,16 @@ void lp_handlers_pass_on(int number, siginfo_t *info, void *context)
 		raise(SIGSEGV); /* Somebody sent it: nothing will fault again. */
 }
 
-/* SA_NODEFER: a handler that is left by a jump must leave no signal blocked. What was there is known before ours runs. */
+/* While either runs, LP_GUARD_SIGNAL waits. What was there is known before ours runs. */
 static void install(int number, lp_handler_cb handler, struct sigaction *before)
 {
 	struct sigaction action = {
 		.sa_sigaction = handler,
-		.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART,
+		.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART,
 	};
 
 	sigemptyset(&action.sa_mask);
+	sigaddset(&action.sa_mask, LP_GUARD_SIGNAL);
 	sigaction(number, NULL, before);
 	sigaction(number, &action, NULL);
 }
@@ -62,6 +63,16 @@ static void restore(int number, lp_handler_cb handler, const struct sigaction *b
 	sigaction(number, NULL, &now);
 	if ((now.sa_flags & SA_SIGINFO) && now.sa_sigaction == handler)
 		sigaction(number, before, NULL);
+}
+
+void lp_handlers_landed(void)
+{
+	sigset_t ours;
+
+	sigemptyset(&ours);
+	sigaddset(&ours, LP_GUARD_SIGNAL);
+	sigaddset(&ours, SIGSEGV);
+	pthread_sigmask(SIG_UNBLOCK, &ours, NULL);
 }
 
 void lp_handlers_install(lp_handler_cb on_signal, lp_handler_cb on_fault)

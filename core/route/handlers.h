@@ -12,8 +12,8 @@
 typedef void (*lp_handler_cb)(int number, siginfo_t *info, void *context);
 
 /**
- * Install the handlers, or count that one more needs them. They run on the thread's stack for signals, and are not
- * blocked while they run, so that one may leave by siglongjmp.
+ * Install the handlers, or count that one more needs them. They run on the thread's stack for signals. While one runs its
+ * signal is blocked, and LP_GUARD_SIGNAL in any case: whoever leaves one by siglongjmp calls lp_handlers_landed.
  *
  * @param on_signal  For LP_GUARD_SIGNAL. The same in every call, as the next.
  * @param on_fault   For SIGSEGV.
@@ -22,6 +22,9 @@ void lp_handlers_install(lp_handler_cb on_signal, lp_handler_cb on_fault);
 
 /** Undo one lp_handlers_install; the last puts back what was there before, unless somebody else's came in between. */
 void lp_handlers_restore(void);
+
+/** After a jump out of a handler: unblock what was blocked while it ran. */
+void lp_handlers_landed(void);
 
 /**
  * Give a signal to whom it would have met without us. Called in a handler; a fault without a handler of others kills by

@@ -356,6 +356,14 @@ static int decode(struct lp_slice encoded, char *out, size_t size)
 	return (int)length;
 }
 
+/* Whether a pair can have that name: most have another, and their first byte says so. */
+static bool may_be(struct lp_slice pair, struct lp_slice name)
+{
+	if (pair.length == 0 || name.length == 0)
+		return pair.length > 0;
+	return *pair.bytes == *name.bytes || *pair.bytes == '%' || *pair.bytes == '+';
+}
+
 int lp_head_query(const struct lp_head *head, struct lp_slice name, char *out, size_t size)
 {
 	struct lp_slice rest = head->query;
@@ -363,9 +371,8 @@ int lp_head_query(const struct lp_head *head, struct lp_slice name, char *out, s
 	while (rest.bytes) {
 		struct lp_slice pair = cut(rest, '&', &rest);
 		struct lp_slice value;
-		struct lp_slice key = cut(pair, '=', &value);
 
-		if (pair.length > 0 && decodes_to(key, name))
+		if (may_be(pair, name) && decodes_to(cut(pair, '=', &value), name))
 			return decode(value, out, size);
 	}
 	return -1;

@@ -302,6 +302,8 @@ static bool runs_on(enum lp_hook_kind kind, enum lp_protocol protocol)
 	       (kind == LP_HOOK_REQUEST && protocol == LP_PROTOCOL_HTTP);
 }
 
+static void tell_of_workers(struct lp_policy *policy);
+
 struct lp_verdict lp_policy_decide(struct lp_policy *policy, const struct lp_policy_conn *conn,
 				   lp_policy_cursor *cursor)
 {
@@ -309,6 +311,8 @@ struct lp_verdict lp_policy_decide(struct lp_policy *policy, const struct lp_pol
 
 	if (!lp_policy_ready(policy))
 		return verdict;
+	if (policy->events.count && policy->told_generation != policy->host->workers->generation)
+		tell_of_workers(policy);
 	for (; *cursor < policy->routing.count && verdict.kind == LP_VERDICT_NONE && policy->lua; ++*cursor) {
 		const struct lp_hook *hook = &policy->routing.all[*cursor];
 
@@ -343,12 +347,41 @@ static void tell_worker_event(struct lp_policy *policy, enum lp_hook_kind kind, 
 	}
 }
 
+static bool is_told(const struct lp_policy *policy, unsigned worker)
+{
+	return policy->told[(worker - 1) / 8] >> (worker - 1) % 8 & 1;
+}
+
+static void set_told(struct lp_policy *policy, unsigned worker, bool told)
+{
+	uint8_t bit = (uint8_t)(1u << (worker - 1) % 8);
+	uint8_t *byte = &policy->told[(worker - 1) / 8];
+	*byte = (uint8_t)(told ? *byte | bit : *byte & ~bit);
+}
+
+/* Policies that were loaded, or made again, beside workers that were up already have not heard of them. */
+static void tell_of_workers(struct lp_policy *policy)
+{
+	const struct lp_workers *workers = policy->host->workers;
+
+	policy->told_generation = workers->generation;
+	for (unsigned id = 1; id <= workers->count; id++)
+		if (workers->slots[id - 1].usable)
+			lp_policy_worker_up(policy, id);
+}
+
 void lp_policy_worker_up(struct lp_policy *policy, unsigned worker)
 {
+	if (!policy->events.count || is_told(policy, worker) || !lp_policy_ready(policy))
+		return;
+	set_told(policy, worker, true);
 	tell_worker_event(policy, LP_HOOK_WORKER_UP, worker);
 }
 
 void lp_policy_worker_down(struct lp_policy *policy, unsigned worker)
 {
+	if (!is_told(policy, worker))
+		return;
+	set_told(policy, worker, false);
 	tell_worker_event(policy, LP_HOOK_WORKER_DOWN, worker);
 }

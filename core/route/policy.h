@@ -57,6 +57,7 @@ struct lp_policy_host {
 	lp_policy_trace_cb
 		trace; /**< NULL, which costs nothing, or told of each hook, and of what it reads and asks. */
 	void *trace_owner;
+	struct lp_retired *retired; /**< Gets the threads of freed policies. NULL: lp_policy_free waits for them. */
 };
 
 /** What a connection's first bytes turned out to be. */
@@ -76,6 +77,7 @@ struct lp_policy_conn {
 	const struct lp_head *head;   /**< For LP_PROTOCOL_HTTP. */
 	const struct lp_hello *hello; /**< For LP_PROTOCOL_TLS. */
 	bool session_awaited;         /**< It has waited for its sid already: an unknown one is just unknown. */
+	unsigned refused_by;          /**< The id of the worker that just gave it back; 0: none. */
 };
 
 enum lp_verdict_kind {
@@ -85,7 +87,8 @@ enum lp_verdict_kind {
 	LP_VERDICT_LOOK,   /**< Peek, fill protocol, and walk on. */
 	LP_VERDICT_AWAIT,  /**< conn.sid is no known session: hear the workers first, then ask again; at last with
 				session_awaited set. */
-	LP_VERDICT_HOLD,   /**< conn.sid is a session whose worker is busy: ask again once that has changed. */
+	LP_VERDICT_HOLD,   /**< conn.sid is a session whose worker is busy, or gave it back: ask again once that has
+			        changed, or a little later. */
 };
 
 struct lp_verdict {
@@ -181,10 +184,16 @@ bool lp_policy_looks(const struct lp_policy *policy);
 struct lp_verdict lp_policy_decide(struct lp_policy *policy, const struct lp_policy_conn *conn,
 				   lp_policy_cursor *cursor);
 
-/** Tell policies that a worker became usable: on_worker_up. @param policy Borrowed. @param worker Its id. */
+/**
+ * Tell policies that a worker became usable: on_worker_up. Those that are loaded later, or made again, hear of the
+ * workers that are usable then with their first decision.
+ *
+ * @param policy  Borrowed.
+ * @param worker  Its id. Twice is once.
+ */
 void lp_policy_worker_up(struct lp_policy *policy, unsigned worker);
 
-/** Tell policies that a worker is gone: on_worker_down. @param policy Borrowed. @param worker Its id. */
+/** Tell policies that a worker is gone: on_worker_down, if they know it. @param policy Borrowed. @param worker Its id. */
 void lp_policy_worker_down(struct lp_policy *policy, unsigned worker);
 
 /** Errors of hooks, and answers that were none, since loading. @param policy Borrowed. */

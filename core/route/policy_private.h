@@ -8,6 +8,7 @@
  *     policy_sandbox.c  the environment of a file: which of Lua's functions it sees
  *     policy_missing.c  which it does not, and what to use instead
  *     policy_require.c  `require`
+ *     policy_warm.c     no function is looked up by the dynamic linker while a policy runs
  *     policy_api.c      how an API is registered and a misspelt name answered
  *     policy_limpet.c   `limpet`
  *     policy_conn.c     `conn`
@@ -138,6 +139,9 @@ struct lp_policy {
 	uint32_t unit_count;
 	struct lp_hooks routing; /**< In the order in which a connection walks through them. */
 	struct lp_hooks events;  /**< setup, on_worker_up, on_worker_down. */
+	uint8_t told[LP_WORKERS_MAX /
+		     8];          /**< A bit a worker: on_worker_up was called in this state, for this process. */
+	uint32_t told_generation; /**< Of host->workers, when all that were usable had been told of. */
 	struct lp_policy_call call;
 	uint64_t errors;
 	uint64_t asked_ns;           /**< Traced: when the running hook was asked. */
@@ -293,6 +297,9 @@ int lp_policy_run_setups(struct lp_policy *policy, struct lp_error *error);
 
 /** Load Lua's libraries as far as the sandbox uses any, and seed math.random. @param lua New. Raises. */
 void lp_sandbox_open(lua_State *lua);
+
+/** Call once what policies can reach, so that the dynamic linker has looked it up. @param lua Opened, not armed. Raises. */
+void lp_policy_warm_up(lua_State *lua);
 
 /**
  * Make a file's environment and push it: the allowed part of Lua, `require`, and `limpet`.

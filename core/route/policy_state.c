@@ -149,6 +149,8 @@ static int build(lua_State *L)
 
 	lua_settop(L, 0);
 	lp_sandbox_open(L);
+	if (policy->kills == 0)
+		lp_policy_warm_up(L);
 	lua_pushcfunction(L, lp_policy_on_error);
 	lp_conn_push_new(L);
 	lp_workers_push_new(L);
@@ -226,6 +228,8 @@ static int make_state(struct lp_policy *policy, struct lp_error *error)
 
 	forget_hooks(policy);
 	policy->workers_filled = false;
+	policy->told_generation = 0;
+	memset(policy->told, 0, sizeof(policy->told));
 	policy->calls = 0;
 	policy->arena = lp_arena_new(policy->limits.memory_bytes);
 	policy->lua = policy->arena ? lua_newstate(allocate, policy) : NULL;
@@ -363,7 +367,7 @@ void lp_policy_free(struct lp_policy *policy)
 		return;
 	drop_state(policy);
 	forget_hooks(policy);
-	lp_guard_free(policy->guard);
+	lp_guard_free(policy->guard, policy->host->retired);
 	for (size_t i = 0; i < policy->source_count; i++)
 		lp_source_deinit(&policy->sources[i]);
 	free(policy->sources);

@@ -105,7 +105,7 @@ static unsigned load_named(lua_State *L, struct lp_testing *testing, const struc
 	host->setting_count = 0;
 	if (status < 0) {
 		free(loaded);
-		luaL_error(L, "%s", error.text);
+		return (unsigned)luaL_error(L, "%s", error.text);
 	}
 	loaded->next = testing->loaded;
 	testing->loaded = loaded;
@@ -138,8 +138,10 @@ static struct lp_policy *policy_at(lua_State *L, const char *use)
 {
 	const struct lp_object *object = lp_object_at(L, 1, LP_OBJECT_POLICY);
 
-	if (!object)
+	if (!object) {
 		lp_api_needs_colon(L, use);
+		return NULL;
+	}
 	for (const struct lp_loaded *loaded = lp_testing_of(L)->loaded; loaded; loaded = loaded->next)
 		if (loaded->number == object->number)
 			return loaded->policy;

@@ -71,7 +71,7 @@ static unsigned worker_at(lua_State *L, int index)
 	const struct lp_object *worker = lp_object_at(L, index, LP_OBJECT_WORKER);
 
 	if (!worker)
-		luaL_argerror(L, index, "must be a worker, such as workers(4)[1]");
+		return (unsigned)luaL_argerror(L, index, "must be a worker, such as workers(4)[1]");
 	return worker->number;
 }
 

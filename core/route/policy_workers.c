@@ -134,10 +134,10 @@ static int workers_bounded_hash(lua_State *L)
  * read). So the caller is asked to hear the workers first: the hook is unwound, by an error that nothing catches, and
  * asked again from its beginning.
  *
- * A sid whose worker lives, but is busy, is worth waiting for, for no other worker knows it: the answer there would be
- * "Session ID unknown", and the client would lose a session that is well. The wait ends as any other does, with the
- * worker's return, its death, or the connection's deadline. A key that is not the sid may be bound to another worker,
- * so it is not waited for.
+ * A sid whose worker lives, but is busy or just gave the connection back, is worth waiting for, for no other worker knows
+ * it: the answer there would be "Session ID unknown", and the client would lose a session that is well. The wait ends as
+ * any other does, with the worker's return, its death, or the connection's deadline. A key that is not the sid may be
+ * bound to another worker, so it is not waited for.
  */
 static int suspend(lua_State *L, struct lp_policy *policy, struct lp_slice key, enum lp_verdict_kind kind)
 {
@@ -145,6 +145,11 @@ static int suspend(lua_State *L, struct lp_policy *policy, struct lp_slice key, 
 	policy->call.session_hash = lp_sessions_hash(policy->host->sessions, key);
 	lua_pushnil(L);
 	return lua_error(L);
+}
+
+static bool is_away(const struct lp_policy *policy, const struct lp_worker *worker)
+{
+	return worker->busy || (policy->call.conn && policy->call.conn->refused_by == worker->id);
 }
 
 static int workers_session(lua_State *L)
@@ -162,7 +167,7 @@ static int workers_session(lua_State *L)
 	worker = lp_workers_find(workers, id);
 	if (!worker && lp_conn_is_sid(policy, key) && !policy->call.conn->session_awaited)
 		return suspend(L, policy, key, LP_VERDICT_AWAIT);
-	if (worker && worker->busy && lp_conn_is_sid(policy, key))
+	if (worker && is_away(policy, worker) && lp_conn_is_sid(policy, key))
 		return suspend(L, policy, key, LP_VERDICT_HOLD);
 	return push_worker(L, worker && worker->usable ? id : 0);
 }

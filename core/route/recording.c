@@ -12,8 +12,6 @@
 
 #define BEGINNING "limpet recording 1\n"
 
-_Static_assert(LP_IP_TEXT_SIZE == 45 + 1, "parse_line says so");
-
 static bool is_named(const struct lp_header *header, const char *name)
 {
 	return header->name.length == strlen(name) && strncasecmp(header->name.bytes, name, header->name.length) == 0;
@@ -70,7 +68,7 @@ void lp_recording_begin(FILE *out)
 
 void lp_recording_write(FILE *out, const struct lp_recorded *recorded, bool raw)
 {
-	char bytes[LP_RECORDED_HEAD_BYTES];
+	char bytes[LP_RECORDED_HEAD_BYTES + 1];
 	char ip[LP_IP_TEXT_SIZE];
 
 	if (!lp_ip_format(&recorded->ip, ip))
@@ -79,8 +77,8 @@ void lp_recording_write(FILE *out, const struct lp_recorded *recorded, bool raw)
 	memcpy(bytes, recorded->head, recorded->length);
 	if (!raw && recorded->length)
 		redact(bytes, recorded->length);
-	fwrite(bytes, 1, recorded->length, out);
-	fputc('\n', out);
+	bytes[recorded->length] = '\n';
+	fwrite(bytes, 1, recorded->length + 1u, out);
 }
 
 int lp_recording_open(struct lp_recording *recording, const char *path, struct lp_error *error)
@@ -99,25 +97,58 @@ void lp_recording_close(struct lp_recording *recording)
 	fclose(recording->in);
 }
 
+/* Cut the first word off a line, with the one blank behind it. Returns NULL when there is no blank. */
+static char *take_word(char **line)
+{
+	char *word = *line;
+	char *blank = strchr(word, ' ');
+
+	if (!blank)
+		return NULL;
+	*blank = '\0';
+	*line = blank + 1;
+	return word;
+}
+
+/* A number as it is written, up to most. Returns -1 when it is none. */
+static int take_number(char **line, unsigned most)
+{
+	const char *word = take_word(line);
+	unsigned value = 0;
+
+	if (!word || !*word || (word[0] == '0' && word[1]))
+		return -1;
+	for (; *word; word++) {
+		if (*word < '0' || *word > '9')
+			return -1;
+		value = value * 10 + (unsigned)(*word - '0');
+		if (value > most)
+			return -1;
+	}
+	return (int)value;
+}
+
 /* The line "IP PORT WORKER BYTES LISTENER". Returns whether it is one. */
 static bool parse_line(char *line, struct lp_recorded *recorded)
 {
 	size_t end = strcspn(line, "\n");
-	unsigned port, worker, length;
-	char ip[LP_IP_TEXT_SIZE]; /* As "%45s" says. */
-	int listener = 0;
+	const char *ip;
+	int port, worker, length;
 
 	if (line[end] != '\n')
 		return false;
 	line[end] = '\0';
-	sscanf(line, "%45s %5u %3u %4u %n", ip, &port, &worker, &length, &listener);
-	if (!listener || port > UINT16_MAX || length > LP_RECORDED_HEAD_BYTES)
+	ip = take_word(&line);
+	port = ip ? take_number(&line, UINT16_MAX) : -1;
+	worker = port < 0 ? -1 : take_number(&line, UINT16_MAX);
+	length = worker < 0 ? -1 : take_number(&line, LP_RECORDED_HEAD_BYTES);
+	if (length < 0)
 		return false;
 	*recorded = (struct lp_recorded){
 		.port = (uint16_t)port,
 		.worker = (uint16_t)worker,
 		.length = (uint16_t)length,
-		.listener = line + listener,
+		.listener = line,
 	};
 	return strcmp(ip, "unix") == 0 || lp_ip_parse(ip, strlen(ip), &recorded->ip) == 0;
 }

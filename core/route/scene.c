@@ -145,7 +145,7 @@ static ssize_t keep_bytes(struct lp_scene *scene, const struct lp_scene_conn *wh
 	else
 		write_request(out, what);
 	failed = ferror(out);
-	return fclose(out) == 0 && !failed ? (ssize_t)length : -ENOMEM;
+	return fclose(out) == 0 && !failed && scene->bytes ? (ssize_t)length : -ENOMEM; /* It closes without, too. */
 }
 
 static int look(struct lp_scene *scene, const struct lp_scene_conn *what, size_t length, struct lp_policy_conn *conn,

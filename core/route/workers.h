@@ -14,6 +14,9 @@
 
 #include "base/slice.h"
 
+/** Workers that a table can have. */
+#define LP_WORKERS_MAX 256
+
 struct lp_worker {
 	unsigned id;
 	bool usable;          /**< Can take a connection now. Set with lp_workers_set_usable only. */
@@ -40,7 +43,7 @@ struct lp_workers {
  * Prepare a table whose workers are all unusable.
  *
  * @param workers  The caller's memory; lp_workers_deinit it.
- * @param count    1 – 256.
+ * @param count    1 – LP_WORKERS_MAX.
  * @param seed     For lp_workers_random; equal seeds choose equally.
  *
  * @return 0, or -ENOMEM.

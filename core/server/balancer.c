@@ -20,10 +20,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "server/control.h"
 #include "server/data.h"
 #include "server/listener.h"
+#include "server/root.h"
 #include "server/status.h"
 #include "server/waiting.h"
 #include "worker/frame.h"
@@ -221,14 +223,14 @@ void limpet_balancer_stop(struct limpet_balancer *balancer, int now, limpet_stop
 static void on_worker_up(void *owner, unsigned worker)
 {
 	struct limpet_balancer *balancer = owner;
-	lp_policy_worker_up(balancer->data.current.policy, worker);
+	lp_data_worker_up(&balancer->data, worker);
 	lp_waiting_workers_changed(&balancer->waiting);
 }
 
 static void on_worker_down(void *owner, unsigned worker)
 {
 	struct limpet_balancer *balancer = owner;
-	lp_policy_worker_down(balancer->data.current.policy, worker);
+	lp_data_worker_down(&balancer->data, worker);
 	lp_waiting_workers_changed(&balancer->waiting); /* Who waits for a session there need not any more. */
 }
 
@@ -284,22 +286,6 @@ static const struct lp_supervisor_events supervisor_events = {
 
 /* Starting */
 
-/* The oldest first. */
-static char *recording(const struct lp_recorder *recorder, bool raw, size_t *length)
-{
-	char *text = NULL;
-	FILE *out = open_memstream(&text, length);
-	if (!out)
-		return NULL;
-	lp_recording_begin(out);
-	for (size_t back = lp_recorder_count(recorder); back > 0; back--)
-		lp_recording_write(out, lp_recorder_get(recorder, back - 1), raw);
-	if (fclose(out) == 0)
-		return text;
-	free(text);
-	return NULL;
-}
-
 static char *status_text(const struct limpet_balancer *balancer)
 {
 	struct limpet_counts counts;
@@ -310,16 +296,23 @@ static char *status_text(const struct limpet_balancer *balancer)
 			      balancer->data.current.at);
 }
 
-static char *answer_request(void *owner, const char *request, size_t *length)
+static int answer_request(void *owner, const char *request, char **answer, size_t *length)
 {
 	const struct limpet_balancer *balancer = owner;
-	if (strcmp(request, "record") == 0 || strcmp(request, "record raw") == 0)
-		return recording(balancer->data.recorder, strcmp(request, "record") != 0, length);
-	if (strcmp(request, "status") != 0)
-		return NULL;
-	char *text = status_text(balancer);
-	*length = text ? strlen(text) : 0;
-	return text;
+	bool raw = strcmp(request, "record raw") == 0;
+	size_t bytes = 0;
+	char *text;
+	if (raw || strcmp(request, "record") == 0)
+		text = lp_recorder_text(balancer->data.recorder, raw, &bytes);
+	else if (strcmp(request, "status") == 0)
+		text = status_text(balancer);
+	else
+		return -ENOENT;
+	if (!text)
+		return -ENOMEM;
+	*answer = text;
+	*length = bytes ? bytes : strlen(text);
+	return 0;
 }
 
 _Static_assert(LP_EACH_SESSION == (int)LP_ROUTE_SESSION && LP_EACH_REQUEST == (int)LP_ROUTE_REQUEST,
@@ -358,6 +351,7 @@ static int open_waiting(struct limpet_balancer *balancer, struct lp_error *error
 					   .session_wait_ms = options->session_wait_ms,
 					   .max_head_bytes = options->max_head_bytes,
 					   .max_waiting = options->max_waiting,
+					   .per_address = balancer->data.per_address,
 					   .recorder = balancer->data.recorder,
 					   .on_empty = on_empty,
 					   .on_asked = on_asked,
@@ -400,30 +394,11 @@ static int open_control(struct limpet_balancer *balancer, struct lp_error *error
 			       answer_request, balancer, error);
 }
 
-/* "5000,unix:/run/x": what workers mean when they bind. Returns the caller's to free, or NULL. */
-static char *listed_addresses(const struct limpet_balancer *balancer)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-	for (size_t i = 0; out && i < balancer->listener_count; i++) {
-		const struct lp_origin *origin = &balancer->listeners[i].origin;
-		if (origin->port)
-			fprintf(out, "%s%u", i ? "," : "", origin->port);
-		else
-			fprintf(out, "%s%s", i ? "," : "", origin->name);
-	}
-	if (out && fclose(out) == 0)
-		return text;
-	free(text);
-	return NULL;
-}
-
 static int start_workers(struct limpet_balancer *balancer, struct lp_error *error)
 {
 	char first[LP_LISTEN_TEXT_SIZE];
 	lp_listen_address_format(&balancer->listeners[0].address, first);
-	balancer->addresses = listed_addresses(balancer);
+	balancer->addresses = lp_listener_addresses(balancer->listeners, balancer->listener_count);
 	if (!balancer->addresses)
 		return lp_error_set(error, -ENOMEM, "no memory for the names of listeners");
 	struct lp_supervisor_config config = {.loop = balancer->loop,
@@ -440,6 +415,7 @@ static int start_workers(struct limpet_balancer *balancer, struct lp_error *erro
 					      .prefix = balancer->data.options.worker_prefix != 0,
 					      .ack_timeout_ms = balancer->data.options.ack_timeout_ms,
 					      .kill_stuck_ms = balancer->data.options.kill_stuck_ms,
+					      .descriptors = balancer->data.options.worker_descriptors,
 					      .events = &supervisor_events,
 					      .owner = balancer};
 	int status = lp_supervisor_start(&balancer->supervisor, &config, error);
@@ -456,11 +432,14 @@ int limpet_balancer_start(struct limpet_balancer *balancer, char *error_text, si
 	balancer->drain.data = balancer;
 	balancer->drain_open = true;
 	if (open_waiting(balancer, &error) || open_listeners(balancer, &error) || open_control(balancer, &error) ||
+	    lp_give_up_root(&balancer->data, balancer->listeners, balancer->listener_count, &error) ||
 	    start_workers(balancer, &error)) {
 		for (size_t i = 0; i < balancer->listener_count; i++)
 			lp_listener_stop(&balancer->listeners[i]);
 		return tell(&error, error_text, error_size);
 	}
+	lp_descriptors_report(&balancer->data.log, balancer->data.options.max_waiting, balancer->data.workers.count,
+			      balancer->data.options.worker_descriptors);
 	balancer->state = RUNNING;
 	return 0;
 }

@@ -49,6 +49,18 @@ void lp_connection_delist(struct lp_connection *connection)
 	connection->state = LP_DECIDING;
 }
 
+/* Limits of addresses */
+
+bool lp_connection_count_for_address(struct lp_waiting *waiting, struct lp_connection *connection)
+{
+	if (connection->per_address)
+		return true;
+	enum lp_per_address_answer answer =
+		lp_per_address_enter(waiting->config.per_address, &connection->ip, uv_now(waiting->config.loop));
+	connection->per_address = answer == LP_PER_ADDRESS_COUNTED;
+	return answer != LP_PER_ADDRESS_OVER;
+}
+
 /* Watching */
 
 int lp_connection_watch(struct lp_waiting *waiting, struct lp_connection *connection)
@@ -105,10 +117,31 @@ static void drop(struct lp_waiting *waiting, struct lp_connection *connection)
 	free(connection);
 }
 
-void lp_connection_close_early(struct lp_waiting *waiting, struct lp_connection *connection)
+void lp_connection_count_out(struct lp_waiting *waiting, struct lp_connection *connection)
 {
 	waiting->counts.waiting--;
+	if (connection->per_address)
+		lp_per_address_leave(waiting->config.per_address, &connection->ip);
+	connection->per_address = false;
+}
+
+void lp_connection_close_early(struct lp_waiting *waiting, struct lp_connection *connection)
+{
+	lp_connection_count_out(waiting, connection);
 	waiting->counts.closed_early++;
+	drop(waiting, connection);
+	lp_waiting_tell_if_empty(waiting);
+}
+
+void lp_connection_turn_away(struct lp_waiting *waiting, struct lp_connection *connection, const char *why)
+{
+	char client[LP_IP_TEXT_SIZE];
+	lp_ip_format(&connection->ip, client);
+	lp_log_limited(waiting->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_ADDRESS, "a connection from %s is closed: %s",
+		       client, why);
+	lp_connection_count_out(waiting, connection);
+	waiting->counts.refused++;
+	waiting->counts.over_limit++;
 	drop(waiting, connection);
 	lp_waiting_tell_if_empty(waiting);
 }
@@ -123,7 +156,7 @@ void lp_connection_refuse(struct lp_waiting *waiting, struct lp_connection *conn
 {
 	char client[LP_IP_TEXT_SIZE];
 	lp_connection_delist(connection);
-	waiting->counts.waiting--;
+	lp_connection_count_out(waiting, connection);
 	waiting->counts.refused++;
 	lp_ip_format(&connection->ip, client);
 	lp_log_limited(waiting->config.log, LP_LOG_DEBUG, LP_LOG_TOPIC_WAITING, "refused %s with %d", client, status);

@@ -34,6 +34,7 @@ struct lp_connection {
 	bool watched;         /**< By epoll. */
 	bool session_awaited; /**< Long enough. */
 	bool came_back;       /**< From a worker, at least once. */
+	bool per_address;     /**< It counts among those of its address that wait. */
 	uint16_t refused_by;  /**< The worker that just gave it back; 0: none. */
 	uint16_t refusals;    /**< How many have, since it last paused. */
 	struct lp_ip ip;
@@ -63,6 +64,9 @@ int lp_connection_watch(struct lp_waiting *waiting, struct lp_connection *connec
 /** End the watch. @param waiting The room. @param connection Watched or not. */
 void lp_connection_unwatch(struct lp_waiting *waiting, struct lp_connection *connection);
 
+/** It waits no longer: the counts, but not the connection. @param waiting The room. @param connection Waiting. */
+void lp_connection_count_out(struct lp_waiting *waiting, struct lp_connection *connection);
+
 /** End: the client has left, or never said anything. Frees it. @param waiting The room. @param connection Waiting. */
 void lp_connection_close_early(struct lp_waiting *waiting, struct lp_connection *connection);
 
@@ -74,6 +78,26 @@ void lp_connection_close_early(struct lp_waiting *waiting, struct lp_connection 
  * @param status      400 – 599.
  */
 void lp_connection_refuse(struct lp_waiting *waiting, struct lp_connection *connection, int status);
+
+/**
+ * Count a connection among those of its address that wait for their heads, until it waits for nothing any more.
+ *
+ * @param waiting     The room.
+ * @param connection  Waiting; counted before or not.
+ *
+ * @return Whether its address may have one more.
+ */
+bool lp_connection_count_for_address(struct lp_waiting *waiting, struct lp_connection *connection);
+
+/**
+ * End: its address has too many. Closed without an answer, which would keep the descriptor until it was read; it counts
+ * as refused.
+ *
+ * @param waiting     The room.
+ * @param connection  Waiting. Freed.
+ * @param why         For the log.
+ */
+void lp_connection_turn_away(struct lp_waiting *waiting, struct lp_connection *connection, const char *why);
 
 /** Free a connection that was refused. @param waiting The room. @param connection Lingering. */
 void lp_connection_end_linger(struct lp_waiting *waiting, struct lp_connection *connection);

@@ -1,6 +1,6 @@
 /*
  * A client connects, sends one line, gets one answer and end-of-file. Clients are few, bounded in number, size and
- * time, and a slow or silent one costs its own place only. libuv does the reading and writing.
+ * time, and a slow or silent one costs its own place only. libuv does the reading and writing, but not the accepting (acceptor.c).
  */
 #include "server/control.h"
 
@@ -16,6 +16,7 @@
 
 #include "base/address.h"
 #include "base/list.h"
+#include "server/acceptor.h"
 
 struct client {
 	struct lp_list link;
@@ -31,23 +32,23 @@ struct client {
 };
 
 struct lp_control {
-	uv_pipe_t pipe;
-	struct lp_log *log;
+	struct lp_acceptor acceptor;
+	char *path;
 	lp_control_answer_cb answer;
 	void *owner;
 	struct lp_list clients;
 	unsigned client_count;
-	unsigned open_handles; /* The pipe's, and each client's. */
+	unsigned parts; /* The acceptor, and each client, that have not closed. */
 	void (*closed)(void *owner);
 	void *closed_owner;
 };
 
-static void on_control_handle_closed(struct lp_control *control)
+static void on_part_closed(struct lp_control *control)
 {
-	if (--control->open_handles)
+	if (--control->parts)
 		return;
-	if (control->closed)
-		control->closed(control->closed_owner);
+	control->closed(control->closed_owner);
+	free(control->path);
 	free(control);
 }
 
@@ -59,7 +60,7 @@ static void on_client_handle_closed(uv_handle_t *handle)
 	struct lp_control *control = client->control;
 	free(client->answer);
 	free(client);
-	on_control_handle_closed(control);
+	on_part_closed(control);
 }
 
 static void close_client(struct client *client)
@@ -93,16 +94,15 @@ static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 
 static void answer(struct client *client)
 {
-	static const char unknown[] = "{\"error\": \"no such request; ask for status, record or record raw\"}\n";
-	size_t length = sizeof(unknown) - 1;
-	client->answer = client->control->answer(client->control->owner, client->line, &length);
-	if (!client->answer)
-		client->answer = strdup(unknown);
-	if (!client->answer) {
-		close_client(client);
-		return;
-	}
+	static char unknown[] = "{\"error\": \"no such request; ask for status, record or record raw\"}\n";
+	static char no_memory[] = "{\"error\": \"no memory for the answer; ask again\"}\n";
+	size_t length = 0;
+	int status = client->control->answer(client->control->owner, client->line, &client->answer, &length);
 	uv_buf_t buffer = uv_buf_init(client->answer, (unsigned)length);
+	if (status == -ENOENT)
+		buffer = uv_buf_init(unknown, sizeof(unknown) - 1);
+	else if (status)
+		buffer = uv_buf_init(no_memory, sizeof(no_memory) - 1);
 	client->write.data = client;
 	uv_read_stop((uv_stream_t *)&client->pipe);
 	if (uv_write(&client->write, (uv_stream_t *)&client->pipe, &buffer, 1, on_written))
@@ -127,25 +127,31 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
 	}
 }
 
-static void on_connection(uv_stream_t *server, int status)
+static void on_accepted(struct lp_acceptor *acceptor, int fd, const union lp_peer *peer)
 {
-	struct lp_control *control = server->data;
-	struct client *client = status ? NULL : calloc(1, sizeof(*client));
-	if (!client)
+	struct lp_control *control = acceptor->owner;
+	struct client *client = control->client_count < LP_CONTROL_CLIENTS_MAX ? calloc(1, sizeof(*client)) : NULL;
+	(void)peer;
+	if (!client) {
+		close(fd);
 		return;
+	}
 	client->control = control;
 	client->open_handles = 2;
-	control->open_handles++;
+	control->parts++;
 	control->client_count++;
 	lp_list_append(&control->clients, &client->link);
-	uv_pipe_init(server->loop, &client->pipe, 0);
-	uv_timer_init(server->loop, &client->timer);
+	uv_pipe_init(acceptor->poll.loop, &client->pipe, 0);
+	uv_timer_init(acceptor->poll.loop, &client->timer);
 	client->pipe.data = client;
 	client->timer.data = client;
 	uv_timer_start(&client->timer, on_timeout, LP_CONTROL_TIMEOUT_MS, 0);
-	if (uv_accept(server, (uv_stream_t *)&client->pipe) || control->client_count > LP_CONTROL_CLIENTS_MAX ||
-	    uv_read_start((uv_stream_t *)&client->pipe, on_allocate, on_read))
+	if (uv_pipe_open(&client->pipe, fd)) {
+		close(fd);
 		close_client(client);
+	} else if (uv_read_start((uv_stream_t *)&client->pipe, on_allocate, on_read)) {
+		close_client(client);
+	}
 }
 
 static int make_address(struct sockaddr_un *address, const char *path)
@@ -173,46 +179,60 @@ static int connect_to(const char *path)
 	return status;
 }
 
-static void remove_stale_path(const char *path)
+/* A listening socket that only its owner can reach, or negative errno. */
+static int listen_at(const char *path)
 {
 	struct sockaddr_un address;
-	if (make_address(&address, path) == 0)
-		lp_unix_path_remove_stale(&address, sizeof(address));
-}
-
-static void on_pipe_closed(uv_handle_t *handle)
-{
-	on_control_handle_closed(handle->data);
+	int status = make_address(&address, path);
+	if (status)
+		return status;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	lp_unix_path_remove_stale(&address, sizeof(address));
+	mode_t mask = umask(0077);
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, LP_CONTROL_CLIENTS_MAX))
+		status = -errno;
+	umask(mask);
+	if (!status)
+		return fd;
+	close(fd);
+	return status;
 }
 
 int lp_control_open(struct lp_control **out, uv_loop_t *loop, struct lp_log *log, const char *path,
 		    lp_control_answer_cb answer_request, void *owner, struct lp_error *error)
 {
-	struct lp_control *control = calloc(1, sizeof(*control));
 	*out = NULL;
-	if (!control)
-		return lp_error_set(error, -ENOMEM, "no memory for the control socket %s", path);
-	control->log = log;
+	int fd = listen_at(path);
+	if (fd < 0)
+		return lp_error_set(error, fd, "cannot open the control socket %s: %s%s", path, lp_error_words(fd),
+				    fd == UV_EADDRINUSE ? "; another balancer answers there: choose another path" : "");
+	struct lp_control *control = calloc(1, sizeof(*control));
+	char *copy = strdup(path);
+	int status = UV_ENOMEM;
+	if (control && copy)
+		status = lp_acceptor_start(&control->acceptor, loop, log, copy, fd, on_accepted, control);
+	if (status) {
+		free(control);
+		free(copy);
+		close(fd);
+		unlink(path);
+		return lp_error_set(error, status, "cannot open the control socket %s: %s", path,
+				    lp_error_words(status));
+	}
+	control->path = copy;
 	control->answer = answer_request;
 	control->owner = owner;
-	control->open_handles = 1;
+	control->parts = 1;
 	lp_list_init(&control->clients);
-	uv_pipe_init(loop, &control->pipe, 0);
-	control->pipe.data = control;
-	remove_stale_path(path);
-	mode_t mask = umask(0077);
-	int status = uv_pipe_bind(&control->pipe, path);
-	umask(mask);
-	if (!status)
-		status = uv_listen((uv_stream_t *)&control->pipe, LP_CONTROL_CLIENTS_MAX, on_connection);
-	if (status) {
-		uv_close((uv_handle_t *)&control->pipe, on_pipe_closed);
-		return lp_error_set(
-			error, status, "cannot open the control socket %s: %s%s", path, lp_error_words(status),
-			status == UV_EADDRINUSE ? "; another balancer answers there: choose another path" : "");
-	}
 	*out = control;
 	return 0;
+}
+
+static void on_acceptor_closed(struct lp_acceptor *acceptor)
+{
+	on_part_closed(acceptor->owner);
 }
 
 void lp_control_close(struct lp_control *control, void (*closed)(void *owner), void *owner)
@@ -223,9 +243,10 @@ void lp_control_close(struct lp_control *control, void (*closed)(void *owner), v
 	}
 	control->closed = closed;
 	control->closed_owner = owner;
+	unlink(control->path);
+	lp_acceptor_close(&control->acceptor, on_acceptor_closed);
 	while (!lp_list_empty(&control->clients))
 		close_client(LP_LIST_OWNER(control->clients.next, struct client, link));
-	uv_close((uv_handle_t *)&control->pipe, on_pipe_closed); /* libuv removes the path. */
 }
 
 int lp_control_ask(const char *path, const char *request, FILE *out, struct lp_error *error)

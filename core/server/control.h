@@ -27,27 +27,28 @@ struct lp_control;
  *
  * @param owner    As given to lp_control_open.
  * @param request  The line without its newline, NUL-terminated.
- * @param length   Set to the bytes of the answer.
+ * @param answer   Set to the answer, for free(); untouched on error.
+ * @param length   Set to its bytes; untouched on error.
  *
- * @return The answer for free(); NULL: no such request.
+ * @return 0; -ENOENT: there is no such request; -ENOMEM.
  */
-typedef char *(*lp_control_answer_cb)(void *owner, const char *request, size_t *length);
+typedef int (*lp_control_answer_cb)(void *owner, const char *request, char **answer, size_t *length);
 
 /**
  * Listen at a path, readable and writable by the owner only. A path left behind by a dead process is taken over.
  *
- * @param control  Set on success; end it with lp_control_close.
- * @param loop     Borrowed.
- * @param log      Borrowed.
- * @param path     Borrowed.
- * @param answer   Runs for each request, on the loop.
- * @param owner    Passed to answer.
- * @param error    Filled on failure; names the path.
+ * @param out             Set on success; end it with lp_control_close.
+ * @param loop            Borrowed.
+ * @param log             Borrowed.
+ * @param path            Borrowed.
+ * @param answer_request  Runs for each request, on the loop.
+ * @param owner           Passed to answer_request.
+ * @param error           Filled on failure; names the path.
  *
  * @return 0; or negative errno.
  */
-int lp_control_open(struct lp_control **control, uv_loop_t *loop, struct lp_log *log, const char *path,
-		    lp_control_answer_cb answer, void *owner, struct lp_error *error);
+int lp_control_open(struct lp_control **out, uv_loop_t *loop, struct lp_log *log, const char *path,
+		    lp_control_answer_cb answer_request, void *owner, struct lp_error *error);
 
 /**
  * Close clients and socket, remove the path and free the control socket, later, on the loop.

@@ -15,6 +15,9 @@
 
 #define SHARED_BYTES (16u << 20)
 
+/* Whose rates are known at a time. */
+#define RATED_ADDRESSES 65536
+
 static uint64_t random_seed(void)
 {
 	uint64_t seed = 0;
@@ -68,6 +71,23 @@ static int parse_trusted(struct lp_data *data, struct lp_error *error)
 			return status;
 	}
 	return 0;
+}
+
+/* Addresses that wait, or that came in the last second. */
+static int make_per_address(struct lp_data *data, struct lp_error *error)
+{
+	const struct limpet_options *options = &data->options;
+	struct lp_per_address_config config = {.max_waiting = options->max_per_ip,
+					       .max_rate = options->max_rate_per_ip,
+					       .room = options->max_waiting,
+					       .seed = random_seed(),
+					       .trust = {data->trusted, options->trusted_count}};
+	if (!config.max_waiting && !config.max_rate)
+		return 0;
+	if (config.max_rate && config.room < RATED_ADDRESSES)
+		config.room = RATED_ADDRESSES;
+	data->per_address = lp_per_address_new(&config);
+	return data->per_address ? 0 : lp_error_set(error, -ENOMEM, "no memory to count what each address has");
 }
 
 static int choose_dialect(struct lp_data *data, struct lp_error *error)
@@ -147,6 +167,8 @@ int lp_data_init(struct lp_data *data, const struct limpet_options *options, str
 		status = make_tables(data, error);
 	if (!status)
 		status = parse_trusted(data, error);
+	if (!status)
+		status = make_per_address(data, error);
 	if (status)
 		return status;
 	data->host = (struct lp_policy_host){
@@ -157,14 +179,31 @@ int lp_data_init(struct lp_data *data, const struct limpet_options *options, str
 		.trust = {data->trusted, options->trusted_count},
 		.settings = options->settings,
 		.setting_count = options->setting_count,
+		.retired = &data->retired,
 		.limits = {.memory_bytes = options->policy_memory_bytes, .time_ms = options->policy_time_ms}};
 	return load_first(data, error);
+}
+
+void lp_data_worker_up(struct lp_data *data, unsigned worker)
+{
+	lp_policy_worker_up(data->current.policy, worker);
+	if (data->proven.policy)
+		lp_policy_worker_up(data->proven.policy, worker);
+}
+
+void lp_data_worker_down(struct lp_data *data, unsigned worker)
+{
+	lp_policy_worker_down(data->current.policy, worker);
+	if (data->proven.policy)
+		lp_policy_worker_down(data->proven.policy, worker);
 }
 
 void lp_data_deinit(struct lp_data *data)
 {
 	unload(data, &data->current);
 	unload(data, &data->proven);
+	lp_retired_join(&data->retired);
+	lp_per_address_free(data->per_address);
 	lp_recorder_free(data->recorder);
 	lp_shared_free(data->shared);
 	lp_sessions_free(data->sessions);
@@ -203,6 +242,14 @@ int lp_data_reload(struct lp_data *data, struct lp_error *error)
 	data->current = next;
 	data->probation = (struct lp_probation){0};
 	return 0;
+}
+
+int lp_data_can_reload(struct lp_data *data, struct lp_error *error)
+{
+	struct lp_trial *trial;
+	int status = lp_trial_new(&trial, &data->host, &data->options, error);
+	lp_trial_free(trial);
+	return status;
 }
 
 bool lp_data_asked(struct lp_data *data)

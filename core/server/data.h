@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "limpet/balancer.h"
 #include "route/policy.h"
+#include "route/retired.h"
+#include "server/per_address.h"
 #include "server/recorder.h"
 #include "server/trial.h"
 #include "worker/dialect.h"
@@ -29,9 +31,11 @@ struct lp_data {
 	struct lp_network *trusted;
 	const struct lp_dialect *dialect;
 	struct lp_policy_host host; /**< What policies reach of the above. */
+	struct lp_retired retired;
 	struct lp_recorder *recorder;
-	struct lp_loaded current; /**< In use. */
-	struct lp_loaded proven;  /**< While the current ones are on probation: those to go back to. */
+	struct lp_per_address *per_address; /**< NULL when addresses have no limits. */
+	struct lp_loaded current;           /**< In use. */
+	struct lp_loaded proven;            /**< While the current ones are on probation: those to go back to. */
 	struct lp_probation probation;
 	uint64_t past_policy_errors; /**< Of policies that were freed. */
 	uint64_t past_policy_kills;  /**< The same. */
@@ -51,6 +55,12 @@ int lp_data_init(struct lp_data *data, const struct limpet_options *options, str
 /** Free it. @param data All zero is fine too. */
 void lp_data_deinit(struct lp_data *data);
 
+/** Tell the policies, also those that may come back, of a worker that takes connections. @param data Made. @param worker Its id. */
+void lp_data_worker_up(struct lp_data *data, unsigned worker);
+
+/** Tell them of one that takes none any more. @param data Made. @param worker Its id. */
+void lp_data_worker_down(struct lp_data *data, unsigned worker);
+
 /**
  * Load the policies again, if a trial finds nothing against them. They are on probation then; the last ones that are not
  * stay beside them.
@@ -61,6 +71,16 @@ void lp_data_deinit(struct lp_data *data);
  * @return 0; or negative with nothing changed.
  */
 int lp_data_reload(struct lp_data *data, struct lp_error *error);
+
+/**
+ * Whether the policies can be loaded again: of use when that might have changed without them.
+ *
+ * @param data   Made.
+ * @param error  Filled when they cannot.
+ *
+ * @return 0, or negative.
+ */
+int lp_data_can_reload(struct lp_data *data, struct lp_error *error);
 
 /**
  * Note that the current policies were asked.

@@ -1,7 +1,5 @@
 /*
- * Accepting with accept4 ourselves, not through libuv: the descriptor must stay blocking, as accept(2) would give it to
- * the worker, and when the process is out of descriptors libuv closes clients to get one back, which we never do. We
- * pause instead: clients wait in the backlog, and PAUSE_MS later it is tried again.
+ * Binding and listening, on TCP and unix sockets; acceptor.c accepts.
  *
  * TCP_DEFER_ACCEPT leaves a connection in the kernel until its first bytes have come, so that most are decided in the
  * turn they are accepted in. The kernel gives a silent one to us after about DEFER_SECONDS all the same.
@@ -10,41 +8,27 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Connections accepted before the loop gets its turn. */
-#define ACCEPTS_A_TURN 64
-
-#define PAUSE_MS 100
 #define DEFER_SECONDS 1
 
-static void on_readable(uv_poll_t *poll, int status, int events);
-
-static void on_resume(uv_timer_t *resume)
+static void admit(struct lp_listener *listener, int fd, const union lp_peer *peer)
 {
-	struct lp_listener *listener = resume->data;
-	if (listener->fd >= 0)
-		uv_poll_start(&listener->poll, UV_READABLE, on_readable);
+	struct lp_ip ip;
+	uint16_t port;
+	lp_ip_from_socket(&peer->any, &ip, &port);
+	lp_waiting_admit(listener->config.waiting, fd, &ip, port, &listener->origin);
 }
 
-static void pause_accepting(struct lp_listener *listener, int error)
+static void on_accepted(struct lp_acceptor *acceptor, int fd, const union lp_peer *peer)
 {
-	lp_log_limited(listener->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_ACCEPT,
-		       "%s: a connection cannot be accepted: %s; clients wait in the backlog, trying again in %d ms",
-		       listener->origin.name, lp_error_words(-error), PAUSE_MS);
-	uv_poll_stop(&listener->poll);
-	uv_timer_start(&listener->resume, on_resume, PAUSE_MS, 0);
+	admit(acceptor->owner, fd, peer);
 }
 
-union any_address {
-	struct sockaddr any;
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-	struct sockaddr_un un;
-};
-
-static in_port_t port_of(const union any_address *address)
+static in_port_t port_of(const union lp_peer *address)
 {
 	return ntohs(address->any.sa_family == AF_INET6  ? address->in6.sin6_port
 		     : address->any.sa_family == AF_INET ? address->in.sin_port
@@ -53,57 +37,17 @@ static in_port_t port_of(const union any_address *address)
 
 void lp_listener_readmit(struct lp_listener *listeners, size_t count, int fd)
 {
-	union any_address peer = {0};
-	union any_address here = {0};
+	union lp_peer peer = {0};
+	union lp_peer here = {0};
 	socklen_t peer_length = sizeof(peer);
 	socklen_t here_length = sizeof(here);
 	struct lp_listener *listener = &listeners[0];
-	struct lp_ip ip;
-	uint16_t port;
 	getpeername(fd, &peer.any, &peer_length); /* A client that has left is nobody, and found out soon. */
 	getsockname(fd, &here.any, &here_length);
 	for (size_t i = 0; i < count; i++)
 		if (listeners[i].origin.port == port_of(&here))
 			listener = &listeners[i];
-	lp_ip_from_socket(&peer.any, &ip, &port);
-	lp_waiting_admit(listener->config.waiting, fd, &ip, port, &listener->origin);
-}
-
-/* Returns whether there may be more to accept. */
-static bool accept_one(struct lp_listener *listener)
-{
-	union any_address peer = {0};
-	socklen_t length = sizeof(peer);
-	int fd = accept4(listener->fd, &peer.any, &length, SOCK_CLOEXEC);
-	if (fd >= 0) {
-		struct lp_ip ip;
-		uint16_t port;
-		lp_ip_from_socket(&peer.any, &ip, &port);
-		lp_waiting_admit(listener->config.waiting, fd, &ip, port, &listener->origin);
-		return true;
-	}
-	switch (errno) {
-	case EAGAIN:
-		return false;
-	case EMFILE:
-	case ENFILE:
-	case ENOBUFS:
-	case ENOMEM:
-		pause_accepting(listener, errno);
-		return false;
-	default:
-		return true; /* This client's trouble only: it has gone, or the network under it. */
-	}
-}
-
-static void on_readable(uv_poll_t *poll, int status, int events)
-{
-	struct lp_listener *listener = poll->data;
-	(void)status;
-	(void)events;
-	for (int i = 0; i < ACCEPTS_A_TURN && listener->fd >= 0; i++)
-		if (!accept_one(listener))
-			break;
+	admit(listener, fd, &peer);
 }
 
 static int set_options(const struct lp_listener *listener, int fd)
@@ -181,60 +125,65 @@ static const char *way_out(int status)
 int lp_listener_open(struct lp_listener *listener, const struct lp_listener_config *config, const char *text,
 		     struct lp_error *error)
 {
-	*listener = (struct lp_listener){.config = *config, .open_handles = 2, .origin.name = text};
+	*listener = (struct lp_listener){.config = *config, .origin.name = text};
 	int status = lp_listen_address_parse(text, &listener->address, error);
 	if (status)
 		return status;
 	int fd = bind_and_listen(listener);
 	if (fd < 0)
 		return lp_error_set(error, fd, "cannot listen on %s: %s%s", text, lp_error_words(fd), way_out(fd));
-	status = uv_poll_init(config->loop, &listener->poll, fd);
+	status = lp_acceptor_start(&listener->acceptor, config->loop, config->log, text, fd, on_accepted, listener);
 	if (status) {
 		close(fd);
 		return lp_error_set(error, status, "cannot listen on %s: %s", text, lp_error_words(status));
 	}
-	uv_timer_init(config->loop, &listener->resume);
-	listener->fd = fd;
-	listener->poll.data = listener;
-	listener->resume.data = listener;
 	if (listener->address.socket.any.sa_family == AF_INET)
 		listener->origin.port = ntohs(listener->address.socket.in.sin_port);
 	else if (listener->address.socket.any.sa_family == AF_INET6)
 		listener->origin.port = ntohs(listener->address.socket.in6.sin6_port);
-	uv_poll_start(&listener->poll, UV_READABLE, on_readable);
 	char bound[LP_LISTEN_TEXT_SIZE];
 	lp_listen_address_format(&listener->address, bound);
 	lp_log_write(config->log, LP_LOG_INFO, "listening on %s", bound);
 	return 0;
 }
 
+char *lp_listener_addresses(const struct lp_listener *listeners, size_t count)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	for (size_t i = 0; out && i < count; i++) {
+		if (listeners[i].origin.port)
+			fprintf(out, "%s%u", i ? "," : "", listeners[i].origin.port);
+		else
+			fprintf(out, "%s%s", i ? "," : "", listeners[i].origin.name);
+	}
+	if (out && fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
 void lp_listener_stop(struct lp_listener *listener)
 {
 	struct stat path;
 	const char *unix_path = listener->address.socket.un.sun_path;
-	if (listener->fd < 0)
+	if (listener->acceptor.fd < 0)
 		return;
-	while (accept_one(listener))
-		continue; /* Closing would reset those that wait in the backlog. */
 	if (listener->unix_inode && stat(unix_path, &path) == 0 && path.st_ino == listener->unix_inode)
 		unlink(unix_path);
-	uv_poll_stop(&listener->poll);
-	uv_timer_stop(&listener->resume);
-	close(listener->fd);
-	listener->fd = -1;
+	lp_acceptor_stop(&listener->acceptor);
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+static void on_acceptor_closed(struct lp_acceptor *acceptor)
 {
-	struct lp_listener *listener = handle->data;
-	if (--listener->open_handles == 0)
-		listener->closed(listener);
+	struct lp_listener *listener = acceptor->owner;
+	listener->closed(listener);
 }
 
 void lp_listener_close(struct lp_listener *listener, void (*closed)(struct lp_listener *listener))
 {
 	lp_listener_stop(listener);
 	listener->closed = closed;
-	uv_close((uv_handle_t *)&listener->poll, on_handle_closed);
-	uv_close((uv_handle_t *)&listener->resume, on_handle_closed);
+	lp_acceptor_close(&listener->acceptor, on_acceptor_closed);
 }

@@ -1,5 +1,5 @@
 /**
- * A listener: one listening socket, from which connections are accepted in small batches.
+ * A listener: one listening socket, whose connections go to the waiting room.
  */
 #ifndef LP_SERVER_LISTENER_H
 #define LP_SERVER_LISTENER_H
@@ -11,6 +11,7 @@
 #include "base/address.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "server/acceptor.h"
 #include "server/waiting.h"
 
 struct lp_listener_config {
@@ -23,13 +24,10 @@ struct lp_listener_config {
 
 struct lp_listener {
 	struct lp_listener_config config;
-	uv_poll_t poll;
-	uv_timer_t resume; /**< Runs while accepting pauses for want of descriptors or memory. */
-	int fd;            /**< -1 once stopped. */
+	struct lp_acceptor acceptor;
 	struct lp_origin origin;
 	struct lp_listen_address address; /**< As bound: with the port that the kernel chose. */
 	uint64_t unix_inode;              /**< Of the path that was made; only that one is removed. */
-	unsigned open_handles;
 	void (*closed)(struct lp_listener *listener);
 	void *owner;
 };
@@ -59,6 +57,16 @@ void lp_listener_stop(struct lp_listener *listener);
  * @param fd         Connected. Taken.
  */
 void lp_listener_readmit(struct lp_listener *listeners, size_t count, int fd);
+
+/**
+ * The addresses as workers mean them when they bind: "5000,unix:/run/x".
+ *
+ * @param listeners  Open. Borrowed.
+ * @param count      How many.
+ *
+ * @return The caller's to free, or NULL without memory.
+ */
+char *lp_listener_addresses(const struct lp_listener *listeners, size_t count);
 
 /**
  * Stop, and close the handles.

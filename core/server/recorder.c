@@ -7,6 +7,7 @@
  */
 #include "server/recorder.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,4 +76,23 @@ size_t lp_recorder_count(const struct lp_recorder *recorder)
 const struct lp_recorded *lp_recorder_get(const struct lp_recorder *recorder, size_t back)
 {
 	return &recorder->ring[(recorder->noted - 1 - back) % LP_RECORDER_CONNECTIONS];
+}
+
+/* The oldest first. */
+char *lp_recorder_text(const struct lp_recorder *recorder, bool raw, size_t *length)
+{
+	char *text = NULL;
+	FILE *out = open_memstream(&text, length);
+	bool failed;
+
+	if (!out)
+		return NULL;
+	lp_recording_begin(out);
+	for (size_t back = lp_recorder_count(recorder); back > 0; back--)
+		lp_recording_write(out, lp_recorder_get(recorder, back - 1), raw);
+	failed = ferror(out);
+	if (fclose(out) == 0 && !failed)
+		return text;
+	free(text);
+	return NULL;
 }

@@ -7,6 +7,7 @@
 #ifndef LP_SERVER_RECORDER_H
 #define LP_SERVER_RECORDER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -49,5 +50,16 @@ size_t lp_recorder_count(const struct lp_recorder *recorder);
  * @return Inside the recorder, good until the next is noted.
  */
 const struct lp_recorded *lp_recorder_get(const struct lp_recorder *recorder, size_t back);
+
+/**
+ * All connections as a recording (route/recording.h), the oldest first.
+ *
+ * @param recorder  Borrowed.
+ * @param raw       With the values of cookies and authorization headers.
+ * @param length    Set to its bytes.
+ *
+ * @return The caller's to free, or NULL without memory.
+ */
+char *lp_recorder_text(const struct lp_recorder *recorder, bool raw, size_t *length);
 
 #endif

@@ -239,7 +239,7 @@ static void name_recorded(const struct lp_policy_conn *conn, char *name, size_t 
 
 static uint64_t budget_end_ns(void)
 {
-	return lp_clock_ns() + LP_TRIAL_BUDGET_MS * 1000000u;
+	return lp_clock_ns() + LP_TRIAL_BUDGET_MS * UINT64_C(1000000);
 }
 
 int lp_trial_run(struct lp_trial *trial, const struct lp_recorder *recorder, struct lp_error *error)

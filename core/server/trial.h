@@ -29,14 +29,14 @@ struct lp_trial;
 /**
  * Load policies for a trial.
  *
- * @param trial    Set on success; for lp_trial_free.
+ * @param out      Set on success; for lp_trial_free.
  * @param live     What the policies in use reach. Borrowed; must outlive the trial.
  * @param options  Names the policies and the listeners. Borrowed; must outlive the trial.
  * @param error    Filled on failure, as by lp_policy_load.
  *
- * @return 0; or negative with *trial NULL.
+ * @return 0; or negative with *out NULL.
  */
-int lp_trial_new(struct lp_trial **trial, const struct lp_policy_host *live, const struct limpet_options *options,
+int lp_trial_new(struct lp_trial **out, const struct lp_policy_host *live, const struct limpet_options *options,
 		 struct lp_error *error);
 
 /**

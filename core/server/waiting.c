@@ -2,11 +2,12 @@
  * One accepted connection until a worker has acknowledged it.
  *
  *     state       in list    means                                    leaves on
- *     DECIDING    none       its policies are being asked, now        the verdict
+ *     DECIDING    none       its policies are being asked, now        the verdict; its address has too many -> refused
  *     LOOKING     looking    its head is not complete                 bytes -> DECIDING; the client closed -> closed early;
  *                                                                     deadline -> 408, or closed early if it said nothing
- *     AWAITING    awaiting   its sid is unknown as yet, or every      the session is learnt, or session_wait is over
- *                            worker just gave it back                 -> DECIDING
+ *     AWAITING    awaiting   its sid is unknown as yet; or every      the session is learnt, or session_wait is over
+ *                            worker, or its session's, just gave      -> DECIDING
+ *                            it back
  *     HELD        held       no worker can take it, or not the one    one can, or ended -> DUE; deadline -> 503
  *                            that has its session
  *     DUE         due        something changed for it                 the loop's next turn -> DECIDING
@@ -80,6 +81,11 @@ static void wait_in(struct lp_waiting *waiting, struct lp_connection *connection
 
 static void wait_for_bytes(struct lp_waiting *waiting, struct lp_connection *connection)
 {
+	if (!lp_connection_count_for_address(waiting, connection)) {
+		lp_connection_turn_away(waiting, connection,
+					"too many from there have not said what they want (--max-per-ip)");
+		return;
+	}
 	int status = lp_connection_watch(waiting, connection);
 	if (status) {
 		lp_log_limited(waiting->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WAITING,
@@ -99,7 +105,7 @@ static void await_session(struct lp_waiting *waiting, struct lp_connection *conn
 		uv_now(waiting->config.loop) + waiting->config.session_wait_ms);
 }
 
-/* Every worker has given it back just now; maybe one of them takes it a little later. */
+/* Every worker has given it back just now, or the one that has its session; maybe it is taken a little later. */
 static void pause_connection(struct lp_waiting *waiting, struct lp_connection *connection)
 {
 	connection->refusals = 0;
@@ -117,7 +123,7 @@ static int hand_over(struct lp_waiting *waiting, struct lp_connection *connectio
 	if (status)
 		return status;
 	connection->state = LP_IN_FLIGHT;
-	waiting->counts.waiting--;
+	lp_connection_count_out(waiting, connection);
 	waiting->counts.handed_over++;
 	waiting->counts.in_flight++;
 	return 0;
@@ -165,7 +171,8 @@ static void ask_policies(struct lp_waiting *waiting, struct lp_connection *conne
 	struct lp_policy_conn view = {.ip = connection->ip,
 				      .port = connection->port,
 				      .listener = connection->origin->name,
-				      .session_awaited = connection->session_awaited};
+				      .session_awaited = connection->session_awaited,
+				      .refused_by = connection->refused_by};
 	bool heard = false;
 	if (connection->generation != waiting->generation) {
 		connection->generation = waiting->generation;
@@ -187,7 +194,10 @@ static void ask_policies(struct lp_waiting *waiting, struct lp_connection *conne
 			heard = true;
 			continue;
 		case LP_VERDICT_HOLD:
-			wait_in(waiting, connection, LP_HELD, &waiting->held, connection->deadline_ms);
+			if (connection->refused_by)
+				pause_connection(waiting, connection);
+			else
+				wait_in(waiting, connection, LP_HELD, &waiting->held, connection->deadline_ms);
 			return;
 		case LP_VERDICT_REFUSE:
 			record(waiting, &view, 0);
@@ -388,6 +398,8 @@ void lp_waiting_admit(struct lp_waiting *waiting, int fd, const struct lp_ip *ip
 	struct lp_connection *connection = malloc(sizeof(*connection));
 	waiting->counts.accepted++;
 	if (!connection) {
+		lp_log_limited(waiting->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WAITING,
+			       "no memory for a connection; it is closed");
 		waiting->counts.closed_early++;
 		close(fd);
 		return;
@@ -402,7 +414,10 @@ void lp_waiting_admit(struct lp_waiting *waiting, int fd, const struct lp_ip *ip
 				       .ip = *ip};
 	lp_list_init(&connection->parcel.link);
 	waiting->counts.waiting++;
-	decide(waiting, connection);
+	if (lp_per_address_admit(waiting->config.per_address, ip, uv_now(waiting->config.loop)))
+		decide(waiting, connection);
+	else
+		lp_connection_turn_away(waiting, connection, "too many come from there (--max-rate-per-ip)");
 }
 
 void lp_waiting_set_policy(struct lp_waiting *waiting, struct lp_policy *policy)

@@ -14,6 +14,7 @@
 #include "limpet/balancer.h"
 #include "route/policy.h"
 #include "server/look.h"
+#include "server/per_address.h"
 #include "server/recorder.h"
 #include "worker/supervisor.h"
 
@@ -32,6 +33,7 @@ struct lp_waiting_config {
 	uint32_t session_wait_ms;
 	uint32_t max_head_bytes;
 	uint32_t max_waiting;
+	struct lp_per_address *per_address; /**< NULL: addresses have no limits. */
 	struct lp_recorder *recorder;
 	void (*on_empty)(void *owner); /**< Nothing waits and nothing is in flight any more. */
 	/** Policies were asked about a connection. It may be freed by now; lp_waiting_set_policy is allowed. */

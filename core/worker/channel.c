@@ -27,21 +27,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-
-/* One recvmsg; a worker's usual messages are far shorter. */
-#define READ_SIZE 65536
-
-/* Reads before the loop gets its turn: a talkative worker must not starve the others. */
-#define READS_A_TURN 64
-
 #define RETRY_MS 10
 
 /* Posted bytes that do not wait for the turn's end. */
-#define POSTED_AT_ONCE READ_SIZE
-
-/* Descriptors that one message from a worker may carry; they are of no use here and closed. */
-#define STRAY_FDS 16
+#define POSTED_AT_ONCE LP_CHANNEL_READ_SIZE
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 
@@ -107,19 +96,34 @@ static int send_parcel(struct lp_channel *channel, struct lp_parcel *parcel)
 	channel->sent++;
 	lp_list_append(&channel->in_flight, &parcel->link);
 	if ((size_t)sent < length && lp_buffer_append(&channel->out, text + sent, length - (size_t)sent))
-		channel->broken = true; /* Half a message can never be mended. */
+		lp_channel_give_up(channel, -ENOMEM); /* Half a message can never be mended. */
 	return 0;
 }
 
 static void on_retry(uv_timer_t *retry)
 {
-	lp_channel_flush(retry->data);
+	struct lp_channel *channel = retry->data;
+	if (channel->given_up)
+		lp_channel_end(channel);
+	else
+		lp_channel_flush(channel);
 }
 
 /* Out of something that no event tells the return of: try again a little later. */
 static void retry_later(struct lp_channel *channel)
 {
 	uv_timer_start(&channel->retry, on_retry, RETRY_MS, 0);
+}
+
+void lp_channel_give_up(struct lp_channel *channel, int status)
+{
+	if (channel->broken)
+		return;
+	lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER, "worker %u: its channel is closed: %s",
+		       channel->worker, lp_error_words(status));
+	channel->broken = true;
+	channel->given_up = true;
+	uv_timer_start(&channel->retry, on_retry, 0, 0);
 }
 
 static void tell_to_drain(struct lp_channel *channel)
@@ -140,7 +144,7 @@ static void flush(struct lp_channel *channel)
 			return;
 		lp_buffer_consume(&channel->out, (size_t)sent);
 	}
-	while (channel->queued && !channel->out.length) {
+	while (channel->queued && !channel->out.length && !channel->broken) {
 		struct lp_parcel *parcel = LP_LIST_OWNER(channel->queue.next, struct lp_parcel, link);
 		lp_list_remove(&parcel->link);
 		int status = send_parcel(channel, parcel);
@@ -160,158 +164,6 @@ static void flush(struct lp_channel *channel)
 	}
 	if (channel->drain_wanted && !channel->queued)
 		tell_to_drain(channel);
-}
-
-static void close_stray_descriptors(struct msghdr *message)
-{
-	for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control; control = CMSG_NXTHDR(message, control)) {
-		if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
-			continue;
-		size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < count; i++) {
-			int fd;
-			memcpy(&fd, CMSG_DATA(control) + i * sizeof(fd), sizeof(fd));
-			close(fd);
-		}
-	}
-}
-
-/* The first is kept for the dialect, until the next message. */
-static void keep_descriptor(struct lp_channel *channel, struct msghdr *message)
-{
-	struct cmsghdr *control = CMSG_FIRSTHDR(message);
-	if (channel->dialect->takes_descriptors && control && control->cmsg_level == SOL_SOCKET &&
-	    control->cmsg_type == SCM_RIGHTS && control->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&channel->came, CMSG_DATA(control), sizeof(channel->came));
-	else
-		close_stray_descriptors(message);
-}
-
-static void drop_descriptor(struct lp_channel *channel)
-{
-	if (channel->came >= 0)
-		close(channel->came);
-	channel->came = -1;
-}
-
-static ssize_t receive_now(struct lp_channel *channel, char *bytes)
-{
-	struct iovec iov = {.iov_base = bytes, .iov_len = READ_SIZE};
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(STRAY_FDS * sizeof(int))];
-	} control;
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.bytes)};
-	for (;;) {
-		ssize_t got = recvmsg(channel->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-		if (got >= 0) {
-			if (message.msg_controllen)
-				keep_descriptor(channel, &message);
-			return got;
-		}
-		if (errno == EINTR)
-			continue;
-		if (errno == ECONNRESET) {
-			channel->broken = true;
-			continue; /* Said once; what was queued before it can still be read, and then the end. */
-		}
-		return errno == EAGAIN ? UV_EAGAIN : 0;
-	}
-}
-
-/* A message too long is passed over up to its end. Returns where the rest of bytes begins. */
-static size_t skip_long_message(struct lp_channel *channel, const char *bytes, size_t length)
-{
-	const char *end = memchr(bytes, '\n', length);
-	if (!end)
-		return length;
-	channel->skipping = false;
-	return (size_t)(end - bytes) + 1;
-}
-
-/* Bytes of a stream: what the dialect leaves over waits in `in` for the rest of its message. */
-static long take_stream(struct lp_channel *channel, const char *bytes, size_t length)
-{
-	if (channel->skipping) {
-		size_t skipped = skip_long_message(channel, bytes, length);
-		bytes += skipped;
-		length -= skipped;
-	}
-	if (channel->in.length == 0) {
-		long used = channel->dialect->receive(channel, bytes, length);
-		if (used < 0)
-			return used;
-		return lp_buffer_append(&channel->in, bytes + used, length - (size_t)used);
-	}
-	int status = lp_buffer_append(&channel->in, bytes, length);
-	if (status)
-		return status;
-	long used = channel->dialect->receive(channel, channel->in.bytes, channel->in.length);
-	if (used < 0)
-		return used;
-	lp_buffer_consume(&channel->in, (size_t)used);
-	if (channel->in.length > LP_CHANNEL_MESSAGE_MAX) {
-		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
-			       "worker %u sent a message longer than %u bytes; it is passed over", channel->worker,
-			       LP_CHANNEL_MESSAGE_MAX);
-		lp_buffer_clear(&channel->in);
-		channel->skipping = true;
-	}
-	return 0;
-}
-
-static void end(struct lp_channel *channel)
-{
-	if (channel->ended)
-		return;
-	channel->ended = true;
-	channel->broken = true;
-	channel->events->on_end(channel);
-}
-
-static void hear(struct lp_channel *channel)
-{
-	char bytes[READ_SIZE];
-	for (int reads = 0; reads < READS_A_TURN && !channel->ended; reads++) {
-		ssize_t got = receive_now(channel, bytes);
-		if (got == UV_EAGAIN)
-			break;
-		if (got == 0) {
-			end(channel);
-			return;
-		}
-		long status = channel->dialect->socket_type == SOCK_STREAM
-				      ? take_stream(channel, bytes, (size_t)got)
-				      : channel->dialect->receive(channel, bytes, (size_t)got);
-		drop_descriptor(channel);
-		if (status < 0) {
-			lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER,
-				       "worker %u does not speak the dialect %s (%s); its channel is closed",
-				       channel->worker, channel->dialect->name, lp_error_words((int)status));
-			end(channel);
-			return;
-		}
-		if (got < READ_SIZE && channel->dialect->socket_type == SOCK_STREAM)
-			break;
-	}
-}
-
-uint64_t lp_channel_heard_ns(struct lp_channel *channel)
-{
-	if (!channel->heard_ns)
-		channel->heard_ns = lp_clock_ns(); /* Once for all that is heard in one go. */
-	return channel->heard_ns;
-}
-
-void lp_channel_hear(struct lp_channel *channel)
-{
-	if (channel->hearing)
-		return; /* An event asks for more while bytes of this channel are being taken. */
-	channel->hearing = true;
-	channel->heard_ns = 0;
-	hear(channel);
-	channel->hearing = false;
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -351,12 +203,16 @@ int lp_channel_adopt(struct lp_channel *channel, uv_loop_t *loop, const struct l
 				       .open_handles = 2};
 	lp_list_init(&channel->queue);
 	lp_list_init(&channel->in_flight);
+	if (dialect->socket_type == SOCK_STREAM && lp_buffer_reserve(&channel->in, LP_CHANNEL_READ_SIZE))
+		return -ENOMEM;
 	int status = dialect->open(channel, &channel->state);
-	if (status)
-		return status;
-	status = uv_poll_init(loop, &channel->poll, channel->fd);
+	if (!status) {
+		status = uv_poll_init(loop, &channel->poll, channel->fd);
+		if (status)
+			dialect->close(channel->state);
+	}
 	if (status) {
-		dialect->close(channel->state);
+		lp_buffer_clear(&channel->in);
 		return status;
 	}
 	uv_timer_init(loop, &channel->retry);
@@ -490,8 +346,12 @@ void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t lengt
 		log_dropped(channel);
 		return;
 	}
-	if (lp_buffer_append(&channel->out, bytes + sent, length - sent) && sent)
-		channel->broken = true;
+	int status = lp_buffer_append(&channel->out, bytes + sent, length - sent);
+	if (status && sent)
+		lp_channel_give_up(channel, status);
+	else if (status)
+		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+			       "worker %u: a message for it is dropped: %s", channel->worker, lp_error_words(status));
 	if (sent)
 		channel->blocked = true; /* A part was taken: there is no room for more. */
 	update_poll(channel);

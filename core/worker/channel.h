@@ -24,6 +24,9 @@
 /** Parcels that may queue for one channel, beside those in the socket. */
 #define LP_CHANNEL_BACKLOG 1024
 
+/** Bytes that are read at a time; a worker's usual messages are far shorter. */
+#define LP_CHANNEL_READ_SIZE 65536
+
 /** Bytes of one message from a worker; a longer one is passed over. */
 #define LP_CHANNEL_MESSAGE_MAX (4u << 20)
 
@@ -83,6 +86,7 @@ struct lp_channel {
 	bool drained;       /**< It was told. */
 	bool skipping;      /**< Inside a message that is too long. */
 	bool broken;        /**< The worker's end is closed; what it said before may still be unread. */
+	bool given_up;      /**< By us: on_end is to be called. */
 	bool ended;         /**< on_end was called. */
 	bool hearing;       /**< Inside lp_channel_hear. */
 	uint64_t heard_ns;  /**< When the worker was heard last; 0: nobody has asked yet (lp_channel_heard_ns). */
@@ -159,6 +163,9 @@ void lp_channel_drain(struct lp_channel *channel);
  */
 void lp_channel_close(struct lp_channel *channel, void (*closed)(struct lp_channel *channel));
 
+/** The worker's end is closed, or what it says makes no sense: on_end runs, once. @param channel Open. */
+void lp_channel_end(struct lp_channel *channel);
+
 /* For dialects: what a worker's words mean. */
 
 /** The worker takes connections (or no more). @param channel Open. @param ready Which. */
@@ -175,6 +182,14 @@ void lp_channel_acknowledge(struct lp_channel *channel, struct lp_parcel *parcel
 
 /** A parcel was given back. @param channel Open. @param parcel In flight. @param reason Why. */
 void lp_channel_return(struct lp_channel *channel, struct lp_parcel *parcel, enum lp_return_reason reason);
+
+/**
+ * End a channel whose state is lost, soon: for want of memory something could not be said or heard.
+ *
+ * @param channel  Open; on_end runs on the loop, not from here.
+ * @param status   Why, for the log.
+ */
+void lp_channel_give_up(struct lp_channel *channel, int status);
 
 /** A session began or ended. @param channel Open. @param key 1 byte or more. @param bound Which. */
 void lp_channel_session(struct lp_channel *channel, struct lp_slice key, bool bound);

@@ -77,3 +77,12 @@ void lp_channel_bounce(struct lp_channel *channel)
 	if (fd >= 0)
 		channel->events->on_bounced(channel, fd);
 }
+
+void lp_channel_end(struct lp_channel *channel)
+{
+	if (channel->ended)
+		return;
+	channel->ended = true;
+	channel->broken = true;
+	channel->events->on_end(channel);
+}

@@ -13,8 +13,9 @@
  *
  *     IDLE --first connection--> RESTING --timer--> LISTING --list read--> RESTING, or IDLE when nothing is remembered
  *
- * A list is read in a thread of libuv's pool, since a single one of its system calls can take 14 ms; struct listing is
- * the thread's until it is done. What the list says is judged on the loop.
+ * A list is read in a thread, since a single one of its system calls can take 14 ms; struct listing is the thread's until
+ * it is done. What the list says is judged on the loop. It is a thread of our own: libuv ends the process when those of
+ * its pool cannot be started.
  *
  * A connection is gone when a list says that no process holds it, or when it is in neither of two lists in a row: a
  * single list can leave an open socket out (socket_diag.c). Whatever is added while a list is being read counts as seen
@@ -62,7 +63,8 @@ struct kind {
 
 /* A list being read, and how that went. */
 struct listing {
-	uv_work_t work;
+	uv_thread_t thread;
+	uv_async_t done;
 	bool running;
 	enum lp_socket_kind kind;
 	struct lp_socket_diag_ports ports; /* A copy: the loop may add one meanwhile. */
@@ -153,12 +155,13 @@ static void set_due(struct lp_count *count, int kind)
 	count->kinds[kind].due_ms = uv_now(count->timer.loop) + (seldom ? RESYNC_MS : INTERVAL_MS);
 }
 
-static void read_list(uv_work_t *work)
+static void read_list(void *argument)
 {
-	struct listing *listing = work->data;
+	struct listing *listing = argument;
 	uint64_t before = processor_ns();
 	listing->status = lp_socket_diag_list(listing->kind, &listing->ports, &listing->list);
 	listing->cost_ns = processor_ns() - before;
+	uv_async_send(&listing->done);
 }
 
 /* What a complete list says of the connections that are remembered. */
@@ -178,44 +181,51 @@ static void judge(struct lp_count *count, const struct listing *listing)
 	lp_ledger_sweep(&count->ledger, listing->kind, kind->lists + 1 - MISSES, count->gone);
 }
 
-static void free_when_closed(struct lp_count *count);
+static void close_when_stopping(struct lp_count *count);
 
-static void on_list_read(uv_work_t *work, int cancelled)
+static void take_list(struct lp_count *count)
 {
-	(void)cancelled; /* Nobody does that. */
-	struct listing *listing = work->data;
-	struct lp_count *count = LP_LIST_OWNER(listing, struct lp_count, listing);
+	struct listing *listing = &count->listing;
+	if (listing->status == 0)
+		judge(count, listing);
+	else if (!count->list_failed)
+		lp_log_write(count->log, LP_LOG_WARNING,
+			     "the kernel's list of open connections cannot be read: %s; trying again",
+			     lp_error_words(listing->status));
+	count->list_failed = listing->status != 0;
+	count->rest_until_ms = uv_now(count->timer.loop) + listing->cost_ns * REST_FACTOR / 1000000;
+	set_due(count, listing->kind);
+	schedule(count);
+}
+
+static void on_list_read(uv_async_t *done)
+{
+	struct lp_count *count = done->data;
+	struct listing *listing = &count->listing;
+	uv_thread_join(&listing->thread);
 	listing->running = false;
-	if (!count->stopping) {
-		if (listing->status == 0)
-			judge(count, listing);
-		else if (!count->list_failed)
-			lp_log_write(count->log, LP_LOG_WARNING,
-				     "the kernel's list of open connections cannot be read: %s; trying again",
-				     lp_error_words(listing->status));
-		count->list_failed = listing->status != 0;
-		count->rest_until_ms = uv_now(count->timer.loop) + listing->cost_ns * REST_FACTOR / 1000000;
-		set_due(count, listing->kind);
-		schedule(count);
-	}
+	if (!count->stopping)
+		take_list(count);
 	free(listing->list.sockets);
 	listing->list = (struct lp_socket_diag_list){0};
 	report_gone(count);
-	free_when_closed(count);
+	close_when_stopping(count);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
 	struct lp_count *count = timer->data;
+	struct listing *listing = &count->listing;
 	int kind = first_due(count);
 	if (kind == NO_KIND)
 		return;
-	struct listing *listing = &count->listing;
-	listing->work.data = listing;
 	listing->kind = (enum lp_socket_kind)kind;
 	listing->ports = count->ports;
-	listing->running = true;
-	uv_queue_work(timer->loop, &listing->work, read_list, on_list_read);
+	listing->cost_ns = 0;
+	listing->status = uv_thread_create(&listing->thread, read_list, listing);
+	listing->running = listing->status == 0;
+	if (!listing->running)
+		take_list(count);
 }
 
 /* Messages were lost: find out soon, and as surely as when asked. */
@@ -283,11 +293,17 @@ int lp_count_start(struct lp_count **started, uv_loop_t *loop, struct lp_log *lo
 		free(count);
 		return status;
 	}
+	status = uv_async_init(loop, &count->listing.done, on_list_read);
+	if (status) {
+		free(count);
+		return status;
+	}
+	count->listing.done.data = count;
 	count->kinds[LP_SOCKET_TCP].known = true;
 	count->kinds[LP_SOCKET_UNIX].known = lp_socket_diag_probe(LP_SOCKET_UNIX) == 0;
 	uv_timer_init(loop, &count->timer);
 	count->timer.data = count;
-	count->open_handles = 1;
+	count->open_handles = 2;
 
 	int refusal = ask_only ? 0 : try_to_be_told(count, loop);
 	if (count->destroyed_fd >= 0)
@@ -334,9 +350,10 @@ size_t lp_count_size(const struct lp_count *count)
 	return count->ledger.size;
 }
 
-static void free_when_closed(struct lp_count *count)
+static void on_handle_closed(uv_handle_t *handle)
 {
-	if (count->open_handles || count->listing.running)
+	struct lp_count *count = handle->data;
+	if (--count->open_handles)
 		return;
 	void (*stopped)(void *owner) = count->stopped;
 	void *owner = count->stopped_owner;
@@ -346,11 +363,17 @@ static void free_when_closed(struct lp_count *count)
 		stopped(owner);
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+/* A list that is being read is waited for: its thread uses what would be freed. */
+static void close_when_stopping(struct lp_count *count)
 {
-	struct lp_count *count = handle->data;
-	count->open_handles--;
-	free_when_closed(count);
+	if (!count->stopping || count->listing.running || uv_is_closing((uv_handle_t *)&count->timer))
+		return;
+	uv_close((uv_handle_t *)&count->listing.done, on_handle_closed);
+	uv_close((uv_handle_t *)&count->timer, on_handle_closed);
+	if (count->destroyed_fd >= 0) {
+		uv_close((uv_handle_t *)&count->destroyed, on_handle_closed);
+		close(count->destroyed_fd);
+	}
 }
 
 void lp_count_stop(struct lp_count *count, void (*stopped)(void *owner), void *owner)
@@ -363,9 +386,8 @@ void lp_count_stop(struct lp_count *count, void (*stopped)(void *owner), void *o
 	count->stopping = true;
 	count->stopped = stopped;
 	count->stopped_owner = owner;
-	uv_close((uv_handle_t *)&count->timer, on_handle_closed);
-	if (count->destroyed_fd >= 0) {
-		uv_close((uv_handle_t *)&count->destroyed, on_handle_closed);
-		close(count->destroyed_fd);
-	}
+	uv_timer_stop(&count->timer);
+	if (count->destroyed_fd >= 0)
+		uv_poll_stop(&count->destroyed);
+	close_when_stopping(count);
 }

@@ -160,9 +160,9 @@ static void count_connection(struct lp_slot *slot, const struct lp_parcel *parce
 {
 	struct lp_slots *slots = slot->slots;
 	if (!slots->count_tried) {
-		slots->count_tried = true;
 		int status = lp_count_start(&slots->count, slots->config.loop, slots->config.log, false,
 					    on_connections_closed, slots);
+		slots->count_tried = status != UV_ENOMEM; /* Which passes. */
 		if (status)
 			lp_log_write(slots->config.log, LP_LOG_WARNING,
 				     "open connections cannot be counted (%s): workers that do not report them are "

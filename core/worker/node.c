@@ -25,6 +25,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* One of node:cluster's messages, at most; an address that a worker wants to listen on is the longest part. */
+#define MESSAGE_BYTES 4096
+
 /* Bytes of a session's id. */
 #define SESSION_MAX 1024
 
@@ -68,36 +71,40 @@ size_t lp_node_address(struct lp_channel *channel, const struct lp_parcel *parce
 				channel->dialect->message);
 }
 
-/* A message as a line, the caller's to free, or NULL: no memory. Takes over message. */
-static char *write_line(json_t *message, size_t *length)
+/* Write a message as a line; its length, or 0 when there was no memory for it, or it is too long. Takes over message. */
+static size_t write_line(json_t *message, char text[MESSAGE_BYTES + 1])
 {
-	char *text = json_dumps(message, JSON_COMPACT);
+	size_t length = json_dumpb(message, text, MESSAGE_BYTES, JSON_COMPACT);
 	json_decref(message);
-	if (!text)
-		return NULL;
-	*length = strlen(text) + 1;
-	text[*length - 1] = '\n'; /* In the NUL's place. */
-	return text;
+	if (length == 0 || length > MESSAGE_BYTES)
+		return 0;
+	text[length] = '\n';
+	return length + 1;
 }
 
-/* What makes a message one of node:cluster's own. */
-static void number_message(struct lp_channel *channel, json_t *message)
+/* What makes a message one of node:cluster's own. NULL, what jansson makes of a failure, stays that. */
+static json_t *number_message(struct lp_channel *channel, json_t *message)
 {
-	json_object_set_new(message, "cmd", json_string("NODE_CLUSTER"));
-	json_object_set_new(message, "seq", json_integer((json_int_t)node_of(channel)->messages++));
+	int status = json_object_set_new(message, "cmd", json_string("NODE_CLUSTER"));
+	status |= json_object_set_new(message, "seq", json_integer((json_int_t)node_of(channel)->messages++));
+	if (status == 0)
+		return message;
+	json_decref(message);
+	return NULL;
 }
 
-/* Send one of node:cluster's own messages. Takes over message. */
+/*
+ * Send one of node:cluster's own messages. Takes over message. What cannot be said ends the channel: the worker would
+ * wait for it for ever.
+ */
 static void send_cluster(struct lp_channel *channel, json_t *message)
 {
-	size_t length;
-	if (!message)
-		return;
-	number_message(channel, message);
-	char *text = write_line(message, &length);
-	if (text)
+	char text[MESSAGE_BYTES + 1];
+	size_t length = write_line(number_message(channel, message), text);
+	if (length)
 		lp_channel_send(channel, text, length);
-	free(text);
+	else
+		lp_channel_give_up(channel, -ENOMEM);
 }
 
 void lp_node_drain(struct lp_channel *channel)
@@ -170,16 +177,15 @@ static int read_datagram_address(struct lp_datagram_address *address, json_t *me
 static int send_datagrams(struct lp_channel *channel, int fd, json_t *reply)
 {
 	struct lp_node *node = node_of(channel);
-	size_t length;
+	char text[MESSAGE_BYTES + 1];
 	if (node->handle_count == LP_NODE_SERVERS_MAX) {
 		json_decref(reply);
 		return UV_ENFILE;
 	}
-	number_message(channel, reply);
-	json_t *handle = json_pack("{s:s, s:s, s:o}", "cmd", "NODE_HANDLE", "type", "dgram.Native", "msg", reply);
-	char *text = handle ? write_line(handle, &length) : NULL;
-	int status = text ? lp_channel_send_descriptor(channel, (struct lp_slice){text, length}, fd) : UV_ENOMEM;
-	free(text);
+	reply = number_message(channel, reply);
+	size_t length = write_line(
+		json_pack("{s:s, s:s, s:o}", "cmd", "NODE_HANDLE", "type", "dgram.Native", "msg", reply), text);
+	int status = length ? lp_channel_send_descriptor(channel, (struct lp_slice){text, length}, fd) : UV_ENOMEM;
 	if (status == 0)
 		node->handles[node->handle_count++] = channel->sent;
 	return status;
@@ -232,28 +238,23 @@ static void on_query_server(struct lp_channel *channel, json_t *message)
 	struct lp_node *node = node_of(channel);
 	const char *address = json_string_value(json_object_get(message, "address"));
 	int port = (int)json_integer_value(json_object_get(message, "port"));
-	json_t *reply = json_pack("{s:O, s:n, s:n}", "ack", json_object_get(message, "seq"), "data", "errno");
-	if (!reply)
-		return;
+	json_t *seq = json_object_get(message, "seq");
 	if (node->server_count == LP_NODE_SERVERS_MAX) {
 		lp_log_write(channel->log, LP_LOG_WARNING, "worker %u has %d servers already; it gets no more",
 			     channel->worker, LP_NODE_SERVERS_MAX);
-		json_object_set_new(reply, "errno", json_integer(UV_ENFILE));
-		send_cluster(channel, reply);
+		send_cluster(channel, json_pack("{s:O, s:n, s:i}", "ack", seq, "data", "errno", UV_ENFILE));
 		return;
 	}
 	struct lp_node_server *server = &node->servers[node->server_count++];
 	server->port = port;
 	snprintf(server->key, sizeof(server->key), "limpet:%d:%llu", port, (unsigned long long)node->servers_made++);
-	json_object_set_new(reply, "key", json_string(server->key));
-	if (json_is_object(json_object_get(message, "data")))
-		json_object_set_new(reply, "data", share_data(channel, message));
-	if (port >= 0) {
-		const char *at = address ? address : "::";
-		json_object_set_new(reply, "sockname",
-				    json_pack("{s:s, s:s, s:i}", "address", at, "family",
-					      strchr(at, ':') ? "IPv6" : "IPv4", "port", port));
-	}
+	const char *at = address ? address : "::";
+	json_t *name = port < 0 ? json_null()
+				: json_pack("{s:s, s:s, s:i}", "address", at, "family",
+					    strchr(at, ':') ? "IPv6" : "IPv4", "port", port);
+	json_t *data = json_is_object(json_object_get(message, "data")) ? share_data(channel, message) : json_null();
+	json_t *reply = json_pack("{s:O, s:o, s:n, s:s, s:o}", "ack", seq, "data", data, "errno", "key", server->key,
+				  "sockname", name);
 	send_cluster(channel, reply);
 	if (node->by_cluster)
 		lp_channel_set_ready(channel, true);

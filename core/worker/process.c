@@ -268,7 +268,7 @@ static void on_exit_of(uv_process_t *handle, int64_t status, int signal)
 }
 
 static int spawn(struct lp_process *process, uv_loop_t *loop, char *const *command, char **environment,
-		 const int *outputs, int channel_fd)
+		 const int *outputs, int channel_fd, struct lp_descriptors_for_programs *limit)
 {
 	uv_stdio_container_t stdio[LP_CHANNEL_FD + 1] = {
 		[STDIN_FILENO] = {.flags = UV_IGNORE},
@@ -286,7 +286,9 @@ static int spawn(struct lp_process *process, uv_loop_t *loop, char *const *comma
 		.stdio_count = LP_CHANNEL_FD + 1,
 	};
 	process->open_handles++; /* Also when it fails. */
+	uint32_t our_limit = lp_descriptors_begin_start(limit);
 	int status = uv_spawn(loop, &process->handle, &options);
+	lp_descriptors_end_start(limit, our_limit);
 	process->handle.data = process;
 	if (status == 0)
 		process->pid = process->handle.pid;
@@ -295,6 +297,7 @@ static int spawn(struct lp_process *process, uv_loop_t *loop, char *const *comma
 
 int lp_process_start(struct lp_process *process, uv_loop_t *loop, char *const *command,
 		     const struct lp_dialect *dialect, char *const *more, unsigned id, int channel_fd, bool prefix,
+		     struct lp_descriptors_for_programs *limit,
 		     void (*exited)(struct lp_process *process, int64_t status, int signal), void *owner)
 {
 	*process = (struct lp_process){.id = id, .is_leader = true, .exited = exited, .owner = owner};
@@ -304,7 +307,7 @@ int lp_process_start(struct lp_process *process, uv_loop_t *loop, char *const *c
 	if (status == 0 && prefix)
 		status = open_outputs(process, loop, outputs);
 	if (status == 0)
-		status = spawn(process, loop, command, environment.entries, outputs, channel_fd);
+		status = spawn(process, loop, command, environment.entries, outputs, channel_fd, limit);
 	for (int i = 0; i < OUTPUTS; i++)
 		if (outputs[i] != STDOUT_FILENO + i)
 			close(outputs[i]);

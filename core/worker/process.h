@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "base/descriptors.h"
 #include "worker/dialect.h"
 
 /** One line of output that is passed on with a prefix, at most; a longer one is passed on in pieces. */
@@ -63,6 +64,7 @@ struct lp_process {
  * @param channel_fd  Becomes the child's LP_CHANNEL_FD. Borrowed for the call.
  * @param prefix      Pass its output on line by line behind "[id] ", and let it wait while ours has no room; else it
  *                    inherits ours.
+ * @param limit       The limit of descriptors that it begins with. Borrowed for the call.
  * @param exited      Runs once, when it ended: its exit status and 0, or 0 and the signal that ended it.
  * @param owner       Kept in process->owner.
  *
@@ -71,6 +73,7 @@ struct lp_process {
  */
 int lp_process_start(struct lp_process *process, uv_loop_t *loop, char *const *command,
 		     const struct lp_dialect *dialect, char *const *more, unsigned id, int channel_fd, bool prefix,
+		     struct lp_descriptors_for_programs *limit,
 		     void (*exited)(struct lp_process *process, int64_t status, int signal), void *owner);
 
 /**

@@ -33,6 +33,7 @@ struct lp_slots {
 	struct lp_stuck stuck;       /**< Its timer is the supervisor's to close. */
 	struct lp_histogram latency; /**< Microseconds from ready to acknowledged. */
 	uint64_t turn_ns;            /**< When this turn of the loop began its work; 0: nobody has asked yet. */
+	struct lp_descriptors_for_programs descriptors;
 	uint64_t starts;
 	uint64_t exits;
 	bool stopping;                 /**< No process is started any more. */

@@ -294,6 +294,7 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 	}
 	lp_meeting_start(meeting, config->loop);
 	supervisor->left = count;
+	lp_descriptors_for_programs_init(&supervisor->slots.descriptors, config->descriptors);
 	lp_taken_init(&supervisor->slots.taken, config->loop, lp_slot_settle, lp_slot_is_silent, &supervisor->slots);
 	lp_stuck_open(&supervisor->slots);
 	watch_turns(supervisor);
@@ -326,6 +327,8 @@ uint64_t lp_supervisor_turn_ns(struct lp_supervisor *supervisor)
 void lp_supervisor_set_each(struct lp_supervisor *supervisor, unsigned each)
 {
 	struct lp_slots *slots = &supervisor->slots;
+	if (slots->each == each)
+		return;
 	slots->each = each;
 	for (unsigned i = 0; slots->config.dialect->tell_each && i < slots->config.workers->count; i++)
 		if (slots->all[i].channel_open)
@@ -368,6 +371,7 @@ void lp_supervisor_free(struct lp_supervisor *supervisor)
 {
 	if (!supervisor)
 		return;
+	lp_descriptors_for_programs_deinit(&supervisor->slots.descriptors);
 	lp_datagrams_close(&supervisor->slots.datagrams);
 	free(supervisor->slots.all);
 	free(supervisor);

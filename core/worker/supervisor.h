@@ -46,14 +46,15 @@ struct lp_supervisor_config {
 	struct lp_log *log;
 	char *const *command;
 	const struct lp_dialect *dialect;
-	unsigned processes;    /**< How many slots have a process of the command, 1 – workers->count. */
-	const char *folder;    /**< For workers that register, as in registry.h; so the next three. */
+	unsigned processes; /**< How many slots have a process of the command, 1 – workers->count. */
+	const char *folder; /**< For workers that register, as in registry.h; so the next three. */
 	const char *address;
 	const char *addresses;
 	const char *learn;
 	bool prefix;             /**< Mark each line of the workers' output with their id. */
 	uint32_t ack_timeout_ms; /**< A worker that takes nothing for so long gets no new connections; 0: off. */
 	uint32_t kill_stuck_ms;  /**< One that takes nothing for so long is killed; 0: off. */
+	uint32_t descriptors;    /**< The limit of descriptors that workers begin with; 0: ours. */
 	const struct lp_supervisor_events *events;
 	void *owner;
 };
@@ -63,14 +64,13 @@ struct lp_supervisor;
 /**
  * Make a supervisor and start a process in every slot.
  *
- * @param supervisor  Set on success; end it with lp_supervisor_stop, then lp_supervisor_free.
- * @param config      Copied; what it points to is borrowed and must outlive the supervisor.
- * @param error       Filled on failure.
+ * @param out     Set on success; end it with lp_supervisor_stop, then lp_supervisor_free.
+ * @param config  Copied; what it points to is borrowed and must outlive the supervisor.
+ * @param error   Filled on failure.
  *
  * @return 0; or negative errno: no memory, or the command does not exist (then nothing runs).
  */
-int lp_supervisor_start(struct lp_supervisor **supervisor, const struct lp_supervisor_config *config,
-			struct lp_error *error);
+int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_config *config, struct lp_error *error);
 
 /**
  * Hand a connection to a worker.

@@ -38,7 +38,10 @@ os.set_inheritable(channel.fileno(), False)
 channel.send(b"ready")
 report(0)
 while True:
-    message, descriptors, _, _ = socket.recv_fds(channel, 64, 1, socket.MSG_CMSG_CLOEXEC)
+    try:
+        message, descriptors, _, _ = socket.recv_fds(channel, 64, 1, socket.MSG_CMSG_CLOEXEC)
+    except ConnectionResetError:
+        break  # limpet died, and had not read all that we said.
     word, _, number = message.partition(b" ")
     if word == b"connection" and descriptors:
         report(+1, number)  # Before anything is read from it.

@@ -51,9 +51,12 @@ struct limpet_options {
 	const char *const *trusted; /**< CIDR ranges of proxies whose forwarded headers are believed. */
 	size_t trusted_count;
 
-	char *const *command;    /**< What a worker runs: file, arguments, NULL. The file is looked up in PATH. */
-	unsigned workers;        /**< 1 – LIMPET_WORKERS_MAX. 0: one for each processor. */
-	const char *dialect;     /**< How workers take connections. "auto" looks at the command. */
+	char *const *command; /**< What a worker runs: file, arguments, NULL. The file is looked up in PATH. */
+	unsigned workers;     /**< 1 – LIMPET_WORKERS_MAX. 0: one for each processor. */
+	const char *user;     /**< "NAME" or "NAME:GROUP": root becomes it when all is open. NULL: stay. */
+	uint32_t
+		worker_descriptors; /**< The soft limit of descriptors that workers begin with. 0: the process's own. */
+	const char *dialect;        /**< How workers take connections. "auto" looks at the command. */
 	const char *learn;       /**< "cookie:NAME,header:NAME": what names a session in responses; NULL: sids alone. */
 	const char *preload_dir; /**< Of the socket that preloaded workers find us by; NULL: one that suits the user. */
 	int worker_prefix;       /**< Not 0: each line of a worker's output is passed on behind "[id] ". */
@@ -61,9 +64,12 @@ struct limpet_options {
 	uint32_t policy_time_ms; /**< 1 – 10,000. A hook that takes longer is stopped, and its policies made anew. */
 	uint32_t policy_memory_bytes; /**< 1 MiB – 1 GiB. For all policies together; past it the hook is stopped. */
 
-	uint32_t head_timeout_ms;  /**< From accept to a complete head, in all; also the wait for a first worker. */
-	uint32_t max_head_bytes;   /**< 256 – 1 MiB. A longer request head is answered with 431. */
-	uint32_t max_waiting;      /**< Connections that wait for a head, a session or a worker. */
+	uint32_t head_timeout_ms; /**< From accept to a complete head, in all; also the wait for a first worker. */
+	uint32_t max_head_bytes;  /**< 256 – 1 MiB. A longer request head is answered with 431. */
+	uint32_t max_waiting;     /**< Connections that wait for a head, a session or a worker. */
+	/** Of one address (IPv6: of one /64): connections whose head is not complete. Further ones are closed. 0: any. */
+	uint32_t max_per_ip;
+	uint32_t max_rate_per_ip;  /**< Of one address: new connections a second. Further ones are closed. 0: any. */
 	uint32_t max_sessions;     /**< Past it the least recently used is forgotten. 66 bytes each, at most. */
 	uint32_t session_wait_ms;  /**< How long a connection with an unknown sid waits for a worker to claim it. */
 	uint32_t ack_timeout_ms;   /**< A worker that takes nothing for so long gets no new connections. 0: off. */
@@ -95,7 +101,8 @@ struct limpet_counts {
 	uint64_t acknowledged;     /**< Of those, taken for good by the worker that they were first sent to. */
 	uint64_t in_flight;        /**< Of those, on the way; limpet still holds the descriptor. */
 	uint64_t moved;            /**< Of those, taken for good at a later try, mostly by another worker. */
-	uint64_t refused;          /**< Answered by limpet with a status. */
+	uint64_t refused;          /**< Answered by limpet with a status, or closed as its address has too many. */
+	uint64_t over_limit;       /**< Of those, closed for max_per_ip or max_rate_per_ip. */
 	uint64_t closed_early;     /**< The client left, or said nothing until its deadline. */
 	uint64_t waiting;          /**< For a head, a session or a worker. */
 	uint64_t returned_lost;    /**< Came back with the end of a worker or of its channel: how often. */
@@ -123,9 +130,9 @@ struct limpet_balancer;
 typedef void (*limpet_stopped_cb)(struct limpet_balancer *balancer, void *owner);
 
 /**
- * Fill options with the defaults: no listener, no policy, "auto", 10 s, 16 KiB, 10,000 waiting, 1,000,000 sessions,
- * 50 ms, 2 s, no killing, 30 s, a backlog of 4096, TCP_DEFER_ACCEPT, no control socket, the log as text at "info" on
- * standard error.
+ * Fill options with the defaults: no listener, no policy, "auto", 10 s, 16 KiB, 10,000 waiting, 256 of one address and any
+ * rate, 1,000,000 sessions, 50 ms, 2 s, no killing, 30 s, a backlog of 4096, TCP_DEFER_ACCEPT, no control socket, the log
+ * as text at "info" on standard error.
  *
  * @param options  The caller's memory; overwritten whole.
  */

@@ -51,7 +51,8 @@
  *     connection NUMBER   One connection; its descriptor rides with the message (SCM_RIGHTS). NUMBER counts from 1.
  *                         Whether the descriptor is in non-blocking mode is not defined: set what you need.
  *     drain               No more connections will come. Finish those that are open, then end.
- *     (end-of-file)       limpet is gone, or has given this worker up: the same, and nobody hears any more.
+ *     (end-of-file)       limpet is gone, or has given this worker up: the same, and nobody hears any more. The error
+ *                         ECONNRESET means it too: limpet died, and had not read all that the worker said.
  *
  *     from a worker
  *     ready               Connections may come from now on. Until then none do.
@@ -64,6 +65,8 @@
  *     session KEY         Connections that name KEY (a Socket.IO sid) belong to this worker. KEY is 1 to 1024 bytes
  *                         without blanks and control characters. Say so before the client learns the key.
  *     forget KEY          They belong to it no longer.
+ *     bounce              One of my connections, between two requests: its descriptor rides with the message. limpet
+ *                         decides anew who gets it, by the next request, which I have left unread.
  *
  * Three rules make it safe:
  *   1. Acknowledge a connection before reading from it. limpet gives an unacknowledged connection of a dead worker to
@@ -187,6 +190,21 @@ LIMPET_EXPORT void limpet_worker_close(struct limpet_worker *worker, int connect
  * @param worker  Borrowed. More reports than connections are ignored.
  */
 LIMPET_EXPORT void limpet_worker_closed(struct limpet_worker *worker);
+
+/**
+ * Give a connection back: its next request belongs elsewhere. limpet decides about it as about a new connection, so it
+ * may come here again.
+ *
+ * @param worker      Borrowed.
+ * @param connection  One that accept returned. All its answers are sent, and of the next request nothing is read; look
+ *                    with MSG_PEEK. On success the library's, as with limpet_worker_close, but the client notices
+ *                    nothing; on error the caller's still.
+ *
+ * @return 0, or negative with nothing changed:
+ *         -EAGAIN  limpet does not read fast enough: answer the request, or try again later
+ *         -EPIPE   limpet is gone, or wants this worker to finish
+ */
+LIMPET_EXPORT int limpet_worker_bounce(struct limpet_worker *worker, int connection);
 
 /** Connections taken and not reported closed. 0 after -ESHUTDOWN: time to end. @param worker Borrowed. */
 LIMPET_EXPORT size_t limpet_worker_open(const struct limpet_worker *worker);

@@ -100,7 +100,7 @@ int main(int argc, char **argv)
 	static char peeked[PEEK_SIZE];
 	int channels[WORKERS_MAX];
 	unsigned workers = bench_number(argc > 2 ? argv[1] : NULL, 1);
-	if (argc < 3 || workers > WORKERS_MAX)
+	if (argc < 3 || workers == 0 || workers > WORKERS_MAX)
 		bench_fail("usage: floor WORKERS PROGRAM [ARGUMENT…]");
 	int listener = listen_here();
 	for (unsigned i = 0; i < workers; i++)

@@ -125,14 +125,3 @@ test('`limpet status` asks a running balancer, and says where it looked when the
 		assert.equal(late.status, 1);
 		assert.ok(late.log.includes(control), late.log);
 	}));
-
-test('a client of the control socket that talks nonsense, too much, or not at all, harms nobody', run(
-	'--workers 1 --dialect cluster -- node workers/answer.js',
-	async (limpet) => {
-		const control = `unix:${limpet.folder}/control`;
-		await limpet.connect(control);
-		assert.match((await limpet.exchange('open sesame\n', control)).text, /error/);
-		await limpet.exchange('x'.repeat(100_000), control);
-		assert.equal((await limpet.counts()).accepted, 0);
-		assert.equal((await limpet.get('/')).status, 200);
-	}));

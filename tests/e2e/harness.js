@@ -82,18 +82,26 @@ class Limpet {
 	#loads = [];
 	#ended;
 	#stopping;
+	#killed = false;
 
-	constructor(command, { files = {}, env = {} }) {
+	constructor(command, { files = {}, env = {}, mode = 0o700, under = [], silent = false, prepare = () => {} }) {
 		this.words = complete(command);
+		this.silent = silent;
 		this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'limpet-'));
 		fs.symlinkSync(path.join(__dirname, 'workers'), path.join(this.folder, 'workers'));
 		for (const [name, text] of Object.entries(files))
 			this.write(name, text);
-		this.process = spawn(BINARY, this.words, {
-			cwd: this.folder,
-			env: { ...process.env, ...env, [MARK]: this.folder },
-			stdio: ['ignore', 'pipe', 'pipe'],
-		});
+		fs.chmodSync(this.folder, mode);
+		prepare(this.folder);
+		this.under = under;
+		this.env = { ...process.env, ...env, [MARK]: this.folder };
+		this.#start();
+	}
+
+	#start() {
+		const [program, ...words] = [...this.under, BINARY, ...this.words];
+		const stdio = ['ignore', 'pipe', 'pipe'];
+		this.process = spawn(program, words, { cwd: this.folder, env: this.env, stdio });
 		this.pid = this.process.pid;
 		this.#ended = once(this.process, 'close').then(([status, signal]) => ({ status, signal }));
 		this.#read(this.process.stdout, [this.lines, this.output]);
@@ -155,14 +163,14 @@ class Limpet {
 		return this.#until(`${count} lines came like ${pattern}`, enough, patienceMs);
 	}
 
-	/** Wait until it listens everywhere, and as many workers are ready as --workers says. */
+	/** Wait until it listens everywhere, and at least as many workers are ready as --workers says. */
 	ready() {
 		const listeners = this.words.filter((word) => word === '--listen').length;
 		const workers = Number(this.words[this.words.indexOf('--workers') + 1]);
 		return this.#until('it was ready', () => {
 			const lines = this.lines.filter((line) => /^limpet: worker \d+ is ready/.test(line));
 			const ready = new Set(lines.map((line) => line.split(' ')[2]));
-			return this.addresses.length === listeners && ready.size === workers;
+			return this.addresses.length === listeners && ready.size >= workers;
 		}, PATIENCE_MS);
 	}
 
@@ -227,11 +235,27 @@ class Limpet {
 		return client;
 	}
 
+	/** A client that the test has closed itself. */
+	forget(client) {
+		this.#clients.splice(this.#clients.indexOf(client), 1);
+	}
+
 	/** Load, as load.js makes it; its end at the latest is the test's. */
 	startLoad(clientCount) {
 		const load = startLoad(this.address, clientCount);
 		this.#loads.push(load);
 		return load;
+	}
+
+	/** End it with SIGKILL, and run another in its place, at the same address; its workers, if they live on, are there. */
+	async killAndRestart() {
+		const { address, process: killed } = this;
+		killed.kill('SIGKILL');
+		await once(killed, 'exit');
+		this.words = this.words.map((word, i) => (this.words[i - 1] === '--listen' ? address : word));
+		this.addresses.length = 0;
+		this.#start();
+		await this.said(/^limpet: listening/, this.now);
 	}
 
 	/** Resolves to {status, signal}. */
@@ -256,12 +280,23 @@ class Limpet {
 		return this.#stopping;
 	}
 
+	/** End it as a crash would. Its workers live on, and behind the test they must have ended by themselves. */
+	async kill() {
+		const gone = once(this.process, 'exit');
+		this.signal('SIGKILL');
+		await gone;
+		this.#killed = true;
+	}
+
 	async #stop(signal) {
 		await this.#leave();
+		if (this.#killed)
+			return eventually('every process has ended', () => !proc.withVariable(MARK, this.folder).length);
 		if (this.process.exitCode === null)
 			this.signal(signal);
 		assert.deepEqual(await this.ended(), { status: 0, signal: null }, 'limpet ends with status 0');
-		this.#assertNothingLost();
+		if (!this.silent)
+			this.#assertNothingLost();
 		assert.deepEqual(proc.withVariable(MARK, this.folder), [], 'every process has ended');
 	}
 
@@ -298,8 +333,10 @@ class Limpet {
  * A test's body, with a limpet around it.
  *
  * @param {string} command   Behind `limpet run`; split at blanks. What it leaves out of DEFAULTS is added.
- * @param {object} settings  files: {name: text} for its folder; env: for limpet and its workers; ready: false, not to
- *                           wait for the workers. May be left out.
+ * @param {object} settings  files: {name: text} for its folder; mode: the folder's; env: for limpet and its workers;
+ *                           ready: false, not to wait for the workers; under: the words of a program that becomes limpet,
+ *                           such as prlimit; silent: its log cannot be read, so that its counts are the body's to look
+ *                           at; prepare: called with the folder before limpet starts. May be left out.
  * @param {(limpet: Limpet, t: object) => Promise<void>} body
  */
 function run(command, settings, body = settings) {
@@ -329,4 +366,4 @@ async function runToItsEnd(command) {
 	return { status: child.exitCode, output: Buffer.concat(output).toString(), log: Buffer.concat(log).toString() };
 }
 
-module.exports = { eventually, run, runToItsEnd, sanitized };
+module.exports = { BINARY, eventually, run, runToItsEnd, sanitized };

@@ -9,6 +9,24 @@ function descriptors(pid) {
 	return fs.readdirSync(`/proc/${pid}/fd`).length;
 }
 
+/** What the descriptors of a process lead to, by number: "/dev/null", "socket:[4711]". */
+function links(pid) {
+	const found = {};
+	for (const fd of fs.readdirSync(`/proc/${pid}/fd`)) {
+		try {
+			found[fd] = fs.readlinkSync(`/proc/${pid}/fd/${fd}`);
+		} catch {
+			// Closed in the meantime; of our own, it is the one that the folder was read through.
+		}
+	}
+	return found;
+}
+
+/** A line of /proc/PID/status. */
+function statusOf(pid, name) {
+	return new RegExp(`^${name}:[ \\t]*(.*)$`, 'm').exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1].trim();
+}
+
 /** The number that the next descriptor of a process gets. */
 function nextDescriptor(pid) {
 	const taken = new Set(fs.readdirSync(`/proc/${pid}/fd`).map(Number));
@@ -18,9 +36,15 @@ function nextDescriptor(pid) {
 	return next;
 }
 
+/** The soft and the hard limit of a process's open descriptors. */
+function fileLimits(pid) {
+	const limits = fs.readFileSync(`/proc/${pid}/limits`, 'utf8');
+	return /^Max open files\s+(\d+)\s+(\d+)/m.exec(limits).slice(1).map(Number);
+}
+
 /** Resident memory of a process, in KiB. */
 function residentKib(pid) {
-	return Number(/^VmRSS:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+	return parseInt(statusOf(pid, 'VmRSS'), 10);
 }
 
 /** Processor time that a process has used, in milliseconds; it ticks in tens. */
@@ -51,7 +75,7 @@ function childrenOf(pid) {
 
 /** How often a process has gone to sleep, and so has been woken, since it began. */
 function sleeps(pid) {
-	return Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+	return parseInt(statusOf(pid, 'voluntary_ctxt_switches'), 10);
 }
 
 /** The processes that live with a variable in their environment. A zombie has none. */
@@ -67,4 +91,6 @@ function withVariable(name, value) {
 	return fs.readdirSync('/proc').filter((entry) => /^\d+$/.test(entry) && has(entry)).map(Number);
 }
 
-module.exports = { descriptors, nextDescriptor, residentKib, cpuMs, sleeps, stateOf, childrenOf, withVariable };
+module.exports = {
+	childrenOf, cpuMs, descriptors, fileLimits, links, nextDescriptor, residentKib, sleeps, stateOf, statusOf, withVariable,
+};

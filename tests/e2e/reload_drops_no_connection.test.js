@@ -1,7 +1,6 @@
 'use strict';
 /**
- * The policies are loaded anew on SIGHUP while connections keep coming: none is refused or lost, nothing grows, and a
- * file that does not load changes nothing.
+ * The policies are loaded anew on SIGHUP while connections keep coming: none is refused or lost, and nothing grows.
  */
 const assert = require('node:assert/strict');
 const test = require('node:test');
@@ -21,13 +20,12 @@ return {
 }
 `;
 
-const by = async (limpet) => (await limpet.get('/')).json.worker;
-
 test(`${RELOADS} reloads in ${(RELOADS * PACE_MS) / 1000} s under load`, run(
 	'--workers 2 --policy sid --policy ./always.lua --dialect cluster -- node workers/answer.js',
 	{ files: { 'always.lua': always(1) } },
 	async (limpet, t) => {
 		await limpet.get('/');
+		await limpet.counts(); // The first of each opens some that stay.
 		const descriptors = proc.descriptors(limpet.pid);
 		const load = limpet.startLoad(8);
 		const kib = [];
@@ -50,44 +48,6 @@ test(`${RELOADS} reloads in ${(RELOADS * PACE_MS) / 1000} s under load`, run(
 
 		assert.ok(sanitized || kib[3] - kib[0] < 4096, 'a reload keeps no memory');
 		await eventually('every descriptor is closed', () => proc.descriptors(limpet.pid) === descriptors);
-	}));
-
-test('a broken file leaves the old policy in place, and says where it is broken', run(
-	'--workers 2 --policy ./always.lua --dialect cluster -- node workers/answer.js',
-	{ files: { 'always.lua': always(2) } },
-	async (limpet) => {
-		assert.equal(await by(limpet), 2);
-
-		limpet.write('always.lua', always('1)'));
-		limpet.signal('SIGHUP');
-		await limpet.said(/^limpet: policy \.\/always\.lua:4: .*; keeping the policies loaded at [\d:]{8}$/);
-		assert.equal(await by(limpet), 2);
-
-		limpet.write('always.lua', 'error("not today")\n');
-		limpet.signal('SIGHUP');
-		await limpet.said(/^limpet: policy \.\/always\.lua:1: not today; keeping/);
-		assert.equal(await by(limpet), 2);
-		assert.equal((await limpet.counts()).failed_reloads, 2);
-
-		limpet.write('always.lua', always(1));
-		limpet.signal('SIGHUP');
-		await limpet.said(/^limpet: reloaded /);
-		assert.equal(await by(limpet), 1);
-	}));
-
-test('a storm of signals is a few reloads, and the last file counts', run(
-	'--workers 2 --policy ./always.lua --dialect cluster -- node workers/answer.js',
-	{ files: { 'always.lua': always(1) } },
-	async (limpet) => {
-		const began = Date.now();
-		for (let i = 1; i < 2000; i++)
-			limpet.signal('SIGHUP');
-		limpet.write('always.lua', always(2));
-		limpet.signal('SIGHUP');
-		await eventually('the last file is in use', async () => (await by(limpet)) === 2);
-		const { reloads } = await limpet.counts();
-		const tookMs = Date.now() - began;
-		assert.ok(reloads >= 1 && reloads <= tookMs / 10 + 2, `${reloads} reloads in ${tookMs} ms`);
 	}));
 
 test('sessions outlive a reload', run(

@@ -92,25 +92,6 @@ test('trying changes nothing that another policy could see', run(
 		assert.equal(await by(limpet), 3 - first);
 	}));
 
-test('a policy that fails on its first live connections is undone', run(
-	COMMAND,
-	{ files: { 'p.lua': always(2) } },
-	async (limpet) => {
-		reload(limpet, policy('return conn.path == "/new" and workers:hash(conn.nothing) or workers[1]'));
-		await limpet.said(/^limpet: reloaded /);
-		assert.equal(await by(limpet), 1);
-		for (let i = 0; i < 3; i++)
-			assert.equal((await limpet.get('/new')).status, 200);
-		await limpet.said(/^limpet: rolled back: of the new policies' first 4 calls 3 failed; using those loaded at /);
-		assert.equal(await by(limpet), 2);
-		const counts = await limpet.counts();
-		assert.deepEqual([counts.reloads, counts.rollbacks, counts.policy_errors], [1, 1, 3]);
-
-		const since = reload(limpet, always(1));
-		await limpet.said(/^limpet: reloaded /, since);
-		assert.equal(await by(limpet), 1);
-	}));
-
 test('the policies of before come back also when others were loaded in between', run(
 	COMMAND,
 	{ files: { 'p.lua': always(2) } },

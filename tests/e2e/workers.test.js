@@ -3,11 +3,9 @@
  * Workers come, go, refuse and are told to finish.
  */
 const assert = require('node:assert/strict');
-const { execFileSync } = require('node:child_process');
 const { once } = require('node:events');
 const test = require('node:test');
 const { receiveAll } = require('./clients');
-const proc = require('./proc');
 const { eventually, run, runToItsEnd } = require('./harness');
 
 /** Worker 1, as long as it can take connections. */
@@ -138,16 +136,6 @@ test('SIGQUIT stops at once', run(
 		assert.equal((await answer).code, 'ECONNRESET');
 	}));
 
-test('past --drain-timeout workers are ended', run(
-	'--workers 2 --drain-timeout 500ms --dialect cluster -- node workers/answer.js',
-	async (limpet) => {
-		const { answer } = await begin(limpet, 'never');
-		limpet.signal('SIGTERM');
-		await limpet.said(/^limpet: .*not finished in time/);
-		assert.deepEqual(await limpet.ended(), { status: 0, signal: null });
-		assert.equal((await answer).code, 'ECONNRESET');
-	}));
-
 test('a worker at its maxConnections is passed over', run(
 	CLUSTER,
 	{ files: FIRST, env: { ONE_AT_A_TIME: '1' } },
@@ -177,31 +165,6 @@ test('a worker of sticky-session that closes its server ends, and another takes 
 		assert.equal(status, 200);
 		assert.notEqual(json.pid, pid);
 	}));
-
-test('a native worker without room for a descriptor gives the connection back', run(
-	'--workers 2 --policy ./first.lua --dialect native -- python3 workers/native.py',
-	{ files: FIRST, env: { ROOM: '1 2' } },
-	async (limpet) => {
-		const kept = await Promise.all([limpet.connect(), limpet.connect()]);
-		kept.forEach((socket) => socket.write('GET / HTTP/1.1\r\n\r\n'));
-		await Promise.all(kept.map((socket) => once(socket, 'data')));
-		assert.equal((await limpet.worker(1)).connections, 2);
-		for (let i = 0; i < 5; i++)
-			assert.equal((await limpet.get('/')).json.worker, 2);
-		await eventually('they are counted', async () => (await limpet.counts()).moved === 5);
-
-		kept.forEach((socket) => socket.destroy());
-		await eventually('it has room again', async () => (await limpet.get('/')).json.worker === 1);
-	}));
-
-test('so does a Node worker', run(CLUSTER, { files: FIRST }, async (limpet) => {
-	const { pid } = await limpet.worker(1);
-	execFileSync('prlimit', ['--pid', String(pid), `--nofile=${proc.nextDescriptor(pid)}:`]);
-	for (let i = 0; i < 5; i++)
-		assert.equal((await limpet.get('/')).json.worker, 2);
-	await eventually('they are counted', async () => (await limpet.counts()).moved === 5);
-	assert.equal((await limpet.counts()).returned_no_room, 5);
-}));
 
 test('clients that come before the first worker is ready are held, not turned away', run(
 	'--workers 1 --dialect cluster -- node workers/answer.js',

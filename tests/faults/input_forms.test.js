@@ -199,7 +199,7 @@ const NAMES = {
 };
 
 test('13: a ClientHello is waited for, wherever it is cut', run(
-	inspect('names.lua'),
+	`--max-per-ip 0 ${inspect('names.lua')}`,
 	{ files: NAMES },
 	async (limpet) => {
 		const bytes = await realHello({ servername: 'limpet.example' });

@@ -11,8 +11,9 @@ import house
 LAYERS = ["base", "route", "worker", "server", "main"]
 TOOLS = "core/tools/"
 TOOLS_SEE = ("core/base/", "core/route/", TOOLS)
-CLIENT = ("core/client/", "core/preload/", "core/worker/frame.c", "core/worker/placeholder.c")
-CLIENT_SEES = ["core/base/slice.h", "core/worker/frame.h", "core/worker/placeholder.h", "include/limpet/export.h", "include/limpet/version.h",
+CLIENT = ("core/client/", "core/preload/", "core/worker/frame.c", "core/worker/placeholder.c",
+          "core/worker/rights.c")
+CLIENT_SEES = ["core/base/slice.h", "core/worker/frame.h", "core/worker/placeholder.h", "core/worker/rights.h", "include/limpet/export.h", "include/limpet/version.h",
                "include/limpet/worker.h"]
 
 

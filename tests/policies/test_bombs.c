@@ -2,8 +2,9 @@
  * Policies that would hurt the balancer: each is stopped in time and without harm, the connection is served without an
  * opinion, and the next call works.
  *
- * A stop comes later where other things run, so the quickest of several is held against the bound, which is five times
- * as wide under sanitizers. The clock of the bench is the test's own.
+ * A stop comes later where other things run, so it is the time that the thread had a processor, of the quickest of
+ * several, which is held against the bound; that is five times as wide under sanitizers. The clock of the bench is the
+ * test's own.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 
 #include <cmocka.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "policy_fixture.h"
@@ -25,6 +27,16 @@
 #define LIMIT_MS 50
 #define LATE_MS 20
 #define TRIES 3
+
+#ifdef __SANITIZE_ADDRESS__
+/* What is freed is not kept for long, so that memory can be measured. */
+const char *__asan_default_options(void);
+
+__attribute__((visibility("default"))) const char *__asan_default_options(void)
+{
+	return "quarantine_size_mb=1:thread_local_quarantine_size_kb=64";
+}
+#endif
 
 /* A policy that goes off at /bomb and has an opinion elsewhere. */
 #define POLICY(before, bomb)                                                                                           \
@@ -111,20 +123,32 @@ static void assert_next_call_works(struct fixture *fixture)
 	assert_worker(ask(fixture), 2);
 }
 
+static uint64_t ran_ns(void)
+{
+	struct timespec ran;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ran);
+	return (uint64_t)ran.tv_sec * 1000000000 + (uint64_t)ran.tv_nsec;
+}
+
 static void try_bomb(struct fixture *fixture, const struct bomb *bomb)
 {
 	uint64_t best_ns = UINT64_MAX;
+	uint64_t least_ns = UINT64_MAX;
 
 	load(fixture, bomb->source);
 	assert_next_call_works(fixture);
 	for (uint64_t i = 1; i <= TRIES; i++) {
 		uint64_t began_ns = lp_clock_ns();
+		uint64_t ran_before_ns = ran_ns();
 		enum lp_verdict_kind kind;
 
 		fixture_forget(fixture);
 		kind = set_off(fixture);
 		if (lp_clock_ns() - began_ns < best_ns)
 			best_ns = lp_clock_ns() - began_ns;
+		if (ran_ns() - ran_before_ns < least_ns)
+			least_ns = ran_ns() - ran_before_ns;
 		if (lp_policy_kills(fixture->policy) != (bomb->is_stopped ? i : 0) ||
 		    (bomb->is_stopped && kind != LP_VERDICT_NONE))
 			fail_msg("%s: %d kills, verdict %d\n%s", bomb->name, (int)lp_policy_kills(fixture->policy),
@@ -134,8 +158,8 @@ static void try_bomb(struct fixture *fixture, const struct bomb *bomb)
 		assert_next_call_works(fixture);
 	}
 	print_message("%-36s %6.1f ms  %s\n", bomb->name, (double)best_ns / 1e6, bomb->is_stopped ? "stopped" : "");
-	if (best_ns / 1000000 > (LIMIT_MS + LATE_MS) * SLACK)
-		fail_msg("%s: stopped after %d ms", bomb->name, (int)(best_ns / 1000000));
+	if (least_ns / 1000000 > (LIMIT_MS + LATE_MS) * SLACK)
+		fail_msg("%s: stopped after it ran for %d ms", bomb->name, (int)(least_ns / 1000000));
 }
 
 static void every_bomb_is_stopped_in_time(void **state)
@@ -281,7 +305,8 @@ static void a_worker_event_is_stopped_too(void **state)
 {
 	struct fixture *fixture = *state;
 
-	load(fixture, "return { on_worker_up = function() while true do end end, on_request = function(_, workers) "
+	load(fixture, "return { on_worker_up = function() while limpet.shared:incr('ups') == 1 do while true do end "
+		      "end end, on_request = function(_, workers) "
 		      "return workers[2] end }");
 	lp_policy_worker_up(fixture->policy, 1);
 	assert_int_equal(lp_policy_kills(fixture->policy), 1);

@@ -352,11 +352,34 @@ static void policies_hear_of_workers(void **state)
 	lp_policy_worker_up(fixture->policy, 3);
 	assert_said(fixture, "up 3\n");
 	assert_said(fixture, "also 3\n");
+	fixture_forget(fixture);
+	lp_policy_worker_up(fixture->policy, 3);
 	lp_policy_worker_down(fixture->policy, 2);
-	assert_said(fixture, "down 2\n");
+	assert_string_equal(fixture_said(fixture), "");
+	lp_policy_worker_down(fixture->policy, 3);
+	assert_said(fixture, "down 3\n");
 	assert_said(fixture, "p.lua:4: after");
 	assert_int_equal(lp_policy_errors(fixture->policy), 1);
 	assert_no_opinion(ask(fixture));
+}
+
+static void policies_that_come_later_hear_of_the_workers_that_are_there(void **state)
+{
+	struct fixture *fixture = *state;
+
+	lp_workers_set_usable(&fixture->workers, 2, false);
+	load(fixture, "local up = 0\nreturn { on_worker_up = function() up = up + 1 end,\n"
+		      "on_request = function(conn, workers) if conn.path == '/bomb' then while true do end end\n"
+		      "return up == #workers and workers[1] end }");
+	fixture->host.limits.time_ms = 5;
+	request(fixture, "GET /up HTTP/1.1\r\n\r\n");
+	assert_worker(ask(fixture), 1);
+	lp_workers_set_usable(&fixture->workers, 2, true);
+	assert_worker(ask(fixture), 1);
+	request(fixture, "GET /bomb HTTP/1.1\r\n\r\n");
+	assert_no_opinion(ask(fixture));
+	request(fixture, "GET /up HTTP/1.1\r\n\r\n");
+	assert_worker(ask(fixture), 1);
 }
 
 static void garbage_is_collected_between_calls(void **state)
@@ -408,6 +431,7 @@ int main(void)
 		policy_test(a_session_of_a_busy_worker_is_held_for_it),
 		policy_test(no_other_key_is_held_for),
 		policy_test(policies_hear_of_workers),
+		policy_test(policies_that_come_later_hear_of_the_workers_that_are_there),
 		policy_test(garbage_is_collected_between_calls),
 		policy_test(a_policy_keeps_its_state_between_calls),
 	};

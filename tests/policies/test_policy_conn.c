@@ -191,16 +191,16 @@ static void a_kept_conn_is_of_no_use_after_the_call(void **state)
 	static const char message[] = "conn is only valid during the call; keep what you need of it in locals";
 	struct fixture *fixture = *state;
 
-	load(fixture, "local kept\nreturn { on_connect = function(conn) kept = conn end,\n"
+	load(fixture, "local kept = {}\nreturn { on_connect = function(conn) kept = conn end,\n"
 		      "on_worker_up = function() return kept.ip end,\n"
 		      "on_worker_down = function() return kept:header('Host') end }");
 	ask(fixture);
-	lp_policy_worker_up(fixture->policy, 1);
-	assert_said(fixture, ":3: ");
-	assert_said(fixture, message);
-	fixture_forget(fixture);
 	lp_policy_worker_down(fixture->policy, 1);
 	assert_said(fixture, ":4: in a return of on_worker_down: conn is only");
+	assert_said(fixture, message);
+	fixture_forget(fixture);
+	lp_policy_worker_up(fixture->policy, 1);
+	assert_said(fixture, ":3: ");
 	assert_said(fixture, message);
 	assert_int_equal(lp_policy_errors(fixture->policy), 2);
 }

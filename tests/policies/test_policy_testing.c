@@ -27,7 +27,7 @@
 	"    if conn.path == '/time' then return workers[1 + limpet.now() % 2] end\n"                                  \
 	"    if conn.path == '/count' then return workers[limpet.shared:incr('count')] end\n"                          \
 	"    if conn.path == '/client' then return conn.client_ip == '192.0.2.9' and workers[3] end\n"                 \
-	"    if conn.path == '/ups' then return workers[ups] end\n"                                                    \
+	"    if conn.path == '/ups' then return workers[ups - 3] end\n"                                                \
 	"    return conn.sid and workers:session(conn.sid)\n"                                                          \
 	"  end,\n"                                                                                                     \
 	"}\n"

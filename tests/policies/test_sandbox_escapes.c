@@ -170,7 +170,8 @@ static const struct probe forging[] = {
 	 "on_worker_up = function() return kept.ip end,"},
 	{"a method of conn, used later", "local kept, header", "kept, header = conn, conn.header", RAISES,
 	 "conn is only valid during the call", "on_worker_up = function() return header(kept, 'host') end,"},
-	{"workers, used later", "local kept", "kept = workers", SAYS, "4", "on_worker_up = function() say(#kept) end,"},
+	{"workers, used later", "local kept = {}", "kept = workers", SAYS, "4",
+	 "on_worker_up = function() say(#kept) end,"},
 	{"conn in a weak table", "local kept = setmetatable({}, {__mode = 'v'})", "kept[1] = conn say(kept[1] == conn)",
 	 SAYS, "true", NULL},
 };
@@ -364,6 +365,7 @@ static void try_out(struct fixture *fixture, const struct probe *probe)
 	request(fixture, "GET /probe HTTP/1.1\r\nHost: a.example\r\n\r\n");
 	ask(fixture);
 	ask(fixture);
+	lp_policy_worker_down(fixture->policy, 1); /* Of which it heard when it was first asked. */
 	lp_policy_worker_up(fixture->policy, 1);
 	if (!is_as_expected(fixture, probe))
 		fail_msg("%s: not \"%s\" but\n%s", probe->name, probe->what, fixture_said(fixture));

@@ -3,6 +3,7 @@
  * order. test_client_room.c has what happens when limpet does not listen.
  */
 #include "client_fixture.h"
+#include "worker/rights.h"
 
 static void a_process_that_limpet_did_not_start_is_told_so(void **state)
 {
@@ -133,6 +134,41 @@ static void a_close_is_reported_though_no_connection_comes(void **state)
 	assert_int_equal(limpet_worker_accept(fixture->worker, 0), -EAGAIN);
 	assert_string_equal(hear(fixture), "ack 1 0");
 	assert_false(is_readable(limpet_worker_fd(fixture->worker)));
+}
+
+static void a_connection_given_back_is_limpets_and_its_client_notices_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	char text[64];
+	char byte;
+	int fd = -1;
+	send_connection(fixture, 0);
+	int connection = accept_one(fixture);
+	assert_string_equal(hear(fixture), "ack 1 1");
+	assert_int_equal(read(connection, &byte, 1), 1);
+	assert_int_equal(write(fixture->clients[1], "y", 1), 1);
+	assert_int_equal(limpet_worker_bounce(fixture->worker, connection), 0);
+	assert_int_equal(limpet_worker_open(fixture->worker), 0);
+	assert_int_equal(lp_rights_receive(fixture->limpet, text, sizeof(text), 0, &fd), 6);
+	assert_memory_equal(text, "bounce", 6);
+	assert_int_equal(read(fd, &byte, 1), 1);
+	assert_int_equal(byte, 'y');
+	assert_int_equal(recv(fixture->clients[1], &byte, 1, MSG_DONTWAIT), -1);
+	close(fd);
+	await_readable(fixture);
+	assert_int_equal(limpet_worker_accept(fixture->worker, 0), -EAGAIN);
+	assert_string_equal(hear(fixture), "ack 1 0");
+}
+
+static void nothing_is_given_back_to_a_limpet_that_is_gone(void **state)
+{
+	struct fixture *fixture = *state;
+	send_connection(fixture, 0);
+	int connection = accept_one(fixture);
+	close_limpet(fixture);
+	assert_int_equal(limpet_worker_bounce(fixture->worker, connection), -EPIPE);
+	assert_int_equal(limpet_worker_open(fixture->worker), 1);
+	close(connection);
 }
 
 static void a_close_ends_the_connection_though_limpet_has_its_copy(void **state)
@@ -314,6 +350,8 @@ int main(void)
 		WITH_WORKER(one_ack_serves_a_batch_and_comes_before_any_of_it_is_returned),
 		WITH_WORKER(a_batch_has_its_bound),
 		cmocka_unit_test_setup_teardown(one_by_one_leaves_the_others_to_limpet, set_up_one_by_one, tear_down),
+		WITH_WORKER(a_connection_given_back_is_limpets_and_its_client_notices_nothing),
+		WITH_WORKER(nothing_is_given_back_to_a_limpet_that_is_gone),
 		WITH_WORKER(a_close_is_reported_with_the_next_ack),
 		WITH_WORKER(a_close_is_reported_though_no_connection_comes),
 		WITH_WORKER(a_close_ends_the_connection_though_limpet_has_its_copy),

@@ -40,8 +40,10 @@ static int set_up(void **state)
 	int fds[2];
 
 	if (!fixture || pipe2(fds, O_CLOEXEC) != 0 || fcntl(fds[0], F_SETFL, O_NONBLOCK) != 0 ||
-	    fcntl(fds[1], F_SETPIPE_SZ, LINE_BYTES) < 0)
+	    fcntl(fds[1], F_SETPIPE_SZ, LINE_BYTES) < 0) {
+		free(fixture);
 		return -1;
+	}
 	fixture->read_fd = fds[0];
 	fixture->write_fd = fds[1];
 	lp_log_init(&fixture->log, fixture->write_fd, LP_LOG_INFO, LP_LOG_TEXT);

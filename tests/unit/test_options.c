@@ -41,6 +41,10 @@ static void without_flags_the_defaults_hold(void **state)
 	assert_int_equal(options->head_timeout_ms, 10000);
 	assert_int_equal(options->max_head_bytes, 16384);
 	assert_int_equal(options->max_waiting, 10000);
+	assert_int_equal(options->max_per_ip, 256);
+	assert_int_equal(options->max_rate_per_ip, 0);
+	assert_null(options->user);
+	assert_int_equal(options->worker_descriptors, 0);
 	assert_int_equal(options->max_sessions, 1000000);
 	assert_int_equal(options->session_wait_ms, 50);
 	assert_int_equal(options->ack_timeout_ms, 2000);
@@ -63,7 +67,8 @@ static void every_flag_of_run_reaches_its_option(void **state)
 		options_of(*state, "--workers 4 --dialect cluster --worker-prefix --head-timeout 20s --max-head 32k "
 				   "--max-waiting 5 --max-sessions 6 --session-wait 7ms --drain-timeout 1m --backlog 8 "
 				   "--no-defer-accept --control /run/l.sock --log-level debug --log-format json "
-				   "--ack-timeout 3s --kill-stuck 1h");
+				   "--ack-timeout 3s --kill-stuck 1h --max-per-ip 9 --max-rate-per-ip 10 --user 11:12 "
+				   "--learn cookie:JSESSIONID,header:X-Session --preload-dir /run/app");
 
 	assert_int_equal(options->workers, 4);
 	assert_string_equal(options->dialect, "cluster");
@@ -71,10 +76,15 @@ static void every_flag_of_run_reaches_its_option(void **state)
 	assert_int_equal(options->head_timeout_ms, 20000);
 	assert_int_equal(options->max_head_bytes, 32768);
 	assert_int_equal(options->max_waiting, 5);
+	assert_int_equal(options->max_per_ip, 9);
+	assert_int_equal(options->max_rate_per_ip, 10);
+	assert_string_equal(options->user, "11:12");
 	assert_int_equal(options->max_sessions, 6);
 	assert_int_equal(options->session_wait_ms, 7);
 	assert_int_equal(options->ack_timeout_ms, 3000);
 	assert_int_equal(options->kill_stuck_ms, 3600000);
+	assert_string_equal(options->learn, "cookie:JSESSIONID,header:X-Session");
+	assert_string_equal(options->preload_dir, "/run/app");
 	assert_int_equal(options->drain_timeout_ms, 60000);
 	assert_int_equal(options->backlog, 8);
 	assert_int_equal(options->defer_accept, 0);
@@ -407,12 +417,24 @@ static void every_default_is_within_its_bounds(void **state)
 	}
 }
 
+static void what_cannot_be_learnt_is_refused(void **state)
+{
+	assert_refused(*state, "run --learn JSESSIONID",
+		       "--learn: \"JSESSIONID\" is neither cookie:NAME nor header:NAME, such as cookie:JSESSIONID");
+	assert_refused(*state, "run --learn cookie:a,cookie:",
+		       "--learn: \"cookie:\" is neither cookie:NAME nor header:NAME, such as cookie:JSESSIONID");
+	assert_refused(*state,
+		       "run --learn cookie:1,cookie:2,cookie:3,cookie:4,cookie:5,cookie:6,cookie:7,cookie:8,header:9",
+		       "--learn: names more than 8 cookies and headers");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(without_flags_the_defaults_hold),
 		TEST(every_flag_of_run_reaches_its_option),
 		TEST(repeated_flags_make_lists_in_order),
+		TEST(what_cannot_be_learnt_is_refused),
 		TEST(a_list_holds_a_whole_command_line),
 		TEST(a_flag_given_twice_counts_the_last_time),
 		TEST(what_follows_two_dashes_is_the_workers),

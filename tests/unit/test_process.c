@@ -28,6 +28,7 @@ static const struct lp_dialect dialect = {
 struct world {
 	uv_loop_t loop;
 	struct lp_process process;
+	struct lp_descriptors_for_programs limit;
 	int channel; /* Our end. */
 	int theirs;
 	unsigned exits;
@@ -81,7 +82,7 @@ static void start(struct world *world, const char *script, bool prefix)
 {
 	char *command[] = {(char *)"sh", (char *)"-c", (char *)script, NULL};
 	assert_int_equal(lp_process_start(&world->process, &world->loop, command, &dialect, NULL, 7, world->theirs,
-					  prefix, on_exited, world),
+					  prefix, &world->limit, on_exited, world),
 			 0);
 	close(world->theirs); /* So that the process's is the only one. */
 	world->theirs = -1;
@@ -171,7 +172,7 @@ static void a_missing_program_is_an_error_and_nothing_runs(void **state)
 	for (int prefix = 0; prefix <= 1; prefix++) {
 		world->closed = false;
 		assert_int_equal(lp_process_start(&world->process, &world->loop, command, &dialect, NULL, 7,
-						  world->theirs, prefix, on_exited, world),
+						  world->theirs, prefix, &world->limit, on_exited, world),
 				 UV_ENOENT);
 		assert_int_equal(world->process.pid, 0);
 		lp_process_close(&world->process, on_closed);

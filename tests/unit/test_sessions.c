@@ -391,7 +391,7 @@ static void a_million_keys_cost_no_more_than_promised_and_evicting_costs_nothing
 	assert_int_equal(lp_sessions_forget_worker(fixture.sessions, 4), KEYS / WORKERS);
 	bind_numbers(&fixture, 2 * KEYS, 2 * KEYS + KEYS / WORKERS);
 	assert_int_equal(lp_sessions_evicted(fixture.sessions), KEYS / 4);
-#ifndef __SANITIZE_ADDRESS__ /* It keeps shadows of its own. */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* They keep shadows of their own. */
 	assert_in_range(resident_bytes() - before, KEYS * 48, KEYS * LP_SESSION_BYTES);
 #else
 	(void)before;

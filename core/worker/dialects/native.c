@@ -149,7 +149,6 @@ const struct lp_dialect lp_dialect_native = {
 	.address = address,
 	.receive = receive,
 	.drain = drain,
-	.tell_each = tell_each,
 };
 
 /* The same words, spoken by the library that is put in front of the C library (core/preload). It acknowledges for a

@@ -4,14 +4,24 @@ are open reported. It answers each request with its id and its pid; with SERVED 
 
 ROOM="ID N" lets the worker with that id have room for N connections only: at its limit of open files the kernel drops
 the descriptor that comes with the next one, and the worker says nack.
+
+DEAF="ID FILE" keeps the worker with that id from reading its channel, if the file is there when it starts.
+CRASH=ID ends the worker with that id as soon as it starts, POISONED=ID with the first connection that it gets.
+NEEDS=FILE ends a worker that does not find the file when it starts. IGNORES_TERM=1 is what it says.
 """
 import json
 import os
 import resource
 import selectors
+import signal
 import socket
+import sys
 
 WORKER = int(os.environ["LIMPET_WORKER_ID"])
+
+
+def is_me(variable):
+    return os.environ.get(variable, "0").split()[0] == str(WORKER)
 
 
 class Worker:
@@ -25,14 +35,22 @@ class Worker:
 
     def report(self):
         if not self.draining:
-            self.channel.send(b"ack %d %d" % (self.arrived, len(self.open)))
+            try:
+                self.channel.send(b"ack %d %d" % (self.arrived, len(self.open)))
+            except OSError:
+                pass  # limpet is gone, as reading will say.
 
     def take(self):
-        message, descriptors, _, _ = socket.recv_fds(self.channel, 64, 1, socket.MSG_CMSG_CLOEXEC)
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self.channel, 64, 1, socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:
+            message = b""  # limpet died before it had read all we said.
         word, _, number = message.partition(b" ")
         if word != b"connection":
             self.draining = True
             self.selector.unregister(self.channel)
+        elif is_me("POISONED"):
+            sys.exit(4)
         elif not descriptors:
             self.channel.send(b"nack " + number)
         else:
@@ -72,9 +90,11 @@ class Worker:
                            b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
         return self.close(connection) if last else None
 
-    def run(self):
+    def run(self, deaf):
         self.channel.send(b"ready")
         self.report()
+        if deaf:
+            self.selector.unregister(self.channel)
         while self.open or not self.draining:
             for key, _ in self.selector.select():
                 if key.data is None:
@@ -90,8 +110,11 @@ def limit_room(count):
     resource.setrlimit(resource.RLIMIT_NOFILE, (probe + count, probe + count))
 
 
+if is_me("CRASH") or not os.path.exists(os.environ.get("NEEDS", ".")):
+    sys.exit(3)
+if os.environ.get("IGNORES_TERM"):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 worker = Worker()
-room = os.environ.get("ROOM", "0 0").split()
-if int(room[0]) == WORKER:
-    limit_room(int(room[1]))
-worker.run()
+if is_me("ROOM"):
+    limit_room(int(os.environ["ROOM"].split()[1]))
+worker.run(deaf=is_me("DEAF") and os.path.exists(os.environ["DEAF"].split()[1]))

@@ -1,0 +1,33 @@
+/*
+ * In this order: sockets are given away while we still can; then root is left for good; then it is tried whether a
+ * reload would find its files.
+ */
+#include "server/root.h"
+
+#include "base/privileges.h"
+
+int lp_give_up_root(struct lp_data *data, const struct lp_listener *listeners, size_t count, struct lp_error *error)
+{
+	const struct limpet_options *options = &data->options;
+	struct lp_user user;
+	if (!options->user)
+		return 0;
+	int status = lp_user_find(options->user, &user, error);
+	for (size_t i = 0; !status && i < count; i++)
+		if (listeners[i].unix_inode)
+			status = lp_user_own_socket(&user, listeners[i].address.socket.un.sun_path, error);
+	if (!status && options->control)
+		status = lp_user_own_socket(&user, options->control, error);
+	if (!status)
+		status = lp_user_become(&user, error);
+	if (status)
+		return status;
+	if (lp_data_can_reload(data, error)) {
+		struct lp_error why = *error;
+		return lp_error_set(error, why.code, "as user %s, whom --user names: %s; let that user read it",
+				    user.text, why.text);
+	}
+	lp_log_write(&data->log, LP_LOG_INFO, "running as user %s (%u:%u)", user.text, (unsigned)user.uid,
+		     (unsigned)user.gid);
+	return 0;
+}

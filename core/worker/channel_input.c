@@ -1,0 +1,171 @@
+/*
+ * What a worker says, from the socket to its dialect. A stream is put together in `in`; a message of SOCK_SEQPACKET comes
+ * whole.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "worker/channel.h"
+
+/* Reads before the loop gets its turn: a talkative worker must not starve the others. */
+#define READS_A_TURN 64
+
+/* Descriptors that one message from a worker may carry; they are of no use here and closed. */
+#define STRAY_FDS 16
+
+static void close_stray_descriptors(struct msghdr *message)
+{
+	for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control; control = CMSG_NXTHDR(message, control)) {
+		if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
+			continue;
+		size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < count; i++) {
+			int fd;
+			memcpy(&fd, CMSG_DATA(control) + i * sizeof(fd), sizeof(fd));
+			close(fd);
+		}
+	}
+}
+
+/* The first is kept for the dialect, until the next message. */
+static void keep_descriptor(struct lp_channel *channel, struct msghdr *message)
+{
+	struct cmsghdr *control = CMSG_FIRSTHDR(message);
+	if (channel->dialect->takes_descriptors && control && control->cmsg_level == SOL_SOCKET &&
+	    control->cmsg_type == SCM_RIGHTS && control->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(&channel->came, CMSG_DATA(control), sizeof(channel->came));
+	else
+		close_stray_descriptors(message);
+}
+
+static void drop_descriptor(struct lp_channel *channel)
+{
+	if (channel->came >= 0)
+		close(channel->came);
+	channel->came = -1;
+}
+
+/* NOLINTNEXTLINE(readability-non-const-parameter): bytes are written, through iov. */
+static ssize_t receive_now(struct lp_channel *channel, char *bytes)
+{
+	struct iovec iov = {.iov_base = bytes, .iov_len = LP_CHANNEL_READ_SIZE};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(STRAY_FDS * sizeof(int))];
+	} control;
+	struct msghdr message = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.bytes)};
+	for (;;) {
+		ssize_t got = recvmsg(channel->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		if (got >= 0) {
+			if (message.msg_controllen)
+				keep_descriptor(channel, &message);
+			return got;
+		}
+		if (errno == EINTR)
+			continue;
+		if (errno == ECONNRESET) {
+			channel->broken = true;
+			continue; /* Said once; what was queued before it can still be read, and then the end. */
+		}
+		return errno == EAGAIN ? UV_EAGAIN : 0;
+	}
+}
+
+/* A message too long is passed over up to its end. Returns where the rest of bytes begins. */
+static size_t skip_long_message(struct lp_channel *channel, const char *bytes, size_t length)
+{
+	const char *end = memchr(bytes, '\n', length);
+	if (!end)
+		return length;
+	channel->skipping = false;
+	return (size_t)(end - bytes) + 1;
+}
+
+/* What has come of a message is forgotten, and so will be its rest. */
+static void pass_over(struct lp_channel *channel, const char *why)
+{
+	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, "worker %u sent %s; it is passed over",
+		       channel->worker, why);
+	lp_buffer_consume(&channel->in, channel->in.length);
+	channel->skipping = true;
+}
+
+/*
+ * Bytes of a stream: what the dialect leaves over waits in `in` for the rest of its message. There is always room for
+ * what one reading leaves, so that only a message that is longer can find no memory: acknowledgements are not lost.
+ */
+static long take_stream(struct lp_channel *channel, const char *bytes, size_t length)
+{
+	if (channel->in.length && lp_buffer_append(&channel->in, bytes, length))
+		pass_over(channel, "a message that there is no memory for");
+	else if (channel->in.length)
+		length = 0; /* They are in it. */
+	if (channel->skipping) {
+		size_t skipped = skip_long_message(channel, bytes, length);
+		bytes += skipped;
+		length -= skipped;
+	}
+	if (!channel->in.length) {
+		long used = channel->dialect->receive(channel, bytes, length);
+		return used < 0 ? used : lp_buffer_append(&channel->in, bytes + used, length - (size_t)used);
+	}
+	long used = channel->dialect->receive(channel, channel->in.bytes, channel->in.length);
+	if (used < 0)
+		return used;
+	lp_buffer_consume(&channel->in, (size_t)used);
+	if (channel->in.length > LP_CHANNEL_MESSAGE_MAX) {
+		char why[64];
+		snprintf(why, sizeof(why), "a message longer than %u bytes", LP_CHANNEL_MESSAGE_MAX);
+		pass_over(channel, why);
+	}
+	return 0;
+}
+
+static void hear(struct lp_channel *channel)
+{
+	char bytes[LP_CHANNEL_READ_SIZE];
+	for (int reads = 0; reads < READS_A_TURN && !channel->ended; reads++) {
+		ssize_t got = receive_now(channel, bytes);
+		if (got == UV_EAGAIN)
+			break;
+		if (got == 0) {
+			lp_channel_end(channel);
+			return;
+		}
+		long status = channel->dialect->socket_type == SOCK_STREAM
+				      ? take_stream(channel, bytes, (size_t)got)
+				      : channel->dialect->receive(channel, bytes, (size_t)got);
+		drop_descriptor(channel);
+		if (status < 0) {
+			lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER,
+				       "worker %u does not speak the dialect %s (%s); its channel is closed",
+				       channel->worker, channel->dialect->name, lp_error_words((int)status));
+			lp_channel_end(channel);
+			return;
+		}
+		if (got < LP_CHANNEL_READ_SIZE && channel->dialect->socket_type == SOCK_STREAM)
+			break;
+	}
+}
+
+uint64_t lp_channel_heard_ns(struct lp_channel *channel)
+{
+	if (!channel->heard_ns)
+		channel->heard_ns = lp_clock_ns(); /* Once for all that is heard in one go. */
+	return channel->heard_ns;
+}
+
+void lp_channel_hear(struct lp_channel *channel)
+{
+	if (channel->hearing)
+		return; /* An event asks for more while bytes of this channel are being taken. */
+	channel->hearing = true;
+	channel->heard_ns = 0;
+	hear(channel);
+	channel->hearing = false;
+}

@@ -1,0 +1,168 @@
+'use strict';
+/**
+ * Clients of servers that know nothing of limpet: real Socket.IO clients, and requests that stay on their connection.
+ */
+const assert = require('node:assert/strict');
+const http = require('node:http');
+const { once } = require('node:events');
+const test = require('node:test');
+const { run } = require('./harness');
+
+/** What runs a command at limpet's port. */
+const AT_PORT = 'workers/any_server/at_port';
+
+/** Sessions of each transport. */
+const SESSIONS = Number(process.env.LIMPET_E2E_SESSIONS ?? 24);
+
+/** The longest that a request on a kept connection waits for its answer. */
+const PATIENCE_MS = 20_000;
+
+/** How many of them live at a time. */
+const AT_A_TIME = 12;
+
+/** How clients bring their requests: by name, an agent for all of them. */
+const AGENTS = {
+	'a connection for each request': () => new http.Agent({ keepAlive: false }),
+	'kept connections that all sessions share': () => new http.Agent({ keepAlive: true }),
+};
+
+/** Ask a few times which process has the session. It is always the same, or this throws. */
+async function useSession(limpet, options) {
+	const client = limpet.socket(options);
+	try {
+		await new Promise((resolve, reject) => client.on('connect', resolve).on('connect_error', reject));
+		const pids = new Set();
+		for (let number = 0; number < 4; number++) {
+			const answer = await client.timeout(20_000).emitWithAck('pid', number);
+			assert.equal(answer.number, number);
+			pids.add(answer.pid);
+		}
+		assert.equal(pids.size, 1);
+		return [...pids][0];
+	} finally {
+		client.close();
+		limpet.forget(client);
+	}
+}
+
+/** Do something `count` times, a few at a time: what it gave, each once. */
+async function many(count, action) {
+	const results = new Set();
+	let left = count;
+	const one = async () => {
+		while (left-- > 0)
+			results.add(await action());
+	};
+	await Promise.all(Array.from({ length: Math.min(count, AT_A_TIME) }, one));
+	return results;
+}
+
+/** The processes that a limpet has as workers now. */
+async function workerPids(limpet) {
+	return (await limpet.status()).workers.filter(({ usable }) => usable).map(({ pid }) => pid).sort();
+}
+
+/** Wait until so many processes have come, and see that so many are there. */
+async function registered(limpet, came, present = came) {
+	await limpet.saidTimes(came, /^limpet: worker \d+ is ready/);
+	assert.equal((await workerPids(limpet)).length, present);
+}
+
+/** Sessions by each transport reach the process that opened them. Resolves to those processes. */
+async function assertSessions(limpet, transports, sessions = SESSIONS) {
+	const pids = await workerPids(limpet);
+	const all = new Set();
+	for (const transport of transports)
+		for (const [name, makeAgent] of Object.entries(transport === 'polling' ? AGENTS : { websockets: () => undefined })) {
+			const agent = makeAgent();
+			const seen = await many(sessions, () => useSession(limpet, { transports: [transport], agent })).catch((error) => {
+				throw new Error(`${transport}, ${name}: ${error.message}`, { cause: error });
+			});
+			agent?.destroy();
+			assert.deepEqual([...seen].filter((pid) => !pids.includes(pid)), [], `${transport}, ${name}`);
+			seen.forEach((pid) => all.add(pid));
+		}
+	return [...all].sort();
+}
+
+/** Plain requests are answered. Resolves to the processes that did, as their answers say. */
+async function assertRequests(limpet, requests = SESSIONS) {
+	const all = new Set();
+	for (const makeAgent of Object.values(AGENTS)) {
+		const agent = makeAgent();
+		const seen = await many(requests, async () => {
+			const { status, json } = await limpet.get('/', { agent });
+			assert.equal(status, 200);
+			return json.pid;
+		});
+		agent.destroy();
+		seen.forEach((pid) => all.add(pid));
+	}
+	return [...all].sort();
+}
+
+/**
+ * A test for each server: that each process is a worker, that sessions come back to theirs, and that all have some.
+ *
+ * @param {object} servers  By name: how many workers it is, its transports (none: it has no Socket.IO), what is run,
+ *                          python-socketio's mode, how often it is run.
+ */
+function testServers(servers) {
+	for (const [name, [workers, transports, command, mode = 'threading', programs = 1]] of Object.entries(servers))
+		test(name, run(
+			`--workers ${programs} --policy sid --dialect preload -- ${command}`,
+			{ env: { ASYNC_MODE: mode } },
+			async (limpet) => {
+				await registered(limpet, workers);
+				const served = transports.length
+					? await assertSessions(limpet, transports)
+					: await assertRequests(limpet);
+				assert.deepEqual(served, await workerPids(limpet), 'every process has served');
+			}));
+}
+
+/** Requests one behind the other on one connection. Each resolves to its answer's head and JSON. */
+class KeptConnection {
+	#rest = '';
+
+	constructor(socket) {
+		this.socket = socket;
+		socket.setEncoding('latin1');
+	}
+
+	async answer() {
+		const late = setTimeout(() => this.socket.destroy(), PATIENCE_MS);
+		try {
+			return await this.#answer();
+		} finally {
+			clearTimeout(late);
+		}
+	}
+
+	async #answer() {
+		for (;;) {
+			const [, head, body] = /^([^]*?)\r\n\r\n([^]*)$/.exec(this.#rest) ?? [];
+			const length = Number(/^content-length: *(\d+)/im.exec(head ?? '')?.[1]);
+			if (head !== undefined && body.length >= length) {
+				this.#rest = body.slice(length);
+				const text = body.slice(0, length);
+				return { head, text, json: text.startsWith('{') ? JSON.parse(text) : undefined };
+			}
+			const chunk = this.socket.read();
+			if (chunk !== null)
+				this.#rest += chunk;
+			else if (this.socket.readableEnded || this.socket.destroyed)
+				throw new Error(`the connection ended behind "${this.#rest}"`);
+			else
+				await Promise.race([once(this.socket, 'readable'), once(this.socket, 'end'), once(this.socket, 'close')]);
+		}
+	}
+
+	ask(path, headers = {}) {
+		const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+		this.socket.write(`GET ${path} HTTP/1.1\r\nHost: limpet\r\n${lines.join('')}\r\n`);
+		return this.answer();
+	}
+}
+
+module.exports = { AT_PORT, KeptConnection, assertSessions, many, registered, testServers, workerPids };

@@ -1,0 +1,160 @@
+/**
+ * A channel with the worker's end in the target's hand. What the channel tells is put together to one number, so that
+ * two ways of saying the same can be compared.
+ */
+#ifndef LP_TESTS_FUZZ_CHANNEL_H
+#define LP_TESTS_FUZZ_CHANNEL_H
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+#include "worker/channel.h"
+
+enum { FUZZ_PARCELS = 4 };
+
+struct fuzz_channel {
+	struct lp_channel channel;
+	struct lp_parcel parcels[FUZZ_PARCELS];
+	bool over[FUZZ_PARCELS]; /* Acknowledged or returned. */
+	uint64_t told;
+	bool ready;
+	bool ended;
+	bool closed;
+	int worker_end;
+};
+
+static inline struct fuzz_channel *fuzz_channel_of(struct lp_channel *channel)
+{
+	return channel->owner;
+}
+
+static inline void fuzz_tell(struct lp_channel *channel, const char *what, const void *bytes, size_t length)
+{
+	struct fuzz_channel *fuzz = fuzz_channel_of(channel);
+
+	fuzz->told = fuzz_hash(fuzz->told, what, strlen(what) + 1);
+	fuzz->told = fuzz_hash(fuzz->told, bytes, length);
+}
+
+static inline void fuzz_on_ready(struct lp_channel *channel, bool ready)
+{
+	FUZZ_CHECK(ready != fuzz_channel_of(channel)->ready);
+	fuzz_channel_of(channel)->ready = ready;
+	fuzz_tell(channel, "ready", &ready, sizeof(ready));
+}
+
+static inline void fuzz_on_room(struct lp_channel *channel)
+{
+	(void)channel;
+	FUZZ_CHECK(!"the queue was never full");
+}
+
+static inline void fuzz_on_over(struct lp_channel *channel, struct lp_parcel *parcel, const char *what)
+{
+	size_t index = (size_t)(parcel - fuzz_channel_of(channel)->parcels);
+
+	FUZZ_CHECK(index < FUZZ_PARCELS && !fuzz_channel_of(channel)->over[index]);
+	fuzz_channel_of(channel)->over[index] = true;
+	fuzz_tell(channel, what, &index, sizeof(index));
+}
+
+static inline void fuzz_on_acknowledged(struct lp_channel *channel, struct lp_parcel *parcel)
+{
+	fuzz_on_over(channel, parcel, "acknowledged");
+}
+
+static inline void fuzz_on_returned(struct lp_channel *channel, struct lp_parcel *parcel, enum lp_return_reason reason)
+{
+	fuzz_tell(channel, "reason", &reason, sizeof(reason));
+	fuzz_on_over(channel, parcel, "returned");
+}
+
+static inline void fuzz_on_session(struct lp_channel *channel, struct lp_slice key, bool bound)
+{
+	FUZZ_CHECK(key.length > 0);
+	fuzz_tell(channel, bound ? "bound" : "forgotten", key.bytes, key.length);
+}
+
+static inline void fuzz_on_open(struct lp_channel *channel, uint64_t open)
+{
+	fuzz_tell(channel, "open", &open, sizeof(open));
+}
+
+static inline void fuzz_on_broadcast(struct lp_channel *channel, const char *bytes, size_t length)
+{
+	FUZZ_CHECK(length > 0 && memchr(bytes, '\n', length) == bytes + length - 1);
+	fuzz_tell(channel, "broadcast", bytes, length);
+}
+
+static inline void fuzz_on_end(struct lp_channel *channel)
+{
+	FUZZ_CHECK(!fuzz_channel_of(channel)->ended);
+	fuzz_channel_of(channel)->ended = true;
+	fuzz_tell(channel, "end", NULL, 0);
+}
+
+static inline void fuzz_on_closed(struct lp_channel *channel)
+{
+	fuzz_channel_of(channel)->closed = true;
+}
+
+/** The worker says bytes, one message on a SOCK_SEQPACKET channel, and the channel hears them. */
+static inline void fuzz_say(struct fuzz_channel *fuzz, const void *bytes, size_t length)
+{
+	FUZZ_CHECK(send(fuzz->worker_end, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)length);
+	lp_channel_hear(&fuzz->channel);
+}
+
+/** Hand over FUZZ_PARCELS connections. All of them share a descriptor, which nobody reads from. */
+static inline void fuzz_hand_over(struct fuzz_channel *fuzz)
+{
+	for (size_t i = 0; i < FUZZ_PARCELS; i++) {
+		fuzz->parcels[i] = (struct lp_parcel){.fd = STDERR_FILENO, .port = (uint16_t)(3000 + i)};
+		FUZZ_CHECK(lp_channel_hand_over(&fuzz->channel, &fuzz->parcels[i]) == 0);
+	}
+	lp_channel_flush(&fuzz->channel);
+	FUZZ_CHECK(fuzz->channel.queued == 0 && fuzz->channel.sent == FUZZ_PARCELS);
+}
+
+/** Open a channel on a loop that all inputs share. */
+static inline void fuzz_channel_open(struct fuzz_channel *fuzz, const struct lp_dialect *dialect, uv_loop_t *loop)
+{
+	static const struct lp_channel_events events = {
+		.on_ready = fuzz_on_ready,
+		.on_room = fuzz_on_room,
+		.on_acknowledged = fuzz_on_acknowledged,
+		.on_returned = fuzz_on_returned,
+		.on_session = fuzz_on_session,
+		.on_open = fuzz_on_open,
+		.on_broadcast = fuzz_on_broadcast,
+		.on_end = fuzz_on_end,
+	};
+	static struct lp_log log = {.fd = -1};
+
+	if (log.fd < 0) {
+		lp_log_init(&log, open("/dev/null", O_WRONLY | O_CLOEXEC), LP_LOG_DEBUG, LP_LOG_JSON);
+		FUZZ_CHECK(log.fd >= 0 && uv_loop_init(loop) == 0);
+	}
+	*fuzz = (struct fuzz_channel){.told = FUZZ_HASH_EMPTY};
+	FUZZ_CHECK(lp_channel_open(&fuzz->channel, loop, dialect, 1, &events, &log, &fuzz->worker_end) == 0);
+	fuzz->channel.owner = fuzz;
+}
+
+/** Close it. Every parcel has ended by then. @return What the channel told. */
+static inline uint64_t fuzz_channel_close(struct fuzz_channel *fuzz, uv_loop_t *loop)
+{
+	bool handed_over = fuzz->channel.sent > 0;
+
+	lp_channel_close(&fuzz->channel, fuzz_on_closed);
+	close(fuzz->worker_end);
+	while (!fuzz->closed)
+		uv_run(loop, UV_RUN_NOWAIT);
+	for (size_t i = 0; handed_over && i < FUZZ_PARCELS; i++)
+		FUZZ_CHECK(fuzz->over[i]);
+	return fuzz->told;
+}
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * Native frames: whatever can be read has one spelling, and a channel hears any frames, one a line of the input, of a
+ * worker that has connections in flight.
+ */
+#include "fuzz_channel.h"
+#include "worker/frame.h"
+
+enum { INPUT_MAX = 8192 };
+
+static void check_spelling(const uint8_t *bytes, size_t length)
+{
+	/* A block of its own size, so that a read past it is seen. */
+	char *exact = malloc(length ? length : 1);
+	char written[LP_FRAME_MAX];
+	struct lp_frame frame;
+
+	FUZZ_CHECK(exact);
+	if (length > 0)
+		memcpy(exact, bytes, length);
+	if (lp_frame_parse(&frame, exact, length) == 0) {
+		FUZZ_CHECK(length <= LP_FRAME_MAX && (frame.key.bytes || length <= LP_FRAME_SHORT_MAX));
+		FUZZ_CHECK(lp_frame_write(&frame, written) == length && memcmp(written, exact, length) == 0);
+	}
+	free(exact);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
+{
+	static uv_loop_t loop;
+	struct fuzz_channel fuzz;
+
+	check_spelling(bytes, length);
+	if (length > INPUT_MAX)
+		return 0;
+	fuzz_channel_open(&fuzz, &lp_dialect_native, &loop);
+	fuzz_say(&fuzz, "ready", 5);
+	FUZZ_CHECK(fuzz.ready);
+	fuzz_hand_over(&fuzz);
+	for (size_t at = 0; at < length && !fuzz.ended;) {
+		const uint8_t *end = memchr(bytes + at, '\n', length - at);
+		size_t frame = end ? (size_t)(end - bytes) - at : length - at;
+
+		check_spelling(bytes + at, frame);
+		if (frame > 0) /* An empty message cannot be told from the end. */
+			fuzz_say(&fuzz, bytes + at, frame);
+		at += frame + 1;
+	}
+	FUZZ_CHECK(fuzz.channel.sent == FUZZ_PARCELS);
+	fuzz_channel_close(&fuzz, &loop);
+	return 0;
+}
