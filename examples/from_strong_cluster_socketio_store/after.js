@@ -1,5 +1,5 @@
 'use strict';
-// The same chat on limpet:  limpet run --listen :3000 --workers 4 -- node after.js
+// The same chat on limpet:  limpet run --listen :3000 --workers 4 --policy ip_hash -- node after.js
 const http = require('http');
 const socketio = require('socket.io');
 const ClusterStore = require('strong-cluster-socket.io-store')(socketio);

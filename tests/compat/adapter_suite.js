@@ -135,6 +135,9 @@ module.exports = function suite(version) {
 		const gone = once(clients[2], 'disconnect');
 		running.kill(3);
 		await gone;
+		// 0.2 is not told about a question that is under way when a worker dies: only the next is sure to know.
+		if (version === 'adapter022')
+			await running.on(1, 'fetch', {}).catch(() => {});
 		const began = Date.now();
 		const sockets = await running.on(1, 'fetch', {});
 		assert.equal(sockets.length, 2);
