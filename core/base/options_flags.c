@@ -16,6 +16,7 @@
 
 /* As core/preload/learn.h has it. */
 #define LEARN_NAME_MAX 64
+#define LEARN_MAX 8
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define FIELD(name) .field = offsetof(struct lp_command_line, options.name)
@@ -55,6 +56,7 @@ static int check_setting(const char *value, struct lp_error *error)
 
 static int check_learn(const char *value, struct lp_error *error)
 {
+	unsigned count = 0;
 	for (const char *at = value; *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ',')) {
 		int length = (int)strcspn(at, ",");
 		bool known = strncmp(at, "cookie:", 7) == 0 || strncmp(at, "header:", 7) == 0;
@@ -63,6 +65,8 @@ static int check_learn(const char *value, struct lp_error *error)
 				error, LP_EUSAGE,
 				"\"%.*s\" is neither cookie:NAME nor header:NAME, such as cookie:JSESSIONID", length,
 				at);
+		if (++count > LEARN_MAX)
+			return lp_error_set(error, LP_EUSAGE, "names more than %d cookies and headers", LEARN_MAX);
 	}
 	return 0;
 }

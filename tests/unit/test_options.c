@@ -68,7 +68,8 @@ static void every_flag_of_run_reaches_its_option(void **state)
 				   "--max-waiting 5 --max-sessions 6 --session-wait 7ms --drain-timeout 1m --backlog 8 "
 				   "--no-defer-accept --control /run/l.sock --log-level debug --log-format json "
 				   "--ack-timeout 3s --kill-stuck 1h "
-				   "--max-per-ip 9 --max-rate-per-ip 10 --user 11:12");
+				   "--max-per-ip 9 --max-rate-per-ip 10 --user 11:12 "
+				   "--learn cookie:JSESSIONID,header:X-Session --preload-dir /run/app");
 
 	assert_int_equal(options->workers, 4);
 	assert_string_equal(options->dialect, "cluster");
@@ -83,6 +84,8 @@ static void every_flag_of_run_reaches_its_option(void **state)
 	assert_int_equal(options->session_wait_ms, 7);
 	assert_int_equal(options->ack_timeout_ms, 3000);
 	assert_int_equal(options->kill_stuck_ms, 3600000);
+	assert_string_equal(options->learn, "cookie:JSESSIONID,header:X-Session");
+	assert_string_equal(options->preload_dir, "/run/app");
 	assert_int_equal(options->drain_timeout_ms, 60000);
 	assert_int_equal(options->backlog, 8);
 	assert_int_equal(options->defer_accept, 0);
@@ -415,12 +418,24 @@ static void every_default_is_within_its_bounds(void **state)
 	}
 }
 
+static void what_cannot_be_learnt_is_refused(void **state)
+{
+	assert_refused(*state, "run --learn JSESSIONID",
+		       "--learn: \"JSESSIONID\" is neither cookie:NAME nor header:NAME, such as cookie:JSESSIONID");
+	assert_refused(*state, "run --learn cookie:a,cookie:",
+		       "--learn: \"cookie:\" is neither cookie:NAME nor header:NAME, such as cookie:JSESSIONID");
+	assert_refused(*state,
+		       "run --learn cookie:1,cookie:2,cookie:3,cookie:4,cookie:5,cookie:6,cookie:7,cookie:8,header:9",
+		       "--learn: names more than 8 cookies and headers");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(without_flags_the_defaults_hold),
 		TEST(every_flag_of_run_reaches_its_option),
 		TEST(repeated_flags_make_lists_in_order),
+		TEST(what_cannot_be_learnt_is_refused),
 		TEST(a_list_holds_a_whole_command_line),
 		TEST(a_flag_given_twice_counts_the_last_time),
 		TEST(what_follows_two_dashes_is_the_workers),
