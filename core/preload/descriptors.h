@@ -36,6 +36,7 @@ struct lp_descriptor {
 	bool first : 1;      /**< CONNECTION: limpet has routed the request at its head, no other was read. */
 	bool answered : 1;   /**< CONNECTION: something was written since the last request was read. */
 	bool lowat : 1;      /**< CONNECTION: SO_RCVLOWAT is raised. */
+	bool in_head : 1;    /**< CONNECTION: the next byte written is one of a response's head. */
 	bool opaque_out : 1; /**< CONNECTION: what is written is not looked at any more. */
 	uint8_t set;         /**< LISTENER: which of the process's sets it names (self.h); 0: none. */
 	uint16_t to_learn;   /**< CONNECTION: bytes of the response to look at. */

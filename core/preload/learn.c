@@ -83,12 +83,12 @@ static struct lp_slice match_line(const struct lp_learn_rule *rule, const char *
 	return value_at(line + length + 1, end, rule->is_cookie);
 }
 
-void lp_learn_scan(const struct lp_learn *learn, struct lp_slice bytes, void (*found)(void *owner, struct lp_slice key),
-		   void *owner)
+bool lp_learn_scan(const struct lp_learn *learn, struct lp_slice bytes, bool head,
+		   void (*found)(void *owner, struct lp_slice key), void *owner)
 {
 	const char *end = bytes.bytes + bytes.length;
 	scan_for_sids(bytes, found, owner);
-	for (const char *line = bytes.bytes; learn->count && line < end;) {
+	for (const char *line = bytes.bytes; learn->count && head && line < end;) {
 		const char *newline = memchr(line, '\n', (size_t)(end - line));
 		for (unsigned i = 0; i < learn->count; i++) {
 			struct lp_slice key = match_line(&learn->rules[i], line, end);
@@ -97,6 +97,8 @@ void lp_learn_scan(const struct lp_learn *learn, struct lp_slice bytes, void (*f
 		}
 		if (!newline)
 			break;
+		head = newline - line > (*line == '\r');
 		line = newline + 1;
 	}
+	return head;
 }

@@ -36,14 +36,17 @@ struct lp_learn {
 void lp_learn_init(struct lp_learn *learn, const char *text);
 
 /**
- * Find the session keys in a piece of a response.
+ * Find the session keys in a piece of a response. Rules are about its head: what a visitor wrote may be in its body.
  *
  * @param learn  The rules.
  * @param bytes  The piece. Borrowed.
+ * @param head   Whether the piece begins in the head.
  * @param found  Runs for each key, which is inside bytes: 1 to 1024 bytes without blanks and control characters.
  * @param owner  Passed to found.
+ *
+ * @return Whether the next piece begins in the head, too.
  */
-void lp_learn_scan(const struct lp_learn *learn, struct lp_slice bytes, void (*found)(void *owner, struct lp_slice key),
-		   void *owner);
+bool lp_learn_scan(const struct lp_learn *learn, struct lp_slice bytes, bool head,
+		   void (*found)(void *owner, struct lp_slice key), void *owner);
 
 #endif

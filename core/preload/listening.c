@@ -178,6 +178,7 @@ static void begin_connection(int fd)
 						      .phase = followed ? LP_AT_HEAD : LP_OPAQUE,
 						      .first = true,
 						      .to_learn = LP_LEARN_BYTES,
+						      .in_head = true,
 						      .epoll = -1});
 }
 

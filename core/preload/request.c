@@ -67,8 +67,9 @@ static bool read_headers(const char *at, const char *end, uint64_t *body)
 		if (!newline || newline == at || newline[-1] != '\r')
 			return false;
 		const char *stop = newline - 1;
-		if (*at == ' ' || *at == '\t' || has_prefix(at, stop, "transfer-encoding:") ||
-		    has_prefix(at, stop, "upgrade:"))
+		const char *colon = memchr(at, ':', (size_t)(stop - at));
+		if (!colon || colon == at || colon[-1] == ' ' || colon[-1] == '\t' || *at == ' ' || *at == '\t' ||
+		    has_prefix(at, stop, "transfer-encoding:") || has_prefix(at, stop, "upgrade:"))
 			return false;
 		if (has_prefix(at, stop, "content-length:")) {
 			if (sized || !read_length(at + 15, stop, body))

@@ -204,9 +204,9 @@ static void on_session(void *owner, struct lp_slice key)
 	pthread_mutex_unlock(&us.lock);
 }
 
-void lp_self_learn(struct lp_slice bytes)
+bool lp_self_learn(struct lp_slice bytes, bool head)
 {
-	lp_learn_scan(&us.learn, bytes, on_session, NULL);
+	return lp_learn_scan(&us.learn, bytes, head, on_session, NULL);
 }
 
 bool lp_self_knows(struct lp_slice key)

@@ -51,8 +51,15 @@ int lp_self_take(int flags);
 /** Which later requests limpet wants back. Takes no lock. @return LP_EACH_NONE before it said. */
 enum lp_frame_each lp_self_each(void);
 
-/** Learn sessions from a piece of a response. @param bytes Borrowed. */
-void lp_self_learn(struct lp_slice bytes);
+/**
+ * Learn sessions from a piece of a response.
+ *
+ * @param bytes  Borrowed.
+ * @param head   Whether the piece begins in the response's head.
+ *
+ * @return Whether the next piece begins there, too.
+ */
+bool lp_self_learn(struct lp_slice bytes, bool head);
 
 /** Whether a session lives in this process. @param key Any bytes. */
 bool lp_self_knows(struct lp_slice key);

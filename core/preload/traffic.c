@@ -47,7 +47,8 @@ void lp_traffic_writing(int fd, const struct iovec *pieces, size_t count)
 	for (size_t i = 0; i < count && connection->to_learn; i++) {
 		size_t length = pieces[i].iov_len < connection->to_learn ? pieces[i].iov_len : connection->to_learn;
 		if (length)
-			lp_self_learn((struct lp_slice){pieces[i].iov_base, length});
+			connection->in_head =
+				lp_self_learn((struct lp_slice){pieces[i].iov_base, length}, connection->in_head);
 		connection->to_learn = (uint16_t)(connection->to_learn - length);
 	}
 }
@@ -168,8 +169,10 @@ int lp_traffic_reading(int fd, size_t want, bool waits, size_t *allowed)
 void lp_traffic_has_read(int fd, size_t got)
 {
 	struct lp_descriptor *connection = &lp_descriptors[fd];
-	if (!connection->opaque_out)
+	if (!connection->opaque_out) {
 		connection->to_learn = LP_LEARN_BYTES;
+		connection->in_head = true;
+	}
 	if (connection->phase != LP_INSIDE)
 		return;
 	connection->left -= got < connection->left ? got : connection->left;
