@@ -329,10 +329,50 @@ static void the_examples_of_the_guide_work(void **state)
 	assert_in_range(examples, 4, 100);
 }
 
+static void a_policy_says_which_requests_it_routes(void **state)
+{
+	struct fixture *fixture = *state;
+
+	load(fixture, "return { on_connect = function() end }");
+	assert_int_equal(lp_policy_route_each(fixture->policy), LP_ROUTE_FIRST);
+	load(fixture, "return { route_each = 'connection', on_connect = function() end }");
+	assert_int_equal(lp_policy_route_each(fixture->policy), LP_ROUTE_FIRST);
+	load(fixture, "return { route_each = 'session', on_request = function() end }");
+	assert_int_equal(lp_policy_route_each(fixture->policy), LP_ROUTE_SESSION);
+	load(fixture, "return { route_each = 'request', on_request = function() end }");
+	assert_int_equal(lp_policy_route_each(fixture->policy), LP_ROUTE_REQUEST);
+}
+
+static void of_several_the_one_that_wants_most_counts(void **state)
+{
+	struct fixture *fixture = *state;
+
+	load(fixture, "return { { route_each = 'request', on_request = function() end }, "
+		      "{ route_each = 'session', on_request = function() end }, { on_connect = function() end } }");
+	assert_int_equal(lp_policy_route_each(fixture->policy), LP_ROUTE_REQUEST);
+	load_named(fixture, "sid");
+	assert_int_equal(lp_policy_route_each(fixture->policy), LP_ROUTE_SESSION);
+	load_named(fixture, "ip_hash");
+	assert_int_equal(lp_policy_route_each(fixture->policy), LP_ROUTE_FIRST);
+}
+
+static void route_each_is_one_of_three_words(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_refused(fixture, "return { route_each = 'always', on_request = function() end }",
+		       ": route_each is \"always\"; it can be \"connection\", \"session\" or \"request\"");
+	assert_refused(fixture, "return { route_each = true, on_request = function() end }", ": ");
+	assert_refused(fixture, "return { route_each = 1, on_request = function() end }", ": ");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		policy_test(no_policies_have_no_opinion),
+		policy_test(a_policy_says_which_requests_it_routes),
+		policy_test(of_several_the_one_that_wants_most_counts),
+		policy_test(route_each_is_one_of_three_words),
 		policy_test(an_unknown_name_is_told_which_there_are),
 		policy_test(a_file_that_cannot_be_read_says_why),
 		policy_test(a_file_has_at_most_a_mebibyte),

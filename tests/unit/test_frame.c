@@ -46,6 +46,9 @@ static void every_kind_of_frame_is_read(void **state)
 		{"ack 12 7", LP_FRAME_ACK, 12, 7, NULL},
 		{"ack 18446744073709551615 9223372036854775807", LP_FRAME_ACK, UINT64_MAX, INT64_MAX, NULL},
 		{"nack 3", LP_FRAME_NACK, 3, -1, NULL},
+		{"each 0", LP_FRAME_EACH, LP_EACH_NONE, -1, NULL},
+		{"each 2", LP_FRAME_EACH, LP_EACH_REQUEST, -1, NULL},
+		{"bounce", LP_FRAME_BOUNCE, 0, -1, NULL},
 		{"session x", LP_FRAME_SESSION, 0, -1, "x"},
 		{"session lv_VI97HAXpY6yYWAAAC", LP_FRAME_SESSION, 0, -1, "lv_VI97HAXpY6yYWAAAC"},
 		{"forget \xc3\xa9t\xc3\xa9", LP_FRAME_FORGET, 0, -1, "\xc3\xa9t\xc3\xa9"},
@@ -100,6 +103,12 @@ static void what_is_nearly_a_frame_is_refused(void **state)
 		"ready\n",
 		"ready\r\n",
 		"drain now",
+		"each",
+		"each 01",
+		"each 1 1",
+		"each session",
+		"bounce ",
+		"bounce 1",
 		"session",
 		"session ",
 		"session  key",
@@ -163,9 +172,9 @@ static void the_longest_frame_without_a_key_fits_its_bound(void **state)
 /* Small changes to right frames, so that the reader's every branch is met: taken means written back byte for byte. */
 static void what_is_read_is_written_back_unchanged(void **state)
 {
-	static const char *const seeds[] = {"connection 120", "drain",      "ready",   "ack 90 10",
-					    "nack 10",        "session ab", "forget 9"};
-	static const char alphabet[] = " 019ackndeiorstx\n\0\xff";
+	static const char *const seeds[] = {"connection 120", "drain",    "ready",  "ack 90 10", "nack 10",
+					    "session ab",     "forget 9", "each 1", "bounce"};
+	static const char alphabet[] = " 019abcehkndiorstux\n\0\xff";
 	(void)state;
 	uint32_t random = 2463534242u;
 	unsigned taken = 0;
