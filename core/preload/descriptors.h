@@ -3,7 +3,7 @@
  * program's other descriptors ever cost.
  *
  *     OTHER       not ours: every call goes to the C library
- *     BOUND       a TCP socket that the program bound to limpet's address; nothing was really bound
+ *     BOUND       bound to limpet's address, as the program believes
  *     LISTENER    it listens: the program believes so, and gets connections from the channel
  *     CONNECTION  a connection that limpet handed over
  */

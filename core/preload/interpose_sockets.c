@@ -21,14 +21,6 @@ static bool is_ours(int fd)
 	return kind == LP_BOUND || kind == LP_LISTENER;
 }
 
-static int result_of(int status)
-{
-	if (status == 0)
-		return 0;
-	errno = -status;
-	return -1;
-}
-
 /* limpet has put this library in front of a program that it started, or that such a program has. */
 __attribute__((constructor)) static void begin(void)
 {
@@ -55,7 +47,10 @@ LIMPET_EXPORT int bind(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
 
 LIMPET_EXPORT int listen(int fd, int backlog)
 {
-	return is_ours(fd) ? result_of(lp_listening_listen(fd)) : lp_real()->listen(fd, backlog);
+	if (!is_ours(fd))
+		return lp_real()->listen(fd, backlog);
+	lp_listening_listen(fd);
+	return 0;
 }
 
 LIMPET_EXPORT int accept4(int fd, __SOCKADDR_ARG address, socklen_t *restrict length, int flags)
@@ -80,19 +75,22 @@ LIMPET_EXPORT int getsockname(int fd, __SOCKADDR_ARG address, socklen_t *restric
 
 LIMPET_EXPORT int getpeername(int fd, __SOCKADDR_ARG address, socklen_t *restrict length)
 {
-	return is_ours(fd) ? result_of(-ENOTCONN) : lp_real()->getpeername(fd, address.__sockaddr__, length);
+	if (!is_ours(fd))
+		return lp_real()->getpeername(fd, address.__sockaddr__, length);
+	errno = ENOTCONN;
+	return -1;
 }
 
 LIMPET_EXPORT int getsockopt(int fd, int level, int name, void *restrict value, socklen_t *restrict length)
 {
-	if (lp_descriptor_kind(fd) == LP_LISTENER)
+	if (is_ours(fd))
 		return lp_listening_option(fd, level, name, value, length);
 	return lp_real()->getsockopt(fd, level, name, value, length);
 }
 
 LIMPET_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
-	return lp_descriptor_kind(fd) == LP_LISTENER ? 0 : lp_real()->setsockopt(fd, level, name, value, length);
+	return is_ours(fd) ? 0 : lp_real()->setsockopt(fd, level, name, value, length);
 }
 
 LIMPET_EXPORT int shutdown(int fd, int how)

@@ -101,18 +101,6 @@ static void become(int fd, enum lp_descriptor_kind kind, unsigned binding)
 	ours.listeners += kind == LP_LISTENER;
 }
 
-bool lp_listening_bind(int fd, const struct sockaddr *address, socklen_t length)
-{
-	int which = ours.count && address && (unsigned)fd < LP_DESCRIPTORS_MAX ? find_address(address, length) : -1;
-	if (which < 0 || !is_stream(fd))
-		return false;
-	int binding = add_binding((unsigned)which, address, length);
-	if (binding < 0)
-		return false;
-	become(fd, LP_BOUND, (unsigned)binding);
-	return true;
-}
-
 static int make_placeholder(const struct binding *binding)
 {
 	struct sockaddr_un name;
@@ -128,24 +116,38 @@ static int make_placeholder(const struct binding *binding)
 	return status;
 }
 
-int lp_listening_listen(int fd)
+/* Let the number name a placeholder. Returns 0 or negative errno, with nothing changed. */
+static int stand_in(int fd, const struct binding *binding)
 {
 	const struct lp_real *real = lp_real();
-	unsigned binding = lp_descriptors[fd].address;
-	if (lp_descriptors[fd].kind == LP_LISTENER)
-		return 0;
-	int placeholder = make_placeholder(&ours.bindings[binding]);
+	int placeholder = make_placeholder(binding);
 	if (placeholder < 0)
 		return placeholder;
 	int flags = real->fcntl(fd, F_GETFD);
 	int mode = real->fcntl(fd, F_GETFL);
 	int status = real->dup3(placeholder, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0 ? -errno : 0;
 	real->close(placeholder);
-	if (status)
-		return status;
-	real->fcntl(fd, F_SETFL, mode & O_NONBLOCK);
-	become(fd, LP_LISTENER, binding);
-	return 0;
+	if (!status)
+		real->fcntl(fd, F_SETFL, mode & O_NONBLOCK);
+	return status;
+}
+
+bool lp_listening_bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+	int which = ours.count && address && (unsigned)fd < LP_DESCRIPTORS_MAX ? find_address(address, length) : -1;
+	if (which < 0 || !is_stream(fd))
+		return false;
+	int binding = add_binding((unsigned)which, address, length);
+	if (binding < 0 || stand_in(fd, &ours.bindings[binding]))
+		return false;
+	become(fd, LP_BOUND, (unsigned)binding);
+	return true;
+}
+
+void lp_listening_listen(int fd)
+{
+	if (lp_descriptors[fd].kind == LP_BOUND)
+		become(fd, LP_LISTENER, lp_descriptors[fd].address);
 }
 
 void lp_listening_name(int fd, struct sockaddr *address, socklen_t *length)

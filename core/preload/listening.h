@@ -1,8 +1,10 @@
 /**
  * The program's listening sockets at limpet's addresses.
  *
- *     OTHER --bind to our address--> BOUND --listen--> LISTENER (a placeholder) --interest--> LISTENER (names the set)
+ *     OTHER --bind to our address--> BOUND (a placeholder) --listen--> LISTENER --interest--> LISTENER (names the set)
  *     a descriptor that was inherited (3, or by a program that a worker has started) and is a placeholder: LISTENER
+ *
+ * It is a placeholder from bind on, as some programs bind, and leave it to others that they start to listen.
  *
  * A placeholder is a unix socket with a name by which any process that has this library knows it again.
  */
@@ -31,8 +33,8 @@ void lp_listening_begin(const char *addresses, const char *door);
  */
 bool lp_listening_bind(int fd, const struct sockaddr *address, socklen_t length);
 
-/** The program listens on a bound socket. @param fd BOUND or LISTENER. @return 0, or negative errno. */
-int lp_listening_listen(int fd);
+/** The program listens on a bound socket. @param fd BOUND or LISTENER. */
+void lp_listening_listen(int fd);
 
 /** What the program bound a socket to. @param fd BOUND or LISTENER. @param address Filled. @param length In and out. */
 void lp_listening_name(int fd, struct sockaddr *address, socklen_t *length);
@@ -56,9 +58,9 @@ void lp_listening_closing(int fd);
 void lp_listening_copied(int fd, int like);
 
 /**
- * getsockopt(2) of a socket that listens.
+ * getsockopt(2).
  *
- * @param fd      LISTENER.
+ * @param fd      BOUND or LISTENER.
  * @param level   SOL_SOCKET, IPPROTO_TCP …
  * @param name    Of the option; unknown ones are 0.
  * @param value   Filled.

@@ -159,14 +159,14 @@ class Limpet {
 		return this.#until(`${count} lines came like ${pattern}`, enough, patienceMs);
 	}
 
-	/** Wait until it listens everywhere, and as many workers are ready as --workers says. */
+	/** Wait until it listens everywhere, and at least as many workers are ready as --workers says. */
 	ready() {
 		const listeners = this.words.filter((word) => word === '--listen').length;
 		const workers = Number(this.words[this.words.indexOf('--workers') + 1]);
 		return this.#until('it was ready', () => {
 			const lines = this.lines.filter((line) => /^limpet: worker \d+ is ready/.test(line));
 			const ready = new Set(lines.map((line) => line.split(' ')[2]));
-			return this.addresses.length === listeners && ready.size === workers;
+			return this.addresses.length === listeners && ready.size >= workers;
 		}, PATIENCE_MS);
 	}
 
@@ -229,6 +229,11 @@ class Limpet {
 		const client = io(`http://${this.address}`, { forceNew: true, reconnection: false, ...options });
 		this.#clients.push(client);
 		return client;
+	}
+
+	/** A client that the test has closed itself. */
+	forget(client) {
+		this.#clients.splice(this.#clients.indexOf(client), 1);
 	}
 
 	/** Load, as load.js makes it; its end at the latest is the test's. */

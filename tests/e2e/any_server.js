@@ -1,0 +1,125 @@
+'use strict';
+/**
+ * Clients of servers that know nothing of limpet: real Socket.IO clients, and requests that stay on their connection.
+ */
+const assert = require('node:assert/strict');
+const http = require('node:http');
+const { once } = require('node:events');
+
+/** Sessions of each transport; the issue's own table is made with 1000. */
+const SESSIONS = Number(process.env.LIMPET_E2E_SESSIONS ?? 24);
+
+/** How many of them live at a time. */
+const AT_A_TIME = 12;
+
+/** How clients bring their requests: by name, an agent for all of them. */
+const AGENTS = {
+	'a connection for each request': () => new http.Agent({ keepAlive: false }),
+	'kept connections that all sessions share': () => new http.Agent({ keepAlive: true }),
+};
+
+/** Ask a few times which process has the session. It is always the same, or this throws. */
+async function useSession(limpet, options) {
+	const client = limpet.socket(options);
+	try {
+		await new Promise((resolve, reject) => client.on('connect', resolve).on('connect_error', reject));
+		const pids = new Set();
+		for (let number = 0; number < 4; number++) {
+			const answer = await client.timeout(20_000).emitWithAck('pid', number);
+			assert.equal(answer.number, number);
+			pids.add(answer.pid);
+		}
+		assert.equal(pids.size, 1);
+		return [...pids][0];
+	} finally {
+		client.close();
+		limpet.forget(client);
+	}
+}
+
+/** Do something `count` times, a few at a time: what it gave, each once. */
+async function many(count, action) {
+	const results = new Set();
+	let left = count;
+	const one = async () => {
+		while (left-- > 0)
+			results.add(await action());
+	};
+	await Promise.all(Array.from({ length: Math.min(count, AT_A_TIME) }, one));
+	return results;
+}
+
+/** The processes that a limpet has as workers now. */
+async function workerPids(limpet) {
+	return (await limpet.status()).workers.filter(({ usable }) => usable).map(({ pid }) => pid).sort();
+}
+
+/** Wait until as many processes have come. */
+async function registered(limpet, count) {
+	await limpet.saidTimes(count, /^limpet: worker \d+ is ready/);
+	assert.equal((await workerPids(limpet)).length, count);
+}
+
+/** Sessions by each transport reach the process that opened them, and each process has some. */
+async function assertSessions(limpet, transports, sessions = SESSIONS) {
+	const pids = await workerPids(limpet);
+	for (const transport of transports)
+		for (const [name, makeAgent] of Object.entries(transport === 'polling' ? AGENTS : { '': () => undefined })) {
+			const agent = makeAgent();
+			const seen = await many(sessions, () => useSession(limpet, { transports: [transport], agent }));
+			agent?.destroy();
+			assert.deepEqual([...seen].sort(), pids, `${transport} ${name}`);
+		}
+}
+
+/** So do plain requests, whose answers name the process. */
+async function assertRequests(limpet, requests = SESSIONS) {
+	const pids = await workerPids(limpet);
+	for (const [name, makeAgent] of Object.entries(AGENTS)) {
+		const agent = makeAgent();
+		const seen = await many(requests, async () => {
+			const { status, json } = await limpet.get('/', { agent });
+			assert.equal(status, 200);
+			return json.pid;
+		});
+		agent.destroy();
+		assert.ok([...seen].every((pid) => pids.includes(pid)), name);
+	}
+}
+
+/** Requests one behind the other on one connection. Each resolves to its answer's head and JSON. */
+class KeptConnection {
+	#rest = '';
+
+	constructor(socket) {
+		this.socket = socket;
+		socket.setEncoding('latin1');
+	}
+
+	async answer() {
+		for (;;) {
+			const [, head, body] = /^([^]*?)\r\n\r\n([^]*)$/.exec(this.#rest) ?? [];
+			const length = Number(/^content-length: *(\d+)/im.exec(head ?? '')?.[1]);
+			if (head !== undefined && body.length >= length) {
+				this.#rest = body.slice(length);
+				const text = body.slice(0, length);
+				return { head, text, json: text.startsWith('{') ? JSON.parse(text) : undefined };
+			}
+			const chunk = this.socket.read();
+			if (chunk !== null)
+				this.#rest += chunk;
+			else if (this.socket.readableEnded || this.socket.destroyed)
+				throw new Error(`the connection ended behind "${this.#rest}"`);
+			else
+				await Promise.race([once(this.socket, 'readable'), once(this.socket, 'end'), once(this.socket, 'close')]);
+		}
+	}
+
+	ask(path, headers = {}) {
+		const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+		this.socket.write(`GET ${path} HTTP/1.1\r\nHost: limpet\r\n${lines.join('')}\r\n`);
+		return this.answer();
+	}
+}
+
+module.exports = { AGENTS, KeptConnection, SESSIONS, assertRequests, assertSessions, many, registered, useSession, workerPids };
