@@ -38,8 +38,9 @@
 /* How long a worker that is told to end, and has no connection left, may take to do so by itself. */
 #define IDLE_MS 500
 
-/* When a worker that is not ready is wondered about. */
+/* When a worker that is not ready is wondered about; and before, whether it listens where we do not reach it. */
 #define LATE_MS 10000
+#define UNREACHED_MS 2000
 
 #define FIRST_PAUSE_MS 100
 #define LONGEST_PAUSE_MS 30000
@@ -61,22 +62,35 @@ static void on_late(uv_timer_t *timer)
 {
 	struct lp_slot *slot = timer->data;
 	const struct lp_dialect *dialect = slot->slots->config.dialect;
-	struct lp_log *log = slot->slots->config.log;
+	lp_log_write(slot->slots->config.log, LP_LOG_WARNING,
+		     "worker %u (pid %d) has run for %d s and is not ready: in the dialect %s it is once it %s; is "
+		     "--dialect right for it?",
+		     slot->worker->id, slot->process.pid, LATE_MS / 1000, dialect->name, dialect->readiness);
+}
+
+/* A program that listens, and has not registered, most likely never will. */
+static void on_unreached(uv_timer_t *timer)
+{
+	struct lp_slot *slot = timer->data;
 	unsigned port;
-	if (slot->slots->registry && lp_listens_itself(slot->process.pid, &port))
-		lp_log_write(
-			log, LP_LOG_WARNING,
-			"worker %u (pid %d) listens on port %u by itself: liblimpet-preload.so does not reach it, as "
-			"it is with programs in Go, static ones, and those that accept through io_uring; such a "
-			"program has to speak the native dialect (limpet/worker.h)%s",
-			slot->worker->id, slot->process.pid, port,
-			lp_registry_is_port(slot->slots->registry, port) ? "" : ", or to listen on limpet's port");
+	uv_timer_start(timer, on_late, LATE_MS - UNREACHED_MS, 0);
+	if (!lp_listens_itself(slot->process.pid, &port))
+		return;
+	lp_log_write(
+		slot->slots->config.log, LP_LOG_WARNING,
+		"worker %u (pid %d) listens on port %u by itself: liblimpet-preload.so does not reach it, as it is "
+		"with programs in Go, static ones, and those that accept through io_uring; such a program has to "
+		"speak the native dialect (limpet/worker.h)%s",
+		slot->worker->id, slot->process.pid, port,
+		lp_registry_is_port(slot->slots->registry, port) ? "" : ", or to listen on limpet's port");
+}
+
+static void expect_ready(struct lp_slot *slot)
+{
+	if (slot->slots->registry)
+		uv_timer_start(&slot->timer, on_unreached, UNREACHED_MS, 0);
 	else
-		lp_log_write(
-			log, LP_LOG_WARNING,
-			"worker %u (pid %d) has run for %d s and is not ready: in the dialect %s it is once it %s; "
-			"is --dialect right for it?",
-			slot->worker->id, slot->process.pid, LATE_MS / 1000, dialect->name, dialect->readiness);
+		uv_timer_start(&slot->timer, on_late, LATE_MS, 0);
 }
 
 static void pause_slot(struct lp_slot *slot, uint64_t pause_ms)
@@ -276,7 +290,7 @@ static void start_process(struct lp_slot *slot)
 	if (status == 0) {
 		slots->starts++;
 		slot->worker->pid = slots->registry ? 0 : slot->pid;
-		uv_timer_start(&slot->timer, on_late, LATE_MS, 0);
+		expect_ready(slot);
 		return;
 	}
 	fail_to_start(slot, config->command[0], status);
@@ -296,7 +310,7 @@ int lp_slot_inherit(struct lp_slot *slot, pid_t pid)
 	if (status)
 		lp_process_close(&slot->process, on_process_closed);
 	else
-		uv_timer_start(&slot->timer, on_late, LATE_MS, 0);
+		expect_ready(slot);
 	return status;
 }
 

@@ -4,9 +4,10 @@
  * library makes each process a worker. Every Socket.IO session comes back to its process, by a connection for each
  * request, and by kept connections that carry requests of all sessions.
  */
+const assert = require('node:assert/strict');
 const test = require('node:test');
 const { run } = require('./harness');
-const { assertRequests, assertSessions, registered } = require('./any_server');
+const { assertRequests, assertSessions, registered, workerPids } = require('./any_server');
 
 const BOTH = ['polling', 'websocket'];
 const POLLING = ['polling'];
@@ -64,8 +65,6 @@ for (const [name, [workers, transports, command, mode = 'threading', programs = 
 		{ env: { ASYNC_MODE: mode } },
 		async (limpet) => {
 			await registered(limpet, workers);
-			if (transports.length)
-				await assertSessions(limpet, transports);
-			else
-				await assertRequests(limpet);
+			const served = transports.length ? await assertSessions(limpet, transports) : await assertRequests(limpet);
+			assert.deepEqual(served, await workerPids(limpet), 'every process has served');
 		}));

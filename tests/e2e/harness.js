@@ -84,7 +84,7 @@ class Limpet {
 	#stopping;
 	#killed = false;
 
-	constructor(command, { files = {}, env = {}, mode = 0o700, under = [], silent = false }) {
+	constructor(command, { files = {}, env = {}, mode = 0o700, under = [], silent = false, prepare = () => {} }) {
 		this.words = complete(command);
 		this.silent = silent;
 		this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'limpet-'));
@@ -92,12 +92,16 @@ class Limpet {
 		for (const [name, text] of Object.entries(files))
 			this.write(name, text);
 		fs.chmodSync(this.folder, mode);
-		const [program, ...words] = [...under, BINARY, ...this.words];
-		this.process = spawn(program, words, {
-			cwd: this.folder,
-			env: { ...process.env, ...env, [MARK]: this.folder },
-			stdio: ['ignore', 'pipe', 'pipe'],
-		});
+		prepare(this.folder);
+		this.under = under;
+		this.env = { ...process.env, ...env, [MARK]: this.folder };
+		this.#start();
+	}
+
+	#start() {
+		const [program, ...words] = [...this.under, BINARY, ...this.words];
+		const stdio = ['ignore', 'pipe', 'pipe'];
+		this.process = spawn(program, words, { cwd: this.folder, env: this.env, stdio });
 		this.pid = this.process.pid;
 		this.#ended = once(this.process, 'close').then(([status, signal]) => ({ status, signal }));
 		this.#read(this.process.stdout, [this.lines, this.output]);
@@ -243,6 +247,17 @@ class Limpet {
 		return load;
 	}
 
+	/** End it with SIGKILL, and run another in its place, at the same address; its workers, if they live on, are there. */
+	async killAndRestart() {
+		const { address, process: killed } = this;
+		killed.kill('SIGKILL');
+		await once(killed, 'exit');
+		this.words = this.words.map((word, i) => (this.words[i - 1] === '--listen' ? address : word));
+		this.addresses.length = 0;
+		this.#start();
+		await this.said(/^limpet: listening/, this.now);
+	}
+
 	/** Resolves to {status, signal}. */
 	async ended() {
 		let timer;
@@ -321,7 +336,7 @@ class Limpet {
  * @param {object} settings  files: {name: text} for its folder; mode: the folder's; env: for limpet and its workers;
  *                           ready: false, not to wait for the workers; under: the words of a program that becomes limpet,
  *                           such as prlimit; silent: its log cannot be read, so that its counts are the body's to look
- *                           at. May be left out.
+ *                           at; prepare: called with the folder before limpet starts. May be left out.
  * @param {(limpet: Limpet, t: object) => Promise<void>} body
  */
 function run(command, settings, body = settings) {
