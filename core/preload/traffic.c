@@ -70,7 +70,7 @@ static int name_the_end(int fd)
 	return status;
 }
 
-/* The event loop's watch is of the connection, not of the number: it has to move. */
+/* The event loop's watch is of the connection, not of the number: when that changes, it has to move. */
 static void move_watch(int fd, int verb)
 {
 	struct lp_descriptor *connection = &lp_descriptors[fd];
@@ -100,9 +100,10 @@ static bool give_back(int fd)
 /* Whether a request is for limpet to decide. */
 static bool is_foreign(const struct lp_request *request)
 {
-	if (request->sid.bytes)
+	enum lp_frame_each each = lp_self_each();
+	if (each != LP_EACH_NONE && request->sid.bytes)
 		return !lp_self_knows(request->sid);
-	return lp_self_each() == LP_EACH_REQUEST;
+	return each == LP_EACH_REQUEST;
 }
 
 static void set_lowat(int fd, struct lp_descriptor *connection, int bytes)
@@ -166,6 +167,13 @@ int lp_traffic_reading(int fd, size_t want, bool waits, size_t *allowed)
 	return 1;
 }
 
+/* A read that was cut short may have left bytes that an edge-triggered loop was told of, and waits to be told of anew. */
+static void tell_again(int fd)
+{
+	if (lp_descriptors[fd].watch.events & EPOLLET)
+		move_watch(fd, EPOLL_CTL_MOD);
+}
+
 void lp_traffic_has_read(int fd, size_t got)
 {
 	struct lp_descriptor *connection = &lp_descriptors[fd];
@@ -176,6 +184,8 @@ void lp_traffic_has_read(int fd, size_t got)
 	if (connection->phase != LP_INSIDE)
 		return;
 	connection->left -= got < connection->left ? got : connection->left;
-	if (connection->left == 0)
+	if (connection->left == 0) {
 		connection->phase = LP_AT_HEAD;
+		tell_again(fd);
+	}
 }

@@ -5,9 +5,17 @@
 const assert = require('node:assert/strict');
 const http = require('node:http');
 const { once } = require('node:events');
+const test = require('node:test');
+const { run } = require('./harness');
 
-/** Sessions of each transport; the issue's own table is made with 1000. */
+/** What runs a command at limpet's port. */
+const AT_PORT = 'workers/any_server/at_port';
+
+/** Sessions of each transport. */
 const SESSIONS = Number(process.env.LIMPET_E2E_SESSIONS ?? 24);
+
+/** The longest that a request on a kept connection waits for its answer. */
+const PATIENCE_MS = 20_000;
 
 /** How many of them live at a time. */
 const AT_A_TIME = 12;
@@ -93,6 +101,26 @@ async function assertRequests(limpet, requests = SESSIONS) {
 	return [...all].sort();
 }
 
+/**
+ * A test for each server: that each process is a worker, that sessions come back to theirs, and that all have some.
+ *
+ * @param {object} servers  By name: how many workers it is, its transports (none: it has no Socket.IO), what is run,
+ *                          python-socketio's mode, how often it is run.
+ */
+function testServers(servers) {
+	for (const [name, [workers, transports, command, mode = 'threading', programs = 1]] of Object.entries(servers))
+		test(name, run(
+			`--workers ${programs} --policy sid --dialect preload -- ${command}`,
+			{ env: { ASYNC_MODE: mode } },
+			async (limpet) => {
+				await registered(limpet, workers);
+				const served = transports.length
+					? await assertSessions(limpet, transports)
+					: await assertRequests(limpet);
+				assert.deepEqual(served, await workerPids(limpet), 'every process has served');
+			}));
+}
+
 /** Requests one behind the other on one connection. Each resolves to its answer's head and JSON. */
 class KeptConnection {
 	#rest = '';
@@ -103,6 +131,15 @@ class KeptConnection {
 	}
 
 	async answer() {
+		const late = setTimeout(() => this.socket.destroy(), PATIENCE_MS);
+		try {
+			return await this.#answer();
+		} finally {
+			clearTimeout(late);
+		}
+	}
+
+	async #answer() {
 		for (;;) {
 			const [, head, body] = /^([^]*?)\r\n\r\n([^]*)$/.exec(this.#rest) ?? [];
 			const length = Number(/^content-length: *(\d+)/im.exec(head ?? '')?.[1]);
@@ -128,4 +165,4 @@ class KeptConnection {
 	}
 }
 
-module.exports = { AGENTS, KeptConnection, SESSIONS, assertRequests, assertSessions, many, registered, useSession, workerPids };
+module.exports = { AT_PORT, KeptConnection, assertSessions, many, registered, testServers, workerPids };

@@ -1,0 +1,169 @@
+'use strict';
+/**
+ * A kept connection carries requests of several sessions, or tenants. Each of them comes to its own worker, whole, and
+ * the client's connection stays the same.
+ */
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const http = require('node:http');
+const path = require('node:path');
+const { setImmediate: turn } = require('node:timers/promises');
+const test = require('node:test');
+const { AT_PORT, KeptConnection, many, registered, workerPids } = require('./any_server');
+const { ENGINE } = require('./clients');
+const { run } = require('./harness');
+
+const TENANTS = 'workers/any_server/tenants.lua';
+const node = (policy) => `--workers 2 --policy ${policy} --dialect preload -- ${AT_PORT} node workers/any_server/chat.js PORT`;
+
+async function keep(limpet) {
+	return new KeptConnection(await limpet.connect());
+}
+
+/** Bytes in so many pieces, each in a segment of its own as far as the kernel goes along. */
+async function writeInPieces(socket, bytes, pieces) {
+	socket.setNoDelay();
+	const size = Math.ceil(bytes.length / pieces);
+	for (let at = 0; at < bytes.length; at += size) {
+		socket.write(bytes.slice(at, at + size));
+		await turn();
+	}
+}
+
+test('of four sessions on one connection, 1000 of 1000 requests reach their own worker', run(node('sid'), async (limpet) => {
+	const sids = [];
+	for (let i = 0; i < 4; i++) {
+		const { text } = await limpet.get(ENGINE);
+		sids.push(/"sid":"([^"]+)"/.exec(text)[1]);
+	}
+	const kept = await keep(limpet);
+	for (let i = 0; i < 1000; i++) {
+		const target = `${ENGINE}&sid=${sids[i % 4]}`;
+		kept.socket.write(`POST ${target} HTTP/1.1\r\nHost: limpet\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\n3`);
+		const { head, text } = await kept.answer();
+		assert.match(head, /^HTTP\/1\.1 200 /, `request ${i}: ${text}`);
+	}
+	const { bounced, sessions } = await limpet.counts();
+	assert.equal(sessions, 4);
+	assert.ok(bounced > 200, `${bounced} were given back`);
+}));
+
+test('with route_each = "request" each request reaches its tenant\'s worker', run(node(TENANTS), async (limpet) => {
+	const pids = (await limpet.status()).workers.map(({ pid }) => pid);
+	const kept = await keep(limpet);
+	for (const tenant of [1, 2, 2, 1, 1, 2, 1]) {
+		const { json } = await kept.ask(`/${tenant}`, { Tenant: tenant });
+		assert.deepEqual([json.pid, json.tenant, json.url], [pids[tenant - 1], String(tenant), `/${tenant}`]);
+	}
+}));
+
+test('head and body in pieces arrive whole at the other worker', run(node(TENANTS), async (limpet) => {
+	const pids = (await limpet.status()).workers.map(({ pid }) => pid);
+	const kept = await keep(limpet);
+	for (const [tenant, length] of [[1, 10], [2, 100_000], [1, 1], [2, 3_000_000], [2, 0], [1, 70_000]]) {
+		const head = `POST /${length} HTTP/1.1\r\nHost: limpet\r\nTenant: ${tenant}\r\nContent-Length: ${length}\r\n\r\n`;
+		await writeInPieces(kept.socket, head, 5);
+		await writeInPieces(kept.socket, 'x'.repeat(length), 10);
+		const { json } = await kept.answer();
+		assert.deepEqual([json.pid, json.received], [pids[tenant - 1], length]);
+	}
+}));
+
+test('requests sent ahead of their answers are all answered, in order', run(node(TENANTS), async (limpet) => {
+	const kept = await keep(limpet);
+	const requests = [1, 2, 1, 1, 2].map((tenant, i) =>
+		`POST /${i} HTTP/1.1\r\nHost: limpet\r\nTenant: ${tenant}\r\nContent-Length: 3\r\n\r\nabc`);
+	kept.socket.write(requests.join(''));
+	for (let i = 0; i < requests.length; i++) {
+		const { json } = await kept.answer();
+		assert.deepEqual([json.url, json.received], [`/${i}`, 3]);
+	}
+	assert.equal((await kept.ask('/last', { Tenant: 2 })).json.url, '/last');
+}));
+
+test('also by a server whose events come once, when bytes arrive', run(
+	'--workers 1 --policy sid --dialect preload -- workers/any_server/nginx',
+	async (limpet) => {
+		await registered(limpet, 2);
+		const kept = await keep(limpet);
+		kept.socket.write('GET / HTTP/1.1\r\nHost: limpet\r\n\r\n'.repeat(5));
+		for (let i = 0; i < 5; i++)
+			assert.match((await kept.answer()).head, /^HTTP\/1\.1 200 /);
+	}));
+
+test('a chunked body comes to its worker, and what follows it stays there', run(node(TENANTS), async (limpet) => {
+	const pids = (await limpet.status()).workers.map(({ pid }) => pid);
+	const kept = await keep(limpet);
+	assert.equal((await kept.ask('/', { Tenant: 1 })).json.pid, pids[0]);
+	const head = 'POST / HTTP/1.1\r\nHost: limpet\r\nTenant: 2\r\nTransfer-Encoding: chunked\r\n\r\n';
+	await writeInPieces(kept.socket, `${head}5\r\nabcde\r\n3\r\nfgh\r\n0\r\n\r\n`, 7);
+	const { json } = await kept.answer();
+	assert.deepEqual([json.pid, json.received], [pids[1], 8]);
+	assert.equal((await kept.ask('/', { Tenant: 1 })).json.pid, pids[1]);
+}));
+
+test('a cookie that --learn names brings a login back to its process', run(
+	`--workers 1 --policy ./logins.lua --learn cookie:JSESSIONID --dialect preload -- ${AT_PORT} ` +
+	'gunicorn --chdir workers/any_server -b 127.0.0.1:PORT -w 3 -k gthread --threads 20 logins:app',
+	{
+		files: {
+			'logins.lua': `return {
+				route_each = "request",
+				on_request = function(conn, workers)
+					local login = conn:cookie("JSESSIONID")
+					return login and workers:session(login)
+				end,
+			}`,
+		},
+	},
+	async (limpet) => {
+		await registered(limpet, 3);
+		for (const keepAlive of [false, true]) {
+			const agent = new http.Agent({ keepAlive });
+			const pids = await many(24, async () => {
+				const { headers, json } = await limpet.get('/login', { agent });
+				const [cookie] = headers['set-cookie'][0].split(';');
+				for (let visits = 2; visits < 7; visits++) {
+					const visit = await limpet.get('/', { agent, headers: { Cookie: cookie } });
+					assert.deepEqual(visit.json, { pid: json.pid, visits });
+				}
+				return json.pid;
+			});
+			agent.destroy();
+			assert.deepEqual([...pids].sort(), await workerPids(limpet));
+		}
+	}));
+
+test('a reload changes which requests are looked at', run(
+	node('./tenants.lua'),
+	{
+		prepare: (folder) => {
+			const text = fs.readFileSync(path.join(__dirname, TENANTS), 'utf8');
+			fs.writeFileSync(path.join(folder, 'tenants.lua'), text.replace('"request"', '"connection"'));
+		},
+	},
+	async (limpet) => {
+		const pids = (await limpet.status()).workers.map(({ pid }) => pid);
+		const serves = async (kept, tenant) => pids.indexOf((await kept.ask('/', { Tenant: tenant })).json.pid) + 1;
+		const before = await keep(limpet);
+		assert.equal(await serves(before, 1), 1);
+		assert.equal(await serves(before, 2), 1, 'it stays');
+
+		const text = limpet.read('tenants.lua');
+		limpet.write('tenants.lua', text.replace('"connection"', '"request"'));
+		let since = limpet.now;
+		limpet.signal('SIGHUP');
+		await limpet.said(/^limpet: .*loaded/, since);
+		const after = await keep(limpet);
+		assert.equal(await serves(after, 1), 1);
+		assert.equal(await serves(after, 2), 2, 'it is given back');
+		assert.equal(await serves(before, 2), 1, 'what was there before stays');
+
+		since = limpet.now;
+		limpet.write('tenants.lua', text);
+		limpet.signal('SIGHUP');
+		await limpet.said(/^limpet: .*loaded/, since);
+		const last = await keep(limpet);
+		assert.equal(await serves(last, 2), 2);
+		assert.equal(await serves(last, 1), 2, 'it stays again');
+	}));
