@@ -7,11 +7,10 @@ const { execFileSync } = require('node:child_process');
 const { once } = require('node:events');
 const test = require('node:test');
 const proc = require('./proc');
-const { assertSessions, registered, workerPids } = require('./any_server');
+const { AT_PORT, assertSessions, registered, workerPids } = require('./any_server');
 const { receiveAll } = require('./clients');
 const { eventually, run } = require('./harness');
 
-const AT_PORT = 'workers/any_server/at_port';
 const GUNICORN =
 	`--workers 1 --policy sid --dialect preload -- ${AT_PORT} gunicorn --chdir workers/any_server -b 127.0.0.1:PORT ` +
 	'-w 3 -k eventlet chat_wsgi:app';

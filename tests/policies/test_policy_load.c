@@ -41,7 +41,7 @@ static void an_unknown_name_is_told_which_there_are(void **state)
 	assert_string_equal(
 		refusal_of(fixture, "tenants", LP_EPOLICY),
 		"policy tenants: no included policy has this name; there are bounded_hash, forwarded_for, "
-		"ip_hash, least_connections, random, round_robin, sid (a file is named with a slash or .lua: "
+		"ip_hash, least_connections, random, round_robin, sid, sid_tag (a file is named with a slash or .lua: "
 		"./tenants.lua)");
 	assert_contains(refusal_of(fixture, "siid", LP_EPOLICY),
 			"policy siid: no included policy has this name; did you mean sid?");

@@ -1,5 +1,6 @@
 'use strict';
 /** The plainest Socket.IO server there is: node chat.js PORT, or without one on descriptor 3. No cluster, no sticky package. */
+const crypto = require('node:crypto');
 const http = require('node:http');
 const { Server } = require('socket.io');
 
@@ -12,7 +13,10 @@ const server = http.createServer((request, response) => {
 		response.end(body);
 	});
 });
-new Server(server).on('connection', (socket) => {
+const io = new Server(server);
+if (process.env.TAGGED)
+	io.engine.generateId = () => `${process.env.LIMPET_WORKER_ID}_${crypto.randomUUID()}`;
+io.on('connection', (socket) => {
 	socket.on('pid', (number, answer) => answer({ pid: process.pid, number }));
 });
 process.on('SIGTERM', () => process.exit(0));
