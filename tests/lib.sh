@@ -41,6 +41,14 @@ need_tests() {
 	is_command wrk wrk
 	is_command valgrind valgrind
 	is_command clang-format clang-format
+	is_command gunicorn gunicorn
+	is_command uvicorn uvicorn
+	is_command puma puma
+	[ -e /usr/sbin/nginx ] || is_command nginx nginx-light
+	for module in eventlet gevent socketio flask_socketio uvloop aiohttp; do
+		is_file "/usr/lib/python3/dist-packages/$module" "python3-$(echo $module | tr _ -)"
+	done
+	is_file /usr/lib/python3/dist-packages/geventwebsocket python3-gevent-websocket
 }
 
 need_fuzz() {
