@@ -41,7 +41,6 @@ struct lp_descriptor {
 	uint8_t set;         /**< LISTENER: which of the process's sets it names (self.h); 0: none. */
 	uint16_t to_learn;   /**< CONNECTION: bytes of the response to look at. */
 	uint16_t address;    /**< BOUND, LISTENER: which of the listener addresses. */
-	uint32_t seen;       /**< CONNECTION: bytes of an incomplete head that were there. */
 	uint64_t left;       /**< CONNECTION, INSIDE. */
 	int epoll;           /**< CONNECTION: the epoll instance that watches it, or -1. */
 	struct epoll_event watch;

@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -112,18 +113,22 @@ static void set_lowat(int fd, struct lp_descriptor *connection, int bytes)
 	connection->lowat = bytes > 1;
 }
 
+/* Whether nothing more can come. */
+static bool is_ended(int fd)
+{
+	struct pollfd one = {.fd = fd, .events = POLLRDHUP};
+	return lp_real()->poll(&one, 1, 0) > 0;
+}
+
 /* The next request is here, as far as it came. Returns as lp_traffic_reading, or -EAGAIN to wait for more of it. */
 static int judge(int fd, const char *head, size_t length)
 {
 	struct lp_descriptor *connection = &lp_descriptors[fd];
 	struct lp_request request;
-	bool grown = length > connection->seen;
-	if (!lp_request_read(&request, head, length) && grown) {
-		connection->seen = (uint32_t)length;
+	if (!lp_request_read(&request, head, length) && !is_ended(fd)) {
 		set_lowat(fd, connection, (int)length + 1);
 		return -EAGAIN;
 	}
-	connection->seen = 0;
 	if (connection->lowat)
 		set_lowat(fd, connection, 1);
 	if (!connection->first && connection->answered && is_foreign(&request) && give_back(fd))

@@ -4,6 +4,7 @@
  * the client's connection stays the same.
  */
 const assert = require('node:assert/strict');
+const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
@@ -14,7 +15,8 @@ const { ENGINE } = require('./clients');
 const { run } = require('./harness');
 
 const TENANTS = 'workers/any_server/tenants.lua';
-const node = (policy) => `--workers 2 --policy ${policy} --dialect preload -- ${AT_PORT} node workers/any_server/chat.js PORT`;
+const serve = (policy, server) => `--workers 2 --policy ${policy} --dialect preload -- ${AT_PORT} ${server} PORT`;
+const node = (policy) => serve(policy, 'node workers/any_server/chat.js');
 
 async function keep(limpet) {
 	return new KeptConnection(await limpet.connect());
@@ -68,6 +70,21 @@ test('head and body in pieces arrive whole at the other worker', run(node(TENANT
 		assert.deepEqual([json.pid, json.received], [pids[tenant - 1], length]);
 	}
 }));
+
+test('and by a server whose compiler has put checks before its reads', run(
+	serve(TENANTS, './fortified'),
+	{
+		prepare: (folder) => {
+			const source = path.join(__dirname, 'workers/any_server/fortified.c');
+			execFileSync('cc', ['-O2', '-D_FORTIFY_SOURCE=2', '-o', path.join(folder, 'fortified'), source]);
+		},
+	},
+	async (limpet) => {
+		const pids = (await limpet.status()).workers.map(({ pid }) => pid);
+		const kept = await keep(limpet);
+		for (const tenant of [1, 2, 1])
+			assert.equal((await kept.ask('/', { Tenant: tenant })).json.pid, pids[tenant - 1]);
+	}));
 
 test('requests sent ahead of their answers are all answered, in order', run(node(TENANTS), async (limpet) => {
 	const kept = await keep(limpet);
