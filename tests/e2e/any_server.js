@@ -30,7 +30,11 @@ const AGENTS = {
 async function useSession(limpet, options) {
 	const client = limpet.socket(options);
 	try {
-		await new Promise((resolve, reject) => client.on('connect', resolve).on('connect_error', reject));
+		await new Promise((resolve, reject) => {
+			const fail = ({ message, description, context }) =>
+				reject(new Error(`${message}: ${description} ${context?.responseText ?? ''}`));
+			client.on('connect', resolve).on('connect_error', fail);
+		});
 		const pids = new Set();
 		for (let number = 0; number < 4; number++) {
 			const answer = await client.timeout(20_000).emitWithAck('pid', number);
@@ -46,14 +50,14 @@ async function useSession(limpet, options) {
 }
 
 /** Do something `count` times, a few at a time: what it gave, each once. */
-async function many(count, action) {
+async function many(count, action, atATime = AT_A_TIME) {
 	const results = new Set();
 	let left = count;
 	const one = async () => {
 		while (left-- > 0)
 			results.add(await action());
 	};
-	await Promise.all(Array.from({ length: Math.min(count, AT_A_TIME) }, one));
+	await Promise.all(Array.from({ length: Math.min(count, atATime) }, one));
 	return results;
 }
 
