@@ -15,6 +15,31 @@
 /* How long a refused client may take to read its answer and close. */
 #define LINGER_MS 1000
 
+struct lp_connection *lp_connection_new(struct lp_waiting *waiting, int fd, const struct lp_ip *ip, uint16_t port,
+					const struct lp_origin *origin)
+{
+	struct lp_connection *connection = malloc(sizeof(*connection));
+	waiting->counts.accepted++;
+	if (!connection) {
+		lp_log_limited(waiting->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WAITING,
+			       "no memory for a connection; it is closed");
+		waiting->counts.closed_early++;
+		close(fd);
+		return NULL;
+	}
+	*connection =
+		(struct lp_connection){.parcel = {.fd = fd, .port = origin->port},
+				       .origin = origin,
+				       .deadline_ms = uv_now(waiting->config.loop) + waiting->config.head_timeout_ms,
+				       .generation = waiting->generation,
+				       .port = port,
+				       .state = LP_DECIDING,
+				       .ip = *ip};
+	lp_list_init(&connection->parcel.link);
+	waiting->counts.waiting++;
+	return connection;
+}
+
 struct lp_connection *lp_connection_of(struct lp_list *link)
 {
 	return LP_LIST_OWNER(link, struct lp_connection, parcel.link);

@@ -40,6 +40,20 @@ struct lp_connection {
 	struct lp_ip ip;
 };
 
+/**
+ * Take a connection in: it is accepted, and waits.
+ *
+ * @param waiting  The room.
+ * @param fd       Connected. The connection's; closed when there is no memory.
+ * @param ip       The client's.
+ * @param port     The client's.
+ * @param origin   Where it came in. Borrowed; outlives the connection.
+ *
+ * @return It, to be decided about; NULL without memory, which is logged, and counted as closed early.
+ */
+struct lp_connection *lp_connection_new(struct lp_waiting *waiting, int fd, const struct lp_ip *ip, uint16_t port,
+					const struct lp_origin *origin);
+
 /** The connection of a link of one of the room's lists. @param link Not a list's head. */
 struct lp_connection *lp_connection_of(struct lp_list *link);
 

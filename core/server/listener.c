@@ -15,17 +15,13 @@
 
 #define DEFER_SECONDS 1
 
-static void admit(struct lp_listener *listener, int fd, const union lp_peer *peer)
+static void on_accepted(struct lp_acceptor *acceptor, int fd, const union lp_peer *peer)
 {
+	struct lp_listener *listener = acceptor->owner;
 	struct lp_ip ip;
 	uint16_t port;
 	lp_ip_from_socket(&peer->any, &ip, &port);
 	lp_waiting_admit(listener->config.waiting, fd, &ip, port, &listener->origin);
-}
-
-static void on_accepted(struct lp_acceptor *acceptor, int fd, const union lp_peer *peer)
-{
-	admit(acceptor->owner, fd, peer);
 }
 
 static in_port_t port_of(const union lp_peer *address)
@@ -42,12 +38,15 @@ void lp_listener_readmit(struct lp_listener *listeners, size_t count, int fd)
 	socklen_t peer_length = sizeof(peer);
 	socklen_t here_length = sizeof(here);
 	struct lp_listener *listener = &listeners[0];
+	struct lp_ip ip;
+	uint16_t port;
 	getpeername(fd, &peer.any, &peer_length); /* A client that has left is nobody, and found out soon. */
 	getsockname(fd, &here.any, &here_length);
 	for (size_t i = 0; i < count; i++)
 		if (listeners[i].origin.port == port_of(&here))
 			listener = &listeners[i];
-	admit(listener, fd, &peer);
+	lp_ip_from_socket(&peer.any, &ip, &port);
+	lp_waiting_readmit(listener->config.waiting, fd, &ip, port, &listener->origin);
 }
 
 static int set_options(const struct lp_listener *listener, int fd)

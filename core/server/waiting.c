@@ -24,8 +24,9 @@
  * when more has come and never spins, on TCP and unix sockets alike, and no SO_RCVLOWAT is left behind on a socket that
  * goes to somebody else. A watch ends before the descriptor goes: an epoll entry lives as long as any copy of it.
  *
- * What changes through an event from the workers (a death, a session, room) is decided at the loop's next turn, never
- * inside the event, so that no decision runs inside another. connection.h has what a connection holds.
+ * What changes through an event from the workers (a death, a session, room, a connection given back) is decided at the
+ * loop's next turn, never inside the event, so that no decision runs inside another. connection.h has what a connection
+ * holds.
  */
 #include "server/waiting.h"
 
@@ -395,29 +396,22 @@ void lp_waiting_close(struct lp_waiting *waiting, void (*closed)(struct lp_waiti
 void lp_waiting_admit(struct lp_waiting *waiting, int fd, const struct lp_ip *ip, uint16_t port,
 		      const struct lp_origin *origin)
 {
-	struct lp_connection *connection = malloc(sizeof(*connection));
-	waiting->counts.accepted++;
-	if (!connection) {
-		lp_log_limited(waiting->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WAITING,
-			       "no memory for a connection; it is closed");
-		waiting->counts.closed_early++;
-		close(fd);
+	struct lp_connection *connection = lp_connection_new(waiting, fd, ip, port, origin);
+	if (!connection)
 		return;
-	}
-	*connection =
-		(struct lp_connection){.parcel = {.fd = fd, .port = origin->port},
-				       .origin = origin,
-				       .deadline_ms = uv_now(waiting->config.loop) + waiting->config.head_timeout_ms,
-				       .generation = waiting->generation,
-				       .port = port,
-				       .state = LP_DECIDING,
-				       .ip = *ip};
-	lp_list_init(&connection->parcel.link);
-	waiting->counts.waiting++;
 	if (lp_per_address_admit(waiting->config.per_address, ip, uv_now(waiting->config.loop)))
 		decide(waiting, connection);
 	else
 		lp_connection_turn_away(waiting, connection, "too many come from there (--max-rate-per-ip)");
+}
+
+/* It is no new connection of its address. */
+void lp_waiting_readmit(struct lp_waiting *waiting, int fd, const struct lp_ip *ip, uint16_t port,
+			const struct lp_origin *origin)
+{
+	struct lp_connection *connection = lp_connection_new(waiting, fd, ip, port, origin);
+	if (connection)
+		decide_soon(waiting, connection);
 }
 
 void lp_waiting_set_policy(struct lp_waiting *waiting, struct lp_policy *policy)

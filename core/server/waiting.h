@@ -97,6 +97,19 @@ void lp_waiting_admit(struct lp_waiting *waiting, int fd, const struct lp_ip *ip
 		      const struct lp_origin *origin);
 
 /**
+ * Take in a connection that a worker has given back, from inside that worker's event: it is decided at the loop's next
+ * turn. The arguments are lp_waiting_admit's.
+ *
+ * @param waiting  Open.
+ * @param fd       Connected, its next request unread. Taken; closed when there is no memory for it.
+ * @param ip       The client's.
+ * @param port     The client's.
+ * @param origin   Where it came in. Borrowed; outlives the connection.
+ */
+void lp_waiting_readmit(struct lp_waiting *waiting, int fd, const struct lp_ip *ip, uint16_t port,
+			const struct lp_origin *origin);
+
+/**
  * Use another policy from now on, for those that wait too.
  *
  * @param waiting  Open.

@@ -12,7 +12,8 @@ const { setImmediate: turn } = require('node:timers/promises');
 const test = require('node:test');
 const { AT_PORT, KeptConnection, many, registered, workerPids } = require('./any_server');
 const { ENGINE } = require('./clients');
-const { run } = require('./harness');
+const proc = require('./proc');
+const { eventually, run } = require('./harness');
 
 const TENANTS = 'workers/any_server/tenants.lua';
 const serve = (policy, server) => `--workers 2 --policy ${policy} --dialect preload -- ${AT_PORT} ${server} PORT`;
@@ -49,6 +50,41 @@ test('of four sessions on one connection, 1000 of 1000 requests reach their own 
 	assert.equal(sessions, 4);
 	assert.ok(bounced > 200, `${bounced} were given back`);
 }));
+
+test('sessions that are opened and used on connections that all of them share', run(
+	node('sid').replace('--workers 2', '--workers 3'),
+	async (limpet) => {
+		const agent = new http.Agent({ keepAlive: true });
+		const answers = await many(1500, async () => {
+			const sid = /"sid":"([^"]+)"/.exec((await limpet.get(ENGINE, { agent })).text)[1];
+			const options = { agent, method: 'POST', body: '3', headers: { 'Content-Type': 'text/plain' } };
+			return (await limpet.get(`${ENGINE}&sid=${sid}`, options)).text;
+		}, 40);
+		agent.destroy();
+		assert.deepEqual([...answers], ['ok']);
+	}));
+
+test('one that comes back while another is decided does not stand in its place', run(
+	node('sid --policy ./homes.lua'),
+	{ files: { 'homes.lua': 'return { on_request = function(conn, workers) return workers[tonumber(conn:header("Tenant"))] end }' } },
+	async (limpet) => {
+		const pids = (await limpet.status()).workers.map(({ pid }) => pid);
+		const sid = /"sid":"([^"]+)"/.exec((await limpet.get(ENGINE, { headers: { Tenant: 2 } })).text)[1];
+		const kept = await keep(limpet);
+		assert.equal((await kept.ask('/', { Tenant: 1 })).json.pid, pids[0]);
+		await eventually('nothing else is open', async () => (await limpet.worker(2)).connections === 0);
+
+		/* limpet finds, in this order: one whose sid nobody knows, so that it asks its workers; and what one of them has to say. */
+		limpet.signal('SIGSTOP');
+		const unknown = limpet.get('/?sid=unknown', { headers: { Tenant: 1 } });
+		await eventually('it was sent', () => proc.bytesWaiting(limpet.address) > 0);
+		const before = proc.descriptors(pids[0]);
+		const given = kept.ask(`/?sid=${sid}`);
+		await eventually('it was given back', () => proc.descriptors(pids[0]) < before);
+		limpet.signal('SIGCONT');
+		assert.equal((await unknown).json.pid, pids[0]);
+		assert.equal((await given).json.pid, pids[1]);
+	}));
 
 test('with route_each = "request" each request reaches its tenant\'s worker', run(node(TENANTS), async (limpet) => {
 	const pids = (await limpet.status()).workers.map(({ pid }) => pid);

@@ -73,6 +73,14 @@ function childrenOf(pid) {
 	return pids.filter((child) => stat(child)?.parent === pid);
 }
 
+/** Bytes that wait, unread, in connections to an address, "127.0.0.1:43211". */
+function bytesWaiting(address) {
+	const port = Number(address.split(':')[1]).toString(16).toUpperCase().padStart(4, '0');
+	const rows = fs.readFileSync('/proc/net/tcp', 'utf8').trim().split('\n').slice(1).map((row) => row.trim().split(/\s+/));
+	const ours = rows.filter(([, local, , state]) => local.endsWith(`:${port}`) && state === '01');
+	return ours.reduce((sum, [, , , , queues]) => sum + parseInt(queues.split(':')[1], 16), 0);
+}
+
 /** How often a process has gone to sleep, and so has been woken, since it began. */
 function sleeps(pid) {
 	return parseInt(statusOf(pid, 'voluntary_ctxt_switches'), 10);
@@ -92,5 +100,6 @@ function withVariable(name, value) {
 }
 
 module.exports = {
-	childrenOf, cpuMs, descriptors, fileLimits, links, nextDescriptor, residentKib, sleeps, stateOf, statusOf, withVariable,
+	bytesWaiting, childrenOf, cpuMs, descriptors, fileLimits, links, nextDescriptor, residentKib, sleeps, stateOf, statusOf,
+	withVariable,
 };
