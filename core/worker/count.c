@@ -339,6 +339,12 @@ int lp_count_add(struct lp_count *count, int fd, unsigned worker, uint16_t port)
 	return status;
 }
 
+unsigned lp_count_remove(struct lp_count *count, int fd)
+{
+	uint64_t cookie;
+	return lp_socket_diag_cookie(fd, &cookie) == 0 ? lp_ledger_remove(&count->ledger, cookie) : 0;
+}
+
 void lp_count_forget_worker(struct lp_count *count, unsigned worker)
 {
 	lp_ledger_forget_worker(&count->ledger, worker);

@@ -55,6 +55,16 @@ int lp_count_start(struct lp_count **started, uv_loop_t *loop, struct lp_log *lo
  */
 int lp_count_add(struct lp_count *count, int fd, unsigned worker, uint16_t port);
 
+/**
+ * Forget a connection that leaves its worker open; on_closed does not run for it.
+ *
+ * @param count  Started.
+ * @param fd     Our descriptor of it. Borrowed.
+ *
+ * @return The worker that it was remembered of; 0 when it was not.
+ */
+unsigned lp_count_remove(struct lp_count *count, int fd);
+
 /** Forget a dead worker's connections; on_closed does not run for them. @param count Started. @param worker Its id. */
 void lp_count_forget_worker(struct lp_count *count, unsigned worker);
 

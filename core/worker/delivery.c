@@ -270,6 +270,9 @@ static int on_datagrams(struct lp_channel *channel, const struct lp_datagram_add
 static void on_bounced(struct lp_channel *channel, int fd)
 {
 	struct lp_slots *slots = ((struct lp_slot *)channel->owner)->slots;
+	unsigned worker = slots->count ? lp_count_remove(slots->count, fd) : 0;
+	if (worker)
+		on_connections_closed(slots, worker, 1);
 	slots->config.events->on_bounced(slots->config.owner, fd);
 }
 

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 
 #include "worker/slot.h"
+#include "worker/static_program.h"
 
 /* From SIGTERM to SIGKILL. */
 #define TERM_MS 2000
@@ -263,6 +264,12 @@ static int open_registry(struct lp_slots *slots, struct lp_error *error)
 					      .learn = config->learn,
 					      .registered = on_registered,
 					      .owner = slots};
+	if (lp_is_static_program(config->command[0]))
+		lp_log_write(config->log, LP_LOG_WARNING,
+			     "%s is linked statically, as programs in Go mostly are: liblimpet-preload.so reaches only "
+			     "what it "
+			     "starts in turn; such a program itself has to speak the native dialect (limpet/worker.h)",
+			     config->command[0]);
 	return lp_registry_open(&slots->registry, &registry, error);
 }
 
