@@ -33,24 +33,6 @@ async function writeInPieces(socket, bytes, pieces) {
 	}
 }
 
-test('of four sessions on one connection, 1000 of 1000 requests reach their own worker', run(node('sid'), async (limpet) => {
-	const sids = [];
-	for (let i = 0; i < 4; i++) {
-		const { text } = await limpet.get(ENGINE);
-		sids.push(/"sid":"([^"]+)"/.exec(text)[1]);
-	}
-	const kept = await keep(limpet);
-	for (let i = 0; i < 1000; i++) {
-		const target = `${ENGINE}&sid=${sids[i % 4]}`;
-		kept.socket.write(`POST ${target} HTTP/1.1\r\nHost: limpet\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\n3`);
-		const { head, text } = await kept.answer();
-		assert.match(head, /^HTTP\/1\.1 200 /, `request ${i}: ${text}`);
-	}
-	const { bounced, sessions } = await limpet.counts();
-	assert.equal(sessions, 4);
-	assert.ok(bounced > 200, `${bounced} were given back`);
-}));
-
 test('sessions that are opened and used on connections that all of them share', run(
 	node('sid').replace('--workers 2', '--workers 3'),
 	async (limpet) => {
