@@ -368,6 +368,14 @@ static int decode(struct lp_slice encoded, char *out, size_t size)
 	return (int)length;
 }
 
+/* Whether a pair can have that name: most have another, and their first byte says so. */
+static inline bool may_be(struct lp_slice pair, struct lp_slice name)
+{
+	if (pair.length == 0 || name.length == 0)
+		return pair.length > 0;
+	return *pair.bytes == *name.bytes || *pair.bytes == '%' || *pair.bytes == '+';
+}
+
 int lp_head_query(const struct lp_head *head, struct lp_slice name, char *out, size_t size)
 {
 	const char *at = head->query.bytes;
@@ -375,15 +383,18 @@ int lp_head_query(const struct lp_head *head, struct lp_slice name, char *out, s
 
 	while (left > 0) {
 		const char *and = memchr(at, '&', left);
-		size_t length = and? (size_t)(and-at) : left;
-		struct lp_slice value = value_of((struct lp_slice){at, length}, name);
+		struct lp_slice pair = {at, and? (size_t)(and-at) : left};
 
-		if (value.bytes && length > 0)
-			return decode(value, out, size);
+		if (may_be(pair, name)) {
+			struct lp_slice value = value_of(pair, name);
+
+			if (value.bytes)
+				return decode(value, out, size);
+		}
 		if (!and)
 			break;
 		at = and+1;
-		left -= length + 1;
+		left -= pair.length + 1;
 	}
 	return -1;
 }
