@@ -368,12 +368,10 @@ static int decode(struct lp_slice encoded, char *out, size_t size)
 	return (int)length;
 }
 
-/* Whether a pair can have that name: most have another, and their first byte says so. */
-static inline bool may_be(struct lp_slice pair, struct lp_slice name)
+/* Whether a pair, of at least a byte, can have that name: most have another, and their first byte says so. */
+static inline bool may_be(const char *pair, struct lp_slice name)
 {
-	if (pair.length == 0 || name.length == 0)
-		return pair.length > 0;
-	return *pair.bytes == *name.bytes || *pair.bytes == '%' || *pair.bytes == '+';
+	return name.length == 0 || *pair == *name.bytes || *pair == '%' || *pair == '+';
 }
 
 int lp_head_query(const struct lp_head *head, struct lp_slice name, char *out, size_t size)
@@ -382,19 +380,19 @@ int lp_head_query(const struct lp_head *head, struct lp_slice name, char *out, s
 	size_t left = head->query.length;
 
 	while (left > 0) {
-		const char *and = memchr(at, '&', left);
-		struct lp_slice pair = {at, and? (size_t)(and-at) : left};
+		const char *end = memchr(at, '&', left);
+		size_t length = end ? (size_t)(end - at) : left;
 
-		if (may_be(pair, name)) {
-			struct lp_slice value = value_of(pair, name);
+		if (length > 0 && may_be(at, name)) {
+			struct lp_slice value = value_of((struct lp_slice){at, length}, name);
 
 			if (value.bytes)
 				return decode(value, out, size);
 		}
-		if (!and)
+		if (!end)
 			break;
-		at = and+1;
-		left -= pair.length + 1;
+		at = end + 1;
+		left -= length + 1;
 	}
 	return -1;
 }
