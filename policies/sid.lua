@@ -3,6 +3,7 @@
 return {
   route_each = "session",
   on_request = function(conn, workers)
-    return conn.sid and workers:session(conn.sid)
+    local sid = conn.sid
+    return sid and workers:session(sid)
   end,
 }

@@ -308,8 +308,8 @@ static int hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Take one decoded byte off the front of text, which is not empty. */
-static char take_decoded(struct lp_slice *text)
+/* Take one decoded byte off the front of text, which begins with '+' or '%'. */
+static char take_encoded(struct lp_slice *text)
 {
 	const char *bytes = text->bytes;
 	size_t taken = 1;
@@ -317,7 +317,7 @@ static char take_decoded(struct lp_slice *text)
 
 	if (c == '+') {
 		c = ' ';
-	} else if (c == '%' && text->length >= 3 && hex_value(bytes[1]) >= 0 && hex_value(bytes[2]) >= 0) {
+	} else if (text->length >= 3 && hex_value(bytes[1]) >= 0 && hex_value(bytes[2]) >= 0) {
 		c = (char)(hex_value(bytes[1]) << 4 | hex_value(bytes[2]));
 		taken = 3;
 	}
@@ -326,12 +326,24 @@ static char take_decoded(struct lp_slice *text)
 	return c;
 }
 
-static bool decodes_to(struct lp_slice encoded, struct lp_slice text)
+/* Take one decoded byte off the front of text, which is not empty. */
+static inline char take_decoded(struct lp_slice *text)
 {
-	for (size_t i = 0; i < text.length; i++)
-		if (encoded.length == 0 || take_decoded(&encoded) != text.bytes[i])
-			return false;
-	return encoded.length == 0;
+	if (*text->bytes == '+' || *text->bytes == '%')
+		return take_encoded(text);
+	text->length--;
+	return *text->bytes++;
+}
+
+/* The value of a pair whose name decodes to that, still encoded; absent when it has another name. */
+static struct lp_slice value_of(struct lp_slice pair, struct lp_slice name)
+{
+	for (size_t i = 0; i < name.length; i++)
+		if (pair.length == 0 || *pair.bytes == '=' || take_decoded(&pair) != name.bytes[i])
+			return (struct lp_slice){0};
+	if (pair.length == 0)
+		return pair;
+	return *pair.bytes == '=' ? (struct lp_slice){pair.bytes + 1, pair.length - 1} : (struct lp_slice){0};
 }
 
 static bool is_undecoded(struct lp_slice text)
@@ -356,24 +368,31 @@ static int decode(struct lp_slice encoded, char *out, size_t size)
 	return (int)length;
 }
 
-/* Whether a pair can have that name: most have another, and their first byte says so. */
-static bool may_be(struct lp_slice pair, struct lp_slice name)
+/* Whether a pair, of at least a byte, can have that name: most have another, and their first byte says so. */
+static inline bool may_be(const char *pair, struct lp_slice name)
 {
-	if (pair.length == 0 || name.length == 0)
-		return pair.length > 0;
-	return *pair.bytes == *name.bytes || *pair.bytes == '%' || *pair.bytes == '+';
+	return name.length == 0 || *pair == *name.bytes || *pair == '%' || *pair == '+';
 }
 
 int lp_head_query(const struct lp_head *head, struct lp_slice name, char *out, size_t size)
 {
-	struct lp_slice rest = head->query;
+	const char *at = head->query.bytes;
+	size_t left = head->query.length;
 
-	while (rest.bytes) {
-		struct lp_slice pair = cut(rest, '&', &rest);
-		struct lp_slice value;
+	while (left > 0) {
+		const char *end = memchr(at, '&', left);
+		size_t length = end ? (size_t)(end - at) : left;
 
-		if (may_be(pair, name) && decodes_to(cut(pair, '=', &value), name))
-			return decode(value, out, size);
+		if (length > 0 && may_be(at, name)) {
+			struct lp_slice value = value_of((struct lp_slice){at, length}, name);
+
+			if (value.bytes)
+				return decode(value, out, size);
+		}
+		if (!end)
+			break;
+		at = end + 1;
+		left -= length + 1;
 	}
 	return -1;
 }

@@ -139,7 +139,7 @@ void *lp_object_push_new(lua_State *L, enum lp_object_kind kind, unsigned number
 
 void *lp_object_at(lua_State *L, int index, enum lp_object_kind kind)
 {
-	struct lp_object *object = lua_type(L, index) == LUA_TUSERDATA ? lua_touserdata(L, index) : NULL;
+	struct lp_object *object = lua_touserdata(L, index);
 
 	return object && object->kind == kind ? object : NULL;
 }

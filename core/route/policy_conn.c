@@ -6,7 +6,7 @@
  * was kept shows the next call's connection.
  *
  * ip, sid and client_ip are what policies name twice ("x and f(x)") and what takes work to find; the running call keeps
- * them in upvalues of __index, which also keep the strings alive.
+ * them in the registry, which also keeps the strings alive.
  */
 #include <lua.h>
 #include <string.h>
@@ -23,11 +23,8 @@ enum field {
 	FIELD_CLIENT_IP,
 	FIELD_SNI,
 	FIELD_ALPN,
-	FIELDS
+	FIELDS = LP_CONN_FIELDS
 };
-
-/* Upvalues of __index. */
-enum { UPVALUE_MEMBERS = 1, UPVALUE_IP, UPVALUE_SID, UPVALUE_CLIENT_IP };
 
 #define NAME_SID LP_SLICE("sid")
 
@@ -72,20 +69,21 @@ static void push_ip(lua_State *L, const struct lp_ip *ip)
 		lua_pushlstring(L, text, lp_ip_format(ip, text));
 }
 
-static void push_query(lua_State *L, const struct lp_head *head, struct lp_slice name)
+/* Push a parameter's value, or nil when it is not there or shorter than that. */
+static void push_query(lua_State *L, const struct lp_head *head, struct lp_slice name, int least)
 {
 	char small[LP_SESSION_KEY_MAX];
 	char *value = small;
 	size_t size = sizeof(small);
 	int length;
 
-	if (head->query.bytes && head->query.length > size) {
+	if (head->query.length > size) {
 		size = head->query.length;
 		value = lp_object_push_new(L, LP_OBJECT_SCRATCH, 0, sizeof(struct lp_object) + size);
 		value += sizeof(struct lp_object);
 	}
 	length = lp_head_query(head, name, value, size);
-	if (length < 0)
+	if (length < least)
 		lua_pushnil(L);
 	else
 		lua_pushlstring(L, value, (size_t)length);
@@ -94,11 +92,7 @@ static void push_query(lua_State *L, const struct lp_head *head, struct lp_slice
 /* Empty is as good as absent: no session has such a key. */
 static void push_sid(lua_State *L, const struct lp_head *head)
 {
-	push_query(L, head, NAME_SID);
-	if (lua_objlen(L, -1) == 0) {
-		lua_pop(L, 1);
-		lua_pushnil(L);
-	}
+	push_query(L, head, NAME_SID, 1);
 }
 
 static void push_client_ip(lua_State *L, const struct lp_policy *policy, const struct lp_head *head)
@@ -121,21 +115,19 @@ static void push_alpn(lua_State *L, const struct lp_hello *hello)
 }
 
 /* Push a cached field; if it is not there yet, the caller pushes it and calls keep. */
-static bool push_kept(lua_State *L, const struct lp_policy *policy, enum lp_cached which, int upvalue)
+static bool push_kept(lua_State *L, const struct lp_policy *policy, enum lp_cached which)
 {
-	if (!(policy->call.cached & which))
+	if (!(policy->call.cached & 1u << which))
 		return false;
-	lua_pushvalue(L, lua_upvalueindex(upvalue));
+	lua_rawgeti(L, LUA_REGISTRYINDEX, policy->cache[which]);
 	return true;
 }
 
-static void keep(lua_State *L, struct lp_policy *policy, enum lp_cached which, int upvalue)
+static void keep(lua_State *L, struct lp_policy *policy, enum lp_cached which)
 {
 	lua_pushvalue(L, -1);
-	lua_replace(L, lua_upvalueindex(upvalue));
-	policy->call.cached |= which;
-	if (which == LP_CACHED_SID)
-		policy->call.sid.bytes = lua_tolstring(L, -1, &policy->call.sid.length);
+	lua_rawseti(L, LUA_REGISTRYINDEX, policy->cache[which]);
+	policy->call.cached |= 1u << which;
 }
 
 /* A field that is the same in all hooks. */
@@ -145,10 +137,10 @@ static void push_peer_field(lua_State *L, struct lp_policy *policy, enum field f
 
 	switch (field) {
 	case FIELD_IP:
-		if (push_kept(L, policy, LP_CACHED_IP, UPVALUE_IP))
+		if (push_kept(L, policy, LP_CACHED_IP))
 			break;
 		push_ip(L, &conn->ip);
-		keep(L, policy, LP_CACHED_IP, UPVALUE_IP);
+		keep(L, policy, LP_CACHED_IP);
 		break;
 	case FIELD_PORT:
 		if (conn->ip.family == LP_FAMILY_UNIX)
@@ -177,16 +169,16 @@ static void push_request_field(lua_State *L, struct lp_policy *policy, enum fiel
 		push_slice(L, head->path);
 		break;
 	case FIELD_SID:
-		if (push_kept(L, policy, LP_CACHED_SID, UPVALUE_SID))
+		if (push_kept(L, policy, LP_CACHED_SID))
 			break;
 		push_sid(L, head);
-		keep(L, policy, LP_CACHED_SID, UPVALUE_SID);
+		keep(L, policy, LP_CACHED_SID);
 		break;
 	default:
-		if (push_kept(L, policy, LP_CACHED_CLIENT_IP, UPVALUE_CLIENT_IP))
+		if (push_kept(L, policy, LP_CACHED_CLIENT_IP))
 			break;
 		push_client_ip(L, policy, head);
-		keep(L, policy, LP_CACHED_CLIENT_IP, UPVALUE_CLIENT_IP);
+		keep(L, policy, LP_CACHED_CLIENT_IP);
 	}
 }
 
@@ -202,22 +194,35 @@ static void push_hello_field(lua_State *L, const struct lp_policy *policy, enum 
 		push_alpn(L, hello);
 }
 
-/* Upvalue 1 has a number for each field, which is its enum field, and a function for each method. */
+/* The field of that name, or FIELDS. Equal strings are one and the same in Lua, so their addresses tell. */
+static enum field find_field(const struct lp_policy *policy, const void *name)
+{
+	enum field field = 0;
+
+	while (field < FIELDS && policy->conn_names[field] != name)
+		field++;
+	return field;
+}
+
+/* Upvalue 1 has the methods. */
+static int push_method(lua_State *L)
+{
+	lua_pushvalue(L, 2);
+	lua_rawget(L, lua_upvalueindex(1));
+	if (lua_isnil(L, -1))
+		return lp_api_unknown(L, &lp_api_conn,
+				      lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2));
+	return 1;
+}
+
 static int conn_index(lua_State *L)
 {
 	struct lp_policy *policy = lp_policy_of(L);
-	enum field field;
+	enum field field = find_field(policy, lua_topointer(L, 2));
 
-	lua_pushvalue(L, 2);
-	lua_rawget(L, lua_upvalueindex(UPVALUE_MEMBERS));
-	if (lua_type(L, -1) != LUA_TNUMBER) {
-		if (lua_isnil(L, -1))
-			return lp_api_unknown(L, &lp_api_conn,
-					      lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2));
-		return 1;
-	}
+	if (field == FIELDS)
+		return push_method(L);
 	conn_of(L, policy);
-	field = (enum field)lua_tointeger(L, -1);
 	if (field <= FIELD_LISTENER)
 		push_peer_field(L, policy, field);
 	else if (field <= FIELD_CLIENT_IP)
@@ -280,7 +285,7 @@ static int conn_query(lua_State *L)
 	const struct lp_head *head = start_method(L, "conn:query(name)", &name);
 
 	if (head)
-		push_query(L, head, name);
+		push_query(L, head, name, 0);
 	else
 		lua_pushnil(L);
 	return 1;
@@ -320,22 +325,30 @@ static const struct lp_api_member members[] = {
 
 const struct lp_api_type lp_api_conn = {"conn", members};
 
+/* The registry keeps the names where they are, and has room for what is cached. */
+static void prepare_fields(lua_State *L, struct lp_policy *policy)
+{
+	for (int field = 0; field < FIELDS; field++) {
+		lua_pushstring(L, members[field].name);
+		policy->conn_names[field] = lua_topointer(L, -1);
+		luaL_ref(L, LUA_REGISTRYINDEX);
+	}
+	for (int which = 0; which < LP_CACHED; which++) {
+		lua_pushboolean(L, false);
+		policy->cache[which] = luaL_ref(L, LUA_REGISTRYINDEX);
+	}
+}
+
 void lp_conn_push_new(lua_State *L)
 {
+	prepare_fields(L, lp_policy_of(L));
 	lp_object_push_new(L, LP_OBJECT_CONN, 0, sizeof(struct lp_object));
 	lua_newtable(L);
 	lp_api_seal(L, &lp_api_conn);
 
 	lua_newtable(L);
 	lp_api_set_functions(L, &lp_api_conn, 0);
-	for (int field = 0; field < FIELDS; field++) {
-		lua_pushinteger(L, field);
-		lua_setfield(L, -2, members[field].name);
-	}
-	lua_pushnil(L);
-	lua_pushnil(L);
-	lua_pushnil(L);
-	lua_pushcclosure(L, conn_index, UPVALUE_CLIENT_IP);
+	lua_pushcclosure(L, conn_index, 1);
 	lp_trace_wrap_index(L, &lp_api_conn);
 	lua_setfield(L, -2, "__index");
 
@@ -347,17 +360,9 @@ void lp_conn_push_new(lua_State *L)
 bool lp_conn_is_sid(const struct lp_policy *policy, struct lp_slice key)
 {
 	const struct lp_head *head = policy->call.conn ? head_of(policy) : NULL;
-	char bytes[LP_SESSION_KEY_MAX];
-	struct lp_slice sid = policy->call.sid;
+	char sid[LP_SESSION_KEY_MAX];
 
-	if (!head)
-		return false;
-	if (!(policy->call.cached & LP_CACHED_SID)) {
-		int length = lp_head_query(head, NAME_SID, bytes, sizeof(bytes));
-
-		if (length <= 0)
-			return false;
-		sid = (struct lp_slice){bytes, (size_t)length};
-	}
-	return sid.bytes && sid.length == key.length && memcmp(sid.bytes, key.bytes, key.length) == 0;
+	return head && key.length > 0 && key.length <= sizeof(sid) &&
+	       lp_head_query(head, NAME_SID, sid, sizeof(sid)) == (int)key.length &&
+	       memcmp(sid, key.bytes, key.length) == 0;
 }

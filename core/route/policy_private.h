@@ -105,15 +105,17 @@ struct lp_hooks {
 };
 
 /** What the running call has found out about its connection, so that asking twice costs once. */
-enum lp_cached { LP_CACHED_IP = 1, LP_CACHED_SID = 2, LP_CACHED_CLIENT_IP = 4 };
+enum lp_cached { LP_CACHED_IP, LP_CACHED_SID, LP_CACHED_CLIENT_IP, LP_CACHED };
+
+/** How many fields `conn` has, methods not counted. */
+#define LP_CONN_FIELDS 9
 
 /** The call that runs now. All zero when none does. */
 struct lp_policy_call {
 	const struct lp_policy_conn *conn; /**< NULL: `conn` is not to be used. */
 	const char *script;                /**< For what is raised where Lua tells no place. */
 	const struct lp_hook *hook;        /**< NULL while a script itself runs. */
-	unsigned cached;                   /**< enum lp_cached, or-ed. */
-	struct lp_slice sid;               /**< With LP_CACHED_SID: conn.sid, or absent. */
+	unsigned cached;                   /**< A bit for each enum lp_cached: it is in the cache. */
 	enum lp_verdict_kind suspended;    /**< AWAIT, HOLD: being unwound; whoever catches an error must pass it on. */
 	uint64_t session_hash;             /**< When suspended. */
 	int stopped_line;                  /**< With stopped: where it was. */
@@ -144,14 +146,16 @@ struct lp_policy {
 	uint32_t told_generation; /**< Of host->workers, when all that were usable had been told of. */
 	struct lp_policy_call call;
 	uint64_t errors;
-	uint64_t asked_ns;           /**< Traced: when the running hook was asked. */
-	uint64_t traced_ns;          /**< Of the time since, what telling has taken. */
-	const void *workers_table;   /**< LP_SLOT_WORKERS, to know it again. */
-	uint32_t workers_generation; /**< Of host->workers, when that table was filled. */
-	bool workers_filled;         /**< At all. */
-	unsigned calls;              /**< Since the collector last ran. */
-	int collected_kb;            /**< In use when it last ran. */
-	int collect_at_kb;           /**< The next collection begins when so much is in use. */
+	uint64_t asked_ns;                      /**< Traced: when the running hook was asked. */
+	uint64_t traced_ns;                     /**< Of the time since, what telling has taken. */
+	const void *conn_names[LP_CONN_FIELDS]; /**< The fields' names inside Lua, in the order of its members. */
+	int cache[LP_CACHED];                   /**< References in the registry to what has been found out. */
+	const void *workers_table;              /**< LP_SLOT_WORKERS, to know it again. */
+	uint32_t workers_generation;            /**< Of host->workers, when that table was filled. */
+	bool workers_filled;                    /**< At all. */
+	unsigned calls;                         /**< Since the collector last ran. */
+	int collected_kb;                       /**< In use when it last ran. */
+	int collect_at_kb;                      /**< The next collection begins when so much is in use. */
 };
 
 /** One thing that policies can name. */

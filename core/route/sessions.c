@@ -92,7 +92,7 @@ static const char *key_of(const struct entry *entry)
 
 /* Chains */
 
-static void chain_append(struct lp_sessions *sessions, struct chain *chain, int kind, uint32_t number)
+static inline void chain_append(struct lp_sessions *sessions, struct chain *chain, int kind, uint32_t number)
 {
 	struct entry *entry = entry_of(sessions, number);
 
@@ -105,7 +105,7 @@ static void chain_append(struct lp_sessions *sessions, struct chain *chain, int 
 	chain->last = number;
 }
 
-static void chain_remove(struct lp_sessions *sessions, struct chain *chain, int kind, uint32_t number)
+static inline void chain_remove(struct lp_sessions *sessions, struct chain *chain, int kind, uint32_t number)
 {
 	const struct entry *entry = entry_of(sessions, number);
 	uint32_t previous = entry->links[kind].previous;
