@@ -20,6 +20,9 @@
 const fs = require('node:fs');
 const path = require('node:path');
 
+/** How long after a death its clients may come to notice; they wait for 20 s. */
+const FELT_MS = 25_000;
+
 /** All ledgers: what was read by whom, and whose connections were taken by whom. */
 function readLedgers(folder) {
 	const read = new Map(); // id -> [{pid, at}]
@@ -67,7 +70,8 @@ class Court {
 		const { read, took } = readLedgers(folder);
 		const { killed } = this.#watch;
 		const windows = new Set(); // The dead that have had their one "read".
-		const wasKilled = (pid, before) => killed.get(pid) <= before; // A death explains nothing that came before it.
+		// A death explains nothing that came before it, nor what happened to a later process of its number.
+		const wasKilled = (pid, ended) => (killed.get(pid) ?? []).some((at) => at <= ended && at > ended - FELT_MS);
 		const beganBy = ({ id, ended }) => (read.get(id) ?? []).some(({ pid }) => wasKilled(pid, ended));
 
 		const diedReading = ({ port, began, ended }) => {

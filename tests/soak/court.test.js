@@ -21,7 +21,7 @@ function judge(t, ledgers, { requests = [], sessions = [], noneUsable = false })
 	t.after(() => fs.rmSync(folder, { recursive: true }));
 	for (const [pid, lines] of Object.entries(ledgers))
 		fs.writeFileSync(path.join(folder, pid), lines.map((line) => `${line}\n`).join(''));
-	const court = new Court({ killed: new Map([[DEAD, 150]]), noneUsable: () => noneUsable });
+	const court = new Court({ killed: new Map([[DEAD, [150]]]), noneUsable: () => noneUsable });
 	requests.forEach((failure) => court.failed(failure));
 	sessions.forEach((failure) => court.broken(failure));
 	return court.judge(folder);

@@ -152,7 +152,7 @@ class Faults {
 		const [soft, hard] = proc.fileLimits(pid);
 		await limitFiles(pid, files, hard);
 		await pause(forMs);
-		if (!this.#watch.killed.has(pid))
+		if (!this.#watch.dying.has(pid))
 			await limitFiles(pid, soft, hard);
 		this.#starving.delete(pid);
 	}

@@ -73,9 +73,11 @@ class Watch {
 	#stormUntil = 0;
 	#timers = [];
 	#sampling;
-	/** Ready workers: id -> pid; those that we stopped; and the dead that we killed: pid -> when. */
+	/** Ready workers: id -> pid; those that we stopped; those that we killed and whose end limpet has yet to tell. */
 	ready = new Map();
 	stopped = new Set();
+	dying = new Set();
+	/** Every death by our hand: pid -> when, often, for a pid comes again. */
 	killed = new Map();
 	/** Whatever must not be, in words. */
 	complaints = [];
@@ -101,14 +103,14 @@ class Watch {
 
 	#readLine(line) {
 		const [, ready, readyPid] = /^limpet: worker (\d+) is ready \(pid (\d+)\)/.exec(line) ?? [];
-		if (ready && !this.killed.has(Number(readyPid)))
+		if (ready && !this.dying.has(Number(readyPid)))
 			this.ready.set(Number(ready), Number(readyPid));
 		const [, ended, endedPid] = /^limpet: worker (\d+) \(pid (\d+)\) (?:was killed|ended)/.exec(line) ?? [];
 		if (!ended)
 			return;
 		if (this.ready.get(Number(ended)) === Number(endedPid))
 			this.ready.delete(Number(ended));
-		if (!this.killed.has(Number(endedPid)))
+		if (!this.dying.delete(Number(endedPid)))
 			this.complaints.push(`a worker died by itself: ${line}; it may have said why: ${this.#lastWords()}`);
 	}
 
@@ -120,7 +122,8 @@ class Watch {
 	/** Kill a worker; it is in the books first. */
 	kill(id) {
 		const pid = this.ready.get(id);
-		this.killed.set(pid, now());
+		this.killed.set(pid, [...this.killed.get(pid) ?? [], now()]);
+		this.dying.add(pid);
 		this.ready.delete(id);
 		this.stopped.delete(pid);
 		process.kill(pid, 'SIGKILL');
