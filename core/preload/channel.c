@@ -1,5 +1,8 @@
 /*
  * A connection is acknowledged as soon as it is taken: limpet keeps its copy until the bytes are read all the same.
+ * A process at its limit of open files is never told EMFILE: libuv, for one, answers that by closing a descriptor that it
+ * keeps for this, and then accepting and closing all clients that wait.
+ *
  * An ack is cumulative, so one that finds no room is made up for by the next, or by the next look at the channel.
  */
 #include "preload/channel.h"
@@ -103,13 +106,14 @@ static int set_mode(int fd, int flags)
 	return fd;
 }
 
-static int take_connection(struct lp_preload_channel *channel, uint64_t number, int fd, int flags)
+/* Whether it came with its descriptor. One that did not is limpet's still, which gives it to another. */
+static bool take_connection(struct lp_preload_channel *channel, uint64_t number, int fd)
 {
 	if (fd < 0)
 		send_frame(channel, &(struct lp_frame){.kind = LP_FRAME_NACK, .number = number}, true);
 	channel->arrived = number;
 	acknowledge(channel);
-	return fd < 0 ? -EMFILE : set_mode(fd, flags);
+	return fd >= 0;
 }
 
 int lp_preload_channel_take(struct lp_preload_channel *channel, int flags)
@@ -129,8 +133,11 @@ int lp_preload_channel_take(struct lp_preload_channel *channel, int flags)
 		if (got <= 0)
 			return -EPIPE;
 		bool known = lp_frame_parse(&frame, bytes, (size_t)got) == 0;
-		if (known && frame.kind == LP_FRAME_CONNECTION)
-			return take_connection(channel, frame.number, fd, flags);
+		if (known && frame.kind == LP_FRAME_CONNECTION) {
+			if (take_connection(channel, frame.number, fd))
+				return set_mode(fd, flags);
+			continue;
+		}
 		if (fd >= 0)
 			lp_real()->close(fd);
 		if (known && frame.kind == LP_FRAME_EACH)

@@ -41,8 +41,8 @@ void lp_preload_channel_close(struct lp_preload_channel *channel);
  * @param channel  With a descriptor.
  * @param flags    SOCK_CLOEXEC and SOCK_NONBLOCK, as accept4(2) takes them.
  *
- * @return Its descriptor; or negative errno: -EAGAIN none now, -EMFILE it got lost on the way since this process has no
- *         descriptor free (limpet gives it to another), -EPIPE limpet is gone.
+ * @return Its descriptor; or negative errno: -EAGAIN none now, also when one got lost on the way for want of a free
+ *         descriptor (limpet gives it to another), -EPIPE limpet is gone.
  */
 int lp_preload_channel_take(struct lp_preload_channel *channel, int flags);
 

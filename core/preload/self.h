@@ -44,7 +44,7 @@ void lp_self_leave(void);
  *
  * @param flags  Of accept4(2).
  *
- * @return Its descriptor; or negative errno: -EAGAIN, -EMFILE, -ENFILE.
+ * @return Its descriptor, or -EAGAIN.
  */
 int lp_self_take(int flags);
 
