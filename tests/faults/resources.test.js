@@ -137,7 +137,8 @@ test('30: accept fails: it is tried again, and no client feels it', async (t) =>
 test('31: ENOMEM: a connection that there is no memory for is closed, and the others are served', {
 	skip: sanitized && 'AddressSanitizer takes more address space than a limit would leave',
 }, run(
-	`--workers 2 --policy sid --max-waiting 100000 --head-timeout 60s ${CLUSTER}`,
+	`--workers 2 --policy sid --max-waiting 100000 --max-per-ip 0 --head-timeout 60s ${CLUSTER}`,
+	{ env: { MALLOC_ARENA_MAX: '1' } }, // A second arena has address space in reserve.
 	async (limpet, t) => {
 		const limitMemory = (bytes) => execFileSync('prlimit', ['--pid', String(limpet.pid), `--as=${bytes}:`]);
 		const usedKib = parseInt(proc.statusOf(limpet.pid, 'VmSize'), 10);
