@@ -29,6 +29,7 @@
 static const char *const dialects[] = {
 	"auto", "cluster", "socket.io-sticky", "sticky-session", "socketio-sticky-session", "native", "preload", NULL,
 };
+static const char *const serializations[] = {"json", "advanced", NULL};
 static const char *const log_levels[] = {"error", "warning", "info", "debug", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 
@@ -142,6 +143,8 @@ static const struct lp_flag run_flags[] = {
 	 .help = "how many processes run the program (default one per processor)"},
 	{LP_FLAG_CHOICE, "--dialect", "NAME", FIELD(dialect), .choices = dialects,
 	 .help = "how workers take connections; auto looks at the program and what is installed beside it"},
+	{LP_FLAG_CHOICE, "--node-serialization", "NAME", FIELD(node_serialization), .choices = serializations,
+	 .help = "how Node workers speak to each other through limpet; with advanced, Buffers stay Buffers"},
 	{LP_FLAG_TEXT, "--learn", "WHAT", FIELD(learn), .check = check_learn,
 	 .help = "with --dialect preload: what else in responses names a session, beside Engine.IO's sid: "
 		 "cookie:NAME or header:NAME, with commas between"},

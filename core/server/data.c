@@ -90,7 +90,7 @@ static int make_per_address(struct lp_data *data, struct lp_error *error)
 	return data->per_address ? 0 : lp_error_set(error, -ENOMEM, "no memory to count what each address has");
 }
 
-static int choose_dialect(struct lp_data *data, struct lp_error *error)
+static int find_dialect(struct lp_data *data, struct lp_error *error)
 {
 	const struct limpet_options *options = &data->options;
 	char reason[1024];
@@ -108,6 +108,24 @@ static int choose_dialect(struct lp_data *data, struct lp_error *error)
 	if (!data->dialect)
 		return lp_error_set(error, LP_EUSAGE, "there is no dialect %s; see limpet run --help",
 				    options->dialect);
+	return 0;
+}
+
+static int choose_dialect(struct lp_data *data, struct lp_error *error)
+{
+	const char *serialization = data->options.node_serialization;
+	int status = find_dialect(data, error);
+	if (status || strcmp(serialization, "json") == 0)
+		return status;
+	if (strcmp(serialization, "advanced") != 0)
+		return lp_error_set(error, LP_EUSAGE, "there is no serialization %s: json or advanced", serialization);
+	if (!lp_dialect_advance(data->dialect, &data->advanced))
+		return lp_error_set(
+			error, LP_EUSAGE,
+			"--node-serialization advanced is for Node workers, but workers speak the dialect %s: "
+			"leave it out, or name theirs with --dialect",
+			data->dialect->name);
+	data->dialect = &data->advanced;
 	return 0;
 }
 

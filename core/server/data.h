@@ -30,6 +30,7 @@ struct lp_data {
 	struct lp_shared *shared;
 	struct lp_network *trusted;
 	const struct lp_dialect *dialect;
+	struct lp_dialect advanced; /**< It, when Node workers are to speak V8's serialization. */
 	struct lp_policy_host host; /**< What policies reach of the above. */
 	struct lp_retired retired;
 	struct lp_recorder *recorder;

@@ -124,18 +124,24 @@ static void tell_adapters(const struct lp_adapter *adapter, const struct lp_spea
 	int length =
 		snprintf(text, sizeof(text), "{\"source\":\"_sio_adapter\",\"type\":%d,\"uid\":%.*s,\"nsp\":%.*s}\n",
 			 CLOSE, LP_SLICE_ARG(gone->named.name), LP_SLICE_ARG(nsp));
-	for (unsigned worker = 1; worker <= adapter->post->workers; worker++)
+	struct lp_buffer room = {0};
+	struct lp_slice letter = lp_post_letter(adapter->post, (struct lp_slice){text, (size_t)length}, &room);
+	for (unsigned worker = 1; letter.bytes && worker <= adapter->post->workers; worker++)
 		if (worker != gone->worker && lp_nodes_of(&adapter->adapters, worker))
-			adapter->post->send(adapter->post->owner, worker, (struct lp_slice){text, (size_t)length});
+			adapter->post->send(adapter->post->owner, worker, letter);
+	lp_buffer_clear(&room);
 }
 
 static void tell_old_adapters(const struct lp_adapter *adapter, unsigned gone)
 {
 	char text[OWN_LETTER_MAX];
 	int length = snprintf(text, sizeof(text), "{\"source\":\"_sio_adapter\",\"type\":3,\"data\":%u}\n", gone);
-	for (unsigned worker = 1; worker <= adapter->post->workers; worker++)
+	struct lp_buffer room = {0};
+	struct lp_slice letter = lp_post_letter(adapter->post, (struct lp_slice){text, (size_t)length}, &room);
+	for (unsigned worker = 1; letter.bytes && worker <= adapter->post->workers; worker++)
 		if (worker != gone && adapter->is_old[worker])
-			adapter->post->send(adapter->post->owner, worker, (struct lp_slice){text, (size_t)length});
+			adapter->post->send(adapter->post->owner, worker, letter);
+	lp_buffer_clear(&room);
 }
 
 void lp_adapter_leave(struct lp_adapter *adapter, unsigned worker)

@@ -12,14 +12,7 @@
 
 #include "worker/letter.h"
 #include "worker/nodes.h"
-
-/** How letters reach workers. */
-struct lp_post {
-	unsigned workers; /**< Their ids are 1 to this. */
-	/** Send bytes to a worker: false when it is not there, or has no room. */
-	bool (*send)(void *owner, unsigned worker, struct lp_slice bytes);
-	void *owner;
-};
+#include "worker/post.h"
 
 /** The owner's memory. */
 struct lp_adapter {

@@ -27,6 +27,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "worker/v8frame.h"
+
 #define RETRY_MS 10
 
 /* Posted bytes that do not wait for the turn's end. */
@@ -203,7 +205,8 @@ int lp_channel_adopt(struct lp_channel *channel, uv_loop_t *loop, const struct l
 				       .open_handles = 2};
 	lp_list_init(&channel->queue);
 	lp_list_init(&channel->in_flight);
-	if (dialect->socket_type == SOCK_STREAM && lp_buffer_reserve(&channel->in, LP_CHANNEL_READ_SIZE))
+	if (dialect->socket_type == SOCK_STREAM &&
+	    lp_buffer_reserve(&channel->in, LP_CHANNEL_READ_SIZE + LP_V8_FRAME_HEAD))
 		return -ENOMEM;
 	int status = dialect->open(channel, &channel->state);
 	if (!status) {

@@ -85,6 +85,7 @@ struct lp_channel {
 	bool drain_wanted;  /**< Tell the worker once the queue is empty. */
 	bool drained;       /**< It was told. */
 	bool skipping;      /**< Inside a message that is too long. */
+	size_t skip_bytes;  /**< How much of it has yet to come; of a dialect that speaks V8's frames. */
 	bool broken;        /**< The worker's end is closed; what it said before may still be unread. */
 	bool given_up;      /**< By us: on_end is to be called. */
 	bool ended;         /**< on_end was called. */

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "worker/channel.h"
+#include "worker/v8frame.h"
 
 /* Reads before the loop gets its turn: a talkative worker must not starve the others. */
 #define READS_A_TURN 64
@@ -76,9 +77,19 @@ static ssize_t receive_now(struct lp_channel *channel, char *bytes)
 	}
 }
 
+static size_t skip_long_frame(struct lp_channel *channel, size_t length)
+{
+	size_t skipped = length < channel->skip_bytes ? length : channel->skip_bytes;
+	channel->skip_bytes -= skipped;
+	channel->skipping = channel->skip_bytes > 0;
+	return skipped;
+}
+
 /* A message too long is passed over up to its end. Returns where the rest of bytes begins. */
 static size_t skip_long_message(struct lp_channel *channel, const char *bytes, size_t length)
 {
+	if (channel->dialect->advanced)
+		return skip_long_frame(channel, length);
 	const char *end = memchr(bytes, '\n', length);
 	if (!end)
 		return length;
@@ -91,6 +102,8 @@ static void pass_over(struct lp_channel *channel, const char *why)
 {
 	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, "worker %u sent %s; it is passed over",
 		       channel->worker, why);
+	if (channel->dialect->advanced) /* Its end cannot be seen, but was told: nothing this short is passed over. */
+		channel->skip_bytes = lp_v8_frame_length(channel->in.bytes) - channel->in.length;
 	lp_buffer_consume(&channel->in, channel->in.length);
 	channel->skipping = true;
 }

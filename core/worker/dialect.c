@@ -39,6 +39,19 @@ const struct lp_dialect *lp_dialect_find(const char *name)
 	return NULL;
 }
 
+bool lp_dialect_advance(const struct lp_dialect *dialect, struct lp_dialect *advanced)
+{
+	static const char name[] = "NODE_CHANNEL_SERIALIZATION_MODE=";
+	*advanced = *dialect;
+	for (size_t i = 0; advanced->environment[i]; i++) {
+		if (strncmp(advanced->environment[i], name, sizeof(name) - 1) != 0)
+			continue;
+		advanced->environment[i] = "NODE_CHANNEL_SERIALIZATION_MODE=advanced";
+		advanced->advanced = true;
+	}
+	return advanced->advanced;
+}
+
 static bool is_node(const char *file)
 {
 	const char *slash = strrchr(file, '/');

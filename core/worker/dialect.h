@@ -46,6 +46,9 @@ struct lp_dialect {
 	/** Messages of workers may carry descriptors that mean something (lp_channel_bounce). */
 	bool takes_descriptors;
 
+	/** Node workers speak V8's serialization in place of JSON (v8value.h). */
+	bool advanced;
+
 	/** JSON: the message that goes with every connection, for the Node dialects in which it is always the same. */
 	const char *message;
 
@@ -84,6 +87,16 @@ extern const struct lp_dialect lp_dialect_preload;
  * @return Static, or NULL when there is none.
  */
 const struct lp_dialect *lp_dialect_find(const char *name);
+
+/**
+ * The same dialect in V8's serialization, as Node calls it: `advanced`.
+ *
+ * @param dialect   Any.
+ * @param advanced  Filled on success.
+ *
+ * @return Whether there is one; only dialects of Node workers have it.
+ */
+bool lp_dialect_advance(const struct lp_dialect *dialect, struct lp_dialect *advanced);
 
 /**
  * Choose a dialect by looking at a command (--dialect auto).

@@ -1,11 +1,17 @@
 /*
  * Of the members that have a name of ours, the last of each counts, as it does for JSON.parse. A member is found by its
  * name's length first: few names share one.
+ *
+ * A value of V8's is passed over twice: once to find the members, and those that are ours again, to write them as JSON.
  */
 #include "worker/letter.h"
 
 #include <errno.h>
 #include <string.h>
+
+#include "worker/v8frame.h"
+#include "worker/v8json.h"
+#include "worker/v8value.h"
 
 static const struct lp_slice names[LP_LETTER_FIELDS] = {
 	[LP_LETTER_CMD] = {"cmd", 3},
@@ -29,11 +35,13 @@ static const struct lp_slice names[LP_LETTER_FIELDS] = {
 	[LP_LETTER_REQUEST] = {"requestId", 9},
 };
 
-static void keep(struct lp_letter *letter, struct lp_slice name, struct lp_slice value)
+_Static_assert(LP_LETTER_FIELDS <= 32, "each field has a bit in `lossy`");
+
+static void keep(struct lp_slice *fields, struct lp_slice name, struct lp_slice value)
 {
 	for (size_t i = 0; i < LP_LETTER_FIELDS; i++) {
 		if (names[i].length == name.length && memcmp(names[i].bytes, name.bytes, name.length) == 0) {
-			letter->fields[i] = value;
+			fields[i] = value;
 			return;
 		}
 	}
@@ -48,6 +56,76 @@ int lp_letter_read(struct lp_letter *letter, struct lp_slice bytes)
 	if (lp_json_open(&json, bytes))
 		return lp_json_check(bytes);
 	while ((status = lp_json_next(&json, &name, &value)) == 1)
-		keep(letter, name, value);
+		keep(letter->fields, name, value);
 	return status;
+}
+
+/* V8's */
+
+static struct lp_slice message_of(struct lp_slice frame)
+{
+	return (struct lp_slice){frame.bytes + LP_V8_FRAME_HEAD, frame.length - LP_V8_FRAME_HEAD};
+}
+
+/* The values of members that have a name of ours, as V8 has written them. */
+static int find_values(struct lp_v8 *v8, struct lp_slice *values)
+{
+	struct lp_v8_token token;
+	struct lp_slice value;
+	int status = lp_v8_next(v8, &token);
+	bool object = status == 1 && token.kind == LP_V8_OPEN && token.tag == 'o';
+	while (status == 1) {
+		status = lp_v8_next(v8, &token);
+		if (status != 1 || !object || v8->depth != 1 || token.kind == LP_V8_CLOSE)
+			continue;
+		status = lp_v8_pass(v8, &value);
+		if (status == 1 && token.kind == LP_V8_LATIN1)
+			keep(values, token.text, value);
+	}
+	return status;
+}
+
+/* Where each text begins is known only when all are written: the memory may move. */
+static int convert_values(struct lp_letter *letter, const struct lp_slice *values, unsigned version,
+			  struct lp_buffer *room)
+{
+	size_t starts[LP_LETTER_FIELDS + 1];
+	for (size_t i = 0; i < LP_LETTER_FIELDS; i++) {
+		bool lossy = false;
+		starts[i] = room->length;
+		int status = values[i].bytes ? lp_v8_to_json(values[i], version, room, &lossy) : 0;
+		if (status)
+			return status;
+		letter->lossy |= (uint32_t)lossy << i;
+	}
+	starts[LP_LETTER_FIELDS] = room->length;
+	for (size_t i = 0; i < LP_LETTER_FIELDS; i++)
+		if (values[i].bytes)
+			letter->fields[i] = (struct lp_slice){room->bytes + starts[i], starts[i + 1] - starts[i]};
+	return 0;
+}
+
+int lp_letter_read_v8(struct lp_letter *letter, struct lp_slice frame, struct lp_buffer *room)
+{
+	struct lp_v8 v8;
+	struct lp_slice values[LP_LETTER_FIELDS] = {0};
+	*letter = (struct lp_letter){.bytes = frame};
+	lp_buffer_consume(room, room->length);
+	int status = lp_v8_open(&v8, message_of(frame));
+	if (!status)
+		status = find_values(&v8, values);
+	if (values[LP_LETTER_SOURCE].bytes && values[LP_LETTER_UID].bytes)
+		values[LP_LETTER_DATA] = (struct lp_slice){0};
+	return status ? status : convert_values(letter, values, v8.version, room);
+}
+
+struct lp_slice lp_letter_json(struct lp_slice frame, struct lp_buffer *room)
+{
+	struct lp_slice message = message_of(frame);
+	struct lp_slice value = {message.bytes + 2, message.length - 2};
+	bool lossy;
+	lp_buffer_consume(room, room->length);
+	if (lp_v8_to_json(value, (unsigned char)message.bytes[1], room, &lossy))
+		return (struct lp_slice){0};
+	return (struct lp_slice){room->bytes, room->length};
 }

@@ -1,10 +1,14 @@
 /**
  * A letter: one message of a Node worker, looked at once. It is kept as it came; what limpet goes by are some of its
- * members, as they are written (base/json.h).
+ * members, as JSON. Of a line of JSON those are as they are written (base/json.h); of a frame of V8's (v8value.h) they are
+ * written anew.
  */
 #ifndef LP_WORKER_LETTER_H
 #define LP_WORKER_LETTER_H
 
+#include <stdint.h>
+
+#include "base/buffer.h"
 #include "base/json.h"
 #include "base/slice.h"
 
@@ -33,8 +37,10 @@ enum lp_letter_field {
 };
 
 struct lp_letter {
-	struct lp_slice bytes;                    /**< As it came, its newline included. */
+	struct lp_slice bytes;                    /**< As it came, its newline or its frame included. */
 	struct lp_slice fields[LP_LETTER_FIELDS]; /**< Values as they are written; absent when it has none. */
+	/** A bit for each field that is not all of the value: JSON has no word for a Buffer, say, and null is in its place. */
+	uint32_t lossy;
 };
 
 /**
@@ -46,5 +52,27 @@ struct lp_letter {
  * @return 0, or -EINVAL: it is not JSON.
  */
 int lp_letter_read(struct lp_letter *letter, struct lp_slice bytes);
+
+/**
+ * Look at a message of V8's. An adapter's `data` from 0.3 on, which nobody goes by and which is most of the message, is left
+ * out.
+ *
+ * @param letter  Filled. Without any field when the message is no object.
+ * @param frame   One frame, its length included.
+ * @param room    Emptied; the fields point into it.
+ *
+ * @return 0; -EINVAL: it is no value; -ENOTSUP: one with unknown parts; -ENOMEM.
+ */
+int lp_letter_read_v8(struct lp_letter *letter, struct lp_slice frame, struct lp_buffer *room);
+
+/**
+ * All of a message of V8's as JSON.
+ *
+ * @param frame  As of lp_letter_read_v8, which has answered 0.
+ * @param room   Emptied; the text is put into it.
+ *
+ * @return The text; absent: there is no memory.
+ */
+struct lp_slice lp_letter_json(struct lp_slice frame, struct lp_buffer *room);
 
 #endif

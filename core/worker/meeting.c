@@ -40,6 +40,7 @@ struct lp_meeting {
 	struct lp_queues *queues;
 	struct lp_table shared;  /* struct shared, by name. */
 	struct lp_buffer letter; /* The one being written. */
+	struct lp_buffer framed; /* The same, for workers that do not read JSON. */
 	void (*closed)(void *owner);
 	void *closed_owner;
 };
@@ -65,14 +66,30 @@ static void put_member(struct lp_meeting *meeting, struct lp_slice before, struc
 static struct lp_slice finish_letter(struct lp_meeting *meeting)
 {
 	put(meeting, LP_SLICE("}\n"));
-	return (struct lp_slice){meeting->letter.bytes, meeting->letter.length};
+	struct lp_slice line = {meeting->letter.bytes, meeting->letter.length};
+	struct lp_slice letter = lp_post_letter(&meeting->post, line, &meeting->framed);
+	if (!letter.bytes)
+		lp_log_limited(meeting->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER,
+			       "a message of %zu bytes cannot be written for workers; it is dropped", line.length);
+	return letter;
+}
+
+static bool send_letter(struct lp_meeting *meeting, unsigned worker, struct lp_slice letter)
+{
+	return letter.bytes && meeting->post.send(meeting->post.owner, worker, letter);
+}
+
+static void forget_room(struct lp_buffer *room)
+{
+	if (room->capacity > KEPT_BYTES)
+		lp_buffer_clear(room);
+	room->length = 0;
 }
 
 static void forget_letter(struct lp_meeting *meeting)
 {
-	if (meeting->letter.capacity > KEPT_BYTES)
-		lp_buffer_clear(&meeting->letter);
-	meeting->letter.length = 0;
+	forget_room(&meeting->letter);
+	forget_room(&meeting->framed);
 }
 
 /* The store */
@@ -87,7 +104,7 @@ static bool on_reply(void *owner, unsigned worker, struct lp_slice id, struct lp
 		put_member(meeting, LP_SLICE(",\"err\":\""), (struct lp_slice){error, strlen(error)});
 		put(meeting, LP_SLICE("\""));
 	}
-	bool sent = meeting->post.send(meeting->post.owner, worker, finish_letter(meeting));
+	bool sent = send_letter(meeting, worker, finish_letter(meeting));
 	forget_letter(meeting);
 	return sent;
 }
@@ -190,7 +207,7 @@ static void publish(struct lp_meeting *meeting, const struct lp_slice *fields)
 	put_member(meeting, LP_SLICE(",\"msg\":"), fields[LP_LETTER_MSG]);
 	struct lp_slice letter = finish_letter(meeting);
 	for (unsigned worker = 1; worker <= meeting->post.workers; worker++)
-		meeting->post.send(meeting->post.owner, worker, letter);
+		send_letter(meeting, worker, letter);
 	forget_letter(meeting);
 }
 
@@ -200,7 +217,7 @@ static bool on_push(void *owner, unsigned worker, struct lp_slice name, struct l
 	put(meeting, LP_SLICE("{\"type\":\"push\""));
 	put_member(meeting, LP_SLICE(",\"name\":"), name);
 	put_member(meeting, LP_SLICE(",\"msg\":"), msg);
-	bool sent = meeting->post.send(meeting->post.owner, worker, finish_letter(meeting));
+	bool sent = send_letter(meeting, worker, finish_letter(meeting));
 	forget_letter(meeting);
 	return sent;
 }
@@ -230,19 +247,35 @@ static void pull(struct lp_meeting *meeting, unsigned worker, struct lp_slice na
 
 /* Letters */
 
+/* What limpet keeps, or puts into a letter of its own, is JSON: of that nothing may be missing. */
+static bool is_whole(struct lp_meeting *meeting, unsigned worker, const struct lp_letter *letter)
+{
+	const uint32_t kept = 1u << LP_LETTER_NAME | 1u << LP_LETTER_TOPIC | 1u << LP_LETTER_MSG |
+			      1u << LP_LETTER_COLLECTION | 1u << LP_LETTER_KEY | 1u << LP_LETTER_JSON |
+			      1u << LP_LETTER_CONFIG | 1u << LP_LETTER_REQUEST;
+	if (!(letter->lossy & kept))
+		return true;
+	lp_log_limited(
+		meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+		"worker %u sent a message of type %.*s with a value that JSON has no word for, such as a Buffer: "
+		"the shared store and queues take JSON only; it is dropped",
+		worker, LP_SLICE_ARG(letter->fields[LP_LETTER_TYPE]));
+	return false;
+}
+
 void lp_meeting_take(struct lp_meeting *meeting, unsigned worker, const struct lp_letter *letter)
 {
 	const struct lp_slice *fields = letter->fields;
 	struct lp_slice type = fields[LP_LETTER_TYPE];
 	if (lp_adapter_take(&meeting->adapter, worker, letter))
 		return;
-	if (lp_json_is(type, LP_SLICE("DSM_REQUEST")))
+	if (lp_json_is(type, LP_SLICE("DSM_REQUEST")) && is_whole(meeting, worker, letter))
 		ask_store(meeting, worker, fields);
 	else if (!fields[LP_LETTER_NAME].bytes)
 		return;
-	else if (lp_json_is(type, LP_SLICE("publishreq")))
+	else if (lp_json_is(type, LP_SLICE("publishreq")) && is_whole(meeting, worker, letter))
 		publish(meeting, fields);
-	else if (lp_json_is(type, LP_SLICE("pushreq")))
+	else if (lp_json_is(type, LP_SLICE("pushreq")) && is_whole(meeting, worker, letter))
 		push(meeting, worker, fields);
 	else if (lp_json_is(type, LP_SLICE("startpull")))
 		pull(meeting, worker, fields[LP_LETTER_NAME]);
@@ -299,6 +332,7 @@ void lp_meeting_free(struct lp_meeting *meeting)
 	lp_store_free(meeting->store);
 	lp_queues_free(meeting->queues);
 	lp_buffer_clear(&meeting->letter);
+	lp_buffer_clear(&meeting->framed);
 	free(meeting);
 }
 

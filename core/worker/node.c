@@ -15,6 +15,9 @@
  *     {"type":"close"}                             the worker takes no more and is told to end, sticky-session
  *     anything else                                is the program's own: for the workers' meeting place (meeting.h)
  *
+ * Advanced workers say the same as values of V8's. What concerns us of those is read as JSON (letter.h), and what we say is
+ * JSON until it is sent.
+ *
  * Numbers: Node answers NODE_HANDLEs in order, so the acknowledgement needs none.
  */
 #include "worker/node.h"
@@ -25,8 +28,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/v8frame.h"
+
 /* One of node:cluster's messages, at most; an address that a worker wants to listen on is the longest part. */
 #define MESSAGE_BYTES 4096
+
+/* The same as a value of V8's, at most: nine bytes are an empty array. */
+#define SAID_BYTES (5 * MESSAGE_BYTES)
+
+/* Of a worker's message as JSON, what is kept between messages. */
+#define HEARD_BYTES 4096
 
 /* Bytes of a session's id. */
 #define SESSION_MAX 1024
@@ -36,39 +47,66 @@ static struct lp_node *node_of(struct lp_channel *channel)
 	return channel->state;
 }
 
-static int open_node(bool by_cluster, void **state)
+static int open_node(const struct lp_channel *channel, bool by_cluster, void **state)
 {
 	struct lp_node *node = calloc(1, sizeof(*node));
 	if (!node)
 		return -ENOMEM;
 	node->by_cluster = by_cluster;
 	*state = node;
-	return 0;
+	if (!channel->dialect->advanced ||
+	    (lp_buffer_reserve(&node->heard, HEARD_BYTES) == 0 && lp_buffer_reserve(&node->said, SAID_BYTES) == 0))
+		return 0;
+	lp_node_close(node);
+	*state = NULL;
+	return -ENOMEM;
 }
 
 int lp_node_open(struct lp_channel *channel, void **state)
 {
-	(void)channel;
-	return open_node(false, state);
+	return open_node(channel, false, state);
 }
 
 int lp_node_open_cluster(struct lp_channel *channel, void **state)
 {
-	(void)channel;
-	return open_node(true, state);
+	return open_node(channel, true, state);
 }
 
 void lp_node_close(void *state)
 {
-	free(state);
+	struct lp_node *node = state;
+	if (!node)
+		return;
+	lp_buffer_clear(&node->heard);
+	lp_buffer_clear(&node->said);
+	free(node);
+}
+
+struct lp_slice lp_node_say(struct lp_channel *channel, struct lp_slice line)
+{
+	struct lp_buffer *said = &node_of(channel)->said;
+	if (!channel->dialect->advanced)
+		return line;
+	said->length = 0;
+	lp_v8_frame(line, said); /* The line is our own, and the room is reserved. */
+	return (struct lp_slice){said->bytes, said->length};
+}
+
+size_t lp_node_seal(struct lp_channel *channel, char *text, size_t length)
+{
+	struct lp_slice message = lp_node_say(channel, (struct lp_slice){text, length});
+	if (message.bytes != text)
+		memcpy(text, message.bytes, message.length);
+	return message.length;
 }
 
 size_t lp_node_address(struct lp_channel *channel, const struct lp_parcel *parcel, char *out)
 {
 	(void)parcel;
-	return (size_t)snprintf(out, LP_DIALECT_MESSAGE_MAX,
-				"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Socket\",\"msg\":%s}\n",
-				channel->dialect->message);
+	int length =
+		snprintf(out, LP_DIALECT_MESSAGE_MAX, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Socket\",\"msg\":%s}\n",
+			 channel->dialect->message);
+	return lp_node_seal(channel, out, (size_t)length);
 }
 
 /* Write a message as a line; its length, or 0 when there was no memory for it, or it is too long. Takes over message. */
@@ -93,6 +131,12 @@ static json_t *number_message(struct lp_channel *channel, json_t *message)
 	return NULL;
 }
 
+static void send_line(struct lp_channel *channel, struct lp_slice line)
+{
+	struct lp_slice message = lp_node_say(channel, line);
+	lp_channel_send(channel, message.bytes, message.length);
+}
+
 /*
  * Send one of node:cluster's own messages. Takes over message. What cannot be said ends the channel: the worker would
  * wait for it for ever.
@@ -102,7 +146,7 @@ static void send_cluster(struct lp_channel *channel, json_t *message)
 	char text[MESSAGE_BYTES + 1];
 	size_t length = write_line(number_message(channel, message), text);
 	if (length)
-		lp_channel_send(channel, text, length);
+		send_line(channel, (struct lp_slice){text, length});
 	else
 		lp_channel_give_up(channel, -ENOMEM);
 }
@@ -185,7 +229,8 @@ static int send_datagrams(struct lp_channel *channel, int fd, json_t *reply)
 	reply = number_message(channel, reply);
 	size_t length = write_line(
 		json_pack("{s:s, s:s, s:o}", "cmd", "NODE_HANDLE", "type", "dgram.Native", "msg", reply), text);
-	int status = length ? lp_channel_send_descriptor(channel, (struct lp_slice){text, length}, fd) : UV_ENOMEM;
+	struct lp_slice message = length ? lp_node_say(channel, (struct lp_slice){text, length}) : (struct lp_slice){0};
+	int status = length ? lp_channel_send_descriptor(channel, message, fd) : UV_ENOMEM;
 	if (status == 0)
 		node->handles[node->handle_count++] = channel->sent;
 	return status;
@@ -301,12 +346,19 @@ static void on_cluster_message(struct lp_channel *channel, json_t *message)
 	}
 }
 
+/* NULL: there is no memory. */
+static json_t *parse_letter(struct lp_channel *channel, const struct lp_letter *letter)
+{
+	struct lp_slice text =
+		channel->dialect->advanced ? lp_letter_json(letter->bytes, &node_of(channel)->heard) : letter->bytes;
+	return text.bytes ? json_loadb(text.bytes, text.length, 0, NULL) : NULL;
+}
+
 static void on_internal_message(struct lp_channel *channel, const struct lp_letter *letter)
 {
-	static const char received[] = "{\"cmd\":\"NODE_HANDLE_ACK\"}\n";
 	struct lp_slice cmd = letter->fields[LP_LETTER_CMD];
 	if (lp_json_is(cmd, LP_SLICE("NODE_CLUSTER"))) {
-		json_t *message = json_loadb(letter->bytes.bytes, letter->bytes.length, 0, NULL);
+		json_t *message = parse_letter(channel, letter);
 		on_cluster_message(channel, message);
 		json_decref(message);
 	} else if (lp_json_is(cmd, LP_SLICE("NODE_HANDLE_ACK")))
@@ -314,7 +366,7 @@ static void on_internal_message(struct lp_channel *channel, const struct lp_lett
 	else if (lp_json_is(cmd, LP_SLICE("NODE_HANDLE_NACK")))
 		on_handle_missing(channel);
 	else if (lp_json_is(cmd, LP_SLICE("NODE_HANDLE")))
-		lp_channel_send(channel, received, sizeof(received) - 1); /* Else its channel stalls for ever. */
+		send_line(channel, LP_SLICE("{\"cmd\":\"NODE_HANDLE_ACK\"}\n")); /* Else its channel stalls for ever. */
 }
 
 static void on_session(struct lp_channel *channel, struct lp_slice data, bool bound)
@@ -352,6 +404,14 @@ static bool is_internal(struct lp_slice cmd)
 	return cmd.length > sizeof(begins) && memcmp(cmd.bytes, begins, sizeof(begins) - 1) == 0;
 }
 
+static void on_letter(struct lp_channel *channel, const struct lp_letter *letter)
+{
+	if (is_internal(letter->fields[LP_LETTER_CMD]))
+		on_internal_message(channel, letter);
+	else
+		on_program_message(channel, letter);
+}
+
 /* line ends in its newline. */
 static void on_line(struct lp_channel *channel, const char *line, size_t length)
 {
@@ -363,15 +423,52 @@ static void on_line(struct lp_channel *channel, const char *line, size_t length)
 		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
 			       "worker %u sent a line that is not JSON: %.*s", channel->worker,
 			       length > 80 ? 80 : (int)length - 1, line);
-	else if (is_internal(letter.fields[LP_LETTER_CMD]))
-		on_internal_message(channel, &letter);
 	else
-		on_program_message(channel, &letter);
+		on_letter(channel, &letter);
+}
+
+/* The frame's length, V8's version and its value. */
+static void on_frame(struct lp_channel *channel, struct lp_slice frame)
+{
+	static const char arrived[] = "o\"\3cmd\"\17NODE_HANDLE_ACK{\1";
+	const size_t before = LP_V8_FRAME_HEAD + 2;
+	struct lp_letter letter;
+	if (frame.length == before + sizeof(arrived) - 1 &&
+	    memcmp(frame.bytes + before, arrived, sizeof(arrived) - 1) == 0) {
+		on_handle_arrived(channel);
+		return;
+	}
+	int status = lp_letter_read_v8(&letter, frame, &node_of(channel)->heard);
+	if (status == 0)
+		on_letter(channel, &letter);
+	else if (status == -ENOMEM)
+		lp_channel_give_up(channel, status);
+	else
+		lp_log_limited(
+			channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+			"worker %u sent a message of %zu bytes that is no value as V8 writes it, or one with parts "
+			"that are unknown here; it is dropped",
+			channel->worker, frame.length);
+}
+
+static long receive_frames(struct lp_channel *channel, const char *bytes, size_t length)
+{
+	size_t used = 0;
+	while (length - used >= LP_V8_FRAME_HEAD) {
+		size_t frame = lp_v8_frame_length(bytes + used);
+		if (frame > length - used)
+			break;
+		on_frame(channel, (struct lp_slice){bytes + used, frame});
+		used += frame;
+	}
+	return (long)used;
 }
 
 long lp_node_receive(struct lp_channel *channel, const char *bytes, size_t length)
 {
 	size_t used = 0;
+	if (channel->dialect->advanced)
+		return receive_frames(channel, bytes, length);
 	for (;;) {
 		const char *end = memchr(bytes + used, '\n', length - used);
 		if (!end)

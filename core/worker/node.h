@@ -2,7 +2,7 @@
  * What all Node workers have in common: the channel of node:child_process and the manners of node:cluster.
  *
  * A worker is started as node:cluster would start it, so `cluster.isWorker` is true in it. Messages are JSON, one a
- * line. Whatever the dialect, the worker may ask to listen (queryServer) and is told that it does; the dialects differ
+ * line, or in an advanced dialect (lp_dialect_advance) values of V8's, each behind its length. Whatever the dialect, the worker may ask to listen (queryServer) and is told that it does; the dialects differ
  * in what makes a worker ready and in the message that goes with a connection.
  */
 #ifndef LP_WORKER_NODE_H
@@ -35,6 +35,8 @@ struct lp_node {
 	size_t server_count;
 	uint64_t handles[LP_NODE_SERVERS_MAX]; /**< UDP sockets on their way: behind which parcel each was sent. */
 	size_t handle_count;
+	struct lp_buffer heard; /**< Advanced: what is understood of a message, as JSON. */
+	struct lp_buffer said;  /**< Advanced: a message of ours. */
 };
 
 /** The environment of a Node worker, for struct lp_dialect; with more variables, and NULL at the end. */
@@ -48,6 +50,27 @@ int lp_node_open(struct lp_channel *channel, void **state);
 
 /** For lp_dialect.open: a worker whose servers get connections. @param channel Open. @param state Set. @return 0, or -ENOMEM. */
 int lp_node_open_cluster(struct lp_channel *channel, void **state);
+
+/**
+ * A line of ours as the worker reads it.
+ *
+ * @param channel  Open.
+ * @param line     JSON, at most as long as node:cluster's messages are, its newline included.
+ *
+ * @return The line, or its frame, which is valid until the next call; it cannot fail.
+ */
+struct lp_slice lp_node_say(struct lp_channel *channel, struct lp_slice line);
+
+/**
+ * Write a line of ours in place of a parcel's message, for lp_dialect.address.
+ *
+ * @param channel  Open.
+ * @param text     The line; becomes what the worker reads. LP_DIALECT_MESSAGE_MAX bytes.
+ * @param length   Of the line.
+ *
+ * @return The new length.
+ */
+size_t lp_node_seal(struct lp_channel *channel, char *text, size_t length);
 
 /** For lp_dialect.close. @param state From either open. */
 void lp_node_close(void *state);

@@ -284,7 +284,8 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 				    config->command[0]);
 	struct lp_supervisor *supervisor = calloc(1, sizeof(*supervisor));
 	struct lp_slot *all = calloc(count, sizeof(*all));
-	struct lp_post post = {.workers = count, .send = lp_slot_post, .owner = supervisor};
+	struct lp_post post = {
+		.workers = count, .advanced = config->dialect->advanced, .send = lp_slot_post, .owner = supervisor};
 	struct lp_meeting *meeting = lp_meeting_new(config->log, &post);
 	int status =
 		supervisor && all && meeting ? 0 : lp_error_set(error, UV_ENOMEM, "no memory for %u workers", count);

@@ -57,6 +57,8 @@ struct limpet_options {
 	uint32_t
 		worker_descriptors; /**< The soft limit of descriptors that workers begin with. 0: the process's own. */
 	const char *dialect;        /**< How workers take connections. "auto" looks at the command. */
+	const char *
+		node_serialization; /**< How Node workers speak: "json", or "advanced", in which Buffers stay Buffers. */
 	const char *learn;       /**< "cookie:NAME,header:NAME": what names a session in responses; NULL: sids alone. */
 	const char *preload_dir; /**< Of the socket that preloaded workers find us by; NULL: one that suits the user. */
 	int worker_prefix;       /**< Not 0: each line of a worker's output is passed on behind "[id] ". */

@@ -31,15 +31,20 @@ static bool on_send(void *owner, unsigned worker, struct lp_slice bytes)
 	return true;
 }
 
-static void open_meeting(struct fixture *fixture)
+static void open_meeting_by(struct fixture *fixture, const struct lp_post *post)
 {
-	struct lp_post post = {.workers = WORKERS, .send = on_send, .owner = fixture};
 	*fixture = (struct fixture){0};
 	uv_loop_init(&fixture->loop);
 	lp_log_init(&fixture->log, -1, LP_LOG_ERROR, LP_LOG_TEXT);
-	fixture->meeting = lp_meeting_new(&fixture->log, &post);
+	fixture->meeting = lp_meeting_new(&fixture->log, post);
 	assert_non_null(fixture->meeting);
 	lp_meeting_start(fixture->meeting, &fixture->loop);
+}
+
+static void open_meeting(struct fixture *fixture)
+{
+	struct lp_post post = {.workers = WORKERS, .send = on_send, .owner = fixture};
+	open_meeting_by(fixture, &post);
 }
 
 static void on_closed(void *owner)
@@ -239,6 +244,50 @@ static void everything_else_is_nobodys_business(void **state)
 	close_meeting(&fixture);
 }
 
+/* Sent to workers that read V8's values: each letter is one, with text in it. */
+static bool on_send_advanced(void *owner, unsigned worker, struct lp_slice bytes)
+{
+	struct fixture *fixture = owner;
+	struct lp_buffer room = {0};
+	struct lp_slice json = lp_letter_json(bytes, &room);
+	bool sent = on_send(fixture, worker, json);
+	lp_buffer_clear(&room);
+	return sent;
+}
+
+static void say_advanced(struct fixture *fixture, unsigned worker, struct lp_slice frame, const char *sent)
+{
+	struct lp_letter letter;
+	struct lp_buffer room = {0};
+	assert_int_equal(lp_letter_read_v8(&letter, frame, &room), 0);
+	lp_meeting_take(fixture->meeting, worker, &letter);
+	assert_sent(fixture, sent);
+	lp_buffer_clear(&room);
+}
+
+#define FRAME(literal) ((struct lp_slice){"\0\0\0\0\xff\x0f" literal, sizeof("\0\0\0\0\xff\x0f" literal) - 1})
+
+static void advanced_workers_hear_what_limpet_says_as_values(void **state)
+{
+	struct fixture fixture;
+	struct lp_post post = {.workers = WORKERS, .advanced = true, .send = on_send_advanced, .owner = &fixture};
+	(void)state;
+	open_meeting_by(&fixture, &post);
+	say_advanced(&fixture, 1, FRAME("o\"\4name\"\1q\"\4type\"\12publishreq\"\3msgI\2{\3"),
+		     "1<-{\"type\":\"publish\",\"name\":\"q\",\"topic\":\"undefined\",\"msg\":1}"
+		     "2<-{\"type\":\"publish\",\"name\":\"q\",\"topic\":\"undefined\",\"msg\":1}"
+		     "3<-{\"type\":\"publish\",\"name\":\"q\",\"topic\":\"undefined\",\"msg\":1}");
+	say_advanced(&fixture, 1, FRAME("o\"\4name\"\1q\"\4type\"\12publishreq\"\3msg\\\0\n\1x{\3"), "");
+	say_advanced(&fixture, 2, FRAME("o\"\6source\"\14_sio_adapter\"\4typeI\2\"\3uid\"\1u\"\3nsp\"\1/{\4"),
+		     "1<-{\"source\":\"_sio_adapter\",\"type\":1,\"uid\":\"u\",\"nsp\":\"/\"}"
+		     "3<-{\"source\":\"_sio_adapter\",\"type\":1,\"uid\":\"u\",\"nsp\":\"/\"}");
+	say_advanced(&fixture, 1, FRAME("o\"\6source\"\14_sio_adapter\"\4typeI\2\"\3uid\"\1v\"\3nsp\"\1/{\4"),
+		     "2<-{\"source\":\"_sio_adapter\",\"type\":1,\"uid\":\"v\",\"nsp\":\"/\"}"
+		     "3<-{\"source\":\"_sio_adapter\",\"type\":1,\"uid\":\"v\",\"nsp\":\"/\"}");
+	leave(&fixture, 2, "1<-{\"source\":\"_sio_adapter\",\"type\":13,\"uid\":\"u\",\"nsp\":\"/\"}");
+	close_meeting(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -250,6 +299,7 @@ int main(void)
 		cmocka_unit_test(what_is_published_goes_to_every_worker),
 		cmocka_unit_test(what_is_pushed_goes_to_one_who_pulls),
 		cmocka_unit_test(everything_else_is_nobodys_business),
+		cmocka_unit_test(advanced_workers_hear_what_limpet_says_as_values),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "worker/v8frame.h"
+
 static const char online[] = "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"online\",\"seq\":0}\n";
 
 static const char query[] =
@@ -240,6 +242,98 @@ static void what_is_the_programs_own_goes_to_the_meeting_place(void **state)
 	close_fixture(fixture);
 }
 
+/* A worker that speaks V8's serialization says a frame. */
+static void say_frame(struct fixture *fixture, const char *json)
+{
+	struct lp_buffer out = {0};
+	assert_int_equal(lp_v8_frame((struct lp_slice){json, strlen(json)}, &out), 0);
+	assert_int_equal(send(fixture->worker_end, out.bytes, out.length, MSG_NOSIGNAL), (ssize_t)out.length);
+	lp_channel_hear(&fixture->channel);
+	lp_buffer_clear(&out);
+}
+
+/* What the worker got: one frame, as JSON. */
+static void receive_frame(struct fixture *fixture, char *text, size_t size)
+{
+	char frame[1024];
+	struct lp_buffer room = {0};
+	ssize_t length = recv(fixture->worker_end, frame, sizeof(frame), MSG_DONTWAIT);
+	assert_true(length > LP_V8_FRAME_HEAD);
+	assert_int_equal(lp_v8_frame_length(frame), length);
+	struct lp_slice json = lp_letter_json((struct lp_slice){frame, (size_t)length}, &room);
+	snprintf(text, size, "%.*s", LP_SLICE_ARG(json));
+	lp_buffer_clear(&room);
+}
+
+static void an_advanced_worker_says_the_same_in_frames(void **state)
+{
+	struct lp_dialect advanced;
+	char text[1024];
+	(void)state;
+	assert_false(lp_dialect_advance(&lp_dialect_native, &advanced));
+	assert_true(lp_dialect_advance(&lp_dialect_cluster, &advanced));
+	struct fixture *fixture = open_fixture(&advanced);
+	say_frame(fixture, online);
+	say_frame(fixture, query);
+	assert_true(fixture->ready);
+	receive_frame(fixture, text, sizeof(text));
+	assert_non_null(strstr(text, "\"ack\":1"));
+	assert_non_null(strstr(text, "\"port\":3999"));
+	hand_over(fixture, 0, 3999);
+	receive_frame(fixture, text, sizeof(text));
+	assert_string_equal(text, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":"
+				  "\"NODE_CLUSTER\",\"act\":\"newconn\",\"key\":\"limpet:3999:0\",\"seq\":1}}");
+	say_frame(fixture, "{\"cmd\":\"NODE_HANDLE_ACK\"}");
+	say_frame(fixture, "{\"ack\":1,\"accepted\":true,\"seq\":5,\"cmd\":\"NODE_CLUSTER\"}");
+	assert_int_equal(fixture->acknowledged, 1);
+	say_frame(fixture, "{\"cmd\":\"NODE_HANDLE\"}");
+	receive_frame(fixture, text, sizeof(text));
+	assert_string_equal(text, "{\"cmd\":\"NODE_HANDLE_ACK\"}");
+	close_fixture(fixture);
+}
+
+static void an_advanced_worker_may_stop_anywhere_in_a_frame(void **state)
+{
+	static const char session[] = "{\"type\":\"sticky:connection\",\"data\":\"one\"}";
+	struct lp_dialect advanced;
+	struct lp_buffer out = {0};
+	(void)state;
+	assert_true(lp_dialect_advance(&lp_dialect_socketio_sticky, &advanced));
+	struct fixture *fixture = open_fixture(&advanced);
+	assert_int_equal(lp_v8_frame(LP_SLICE(session), &out), 0);
+	for (size_t i = 0; i < out.length; i++) {
+		assert_string_equal(fixture->session, "");
+		assert_int_equal(send(fixture->worker_end, out.bytes + i, 1, MSG_NOSIGNAL), 1);
+		lp_channel_hear(&fixture->channel);
+	}
+	assert_string_equal(fixture->session, "+one");
+	assert_int_equal(fixture->ends, 0);
+	close_fixture(fixture);
+	lp_buffer_clear(&out);
+}
+
+static void what_is_wrong_or_too_long_in_a_frame_is_passed_over(void **state)
+{
+	static const char wrong[] = "\0\0\0\1{\0\0\0\0\0\0\0\4\xff\x0fo{";
+	static const char zeros[LP_CHANNEL_READ_SIZE];
+	const size_t length = LP_CHANNEL_MESSAGE_MAX + 2 * sizeof(zeros);
+	const char head[] = {(char)(length >> 24), (char)(length >> 16), (char)(length >> 8), (char)length};
+	struct lp_dialect advanced;
+	(void)state;
+	assert_true(lp_dialect_advance(&lp_dialect_socketio_sticky, &advanced));
+	struct fixture *fixture = open_fixture(&advanced);
+	assert_true(send(fixture->worker_end, wrong, sizeof(wrong) - 1, MSG_NOSIGNAL) > 0);
+	assert_int_equal(send(fixture->worker_end, head, sizeof(head), MSG_NOSIGNAL), sizeof(head));
+	for (size_t sent = 0; sent < length; sent += sizeof(zeros)) {
+		assert_int_equal(send(fixture->worker_end, zeros, sizeof(zeros), MSG_NOSIGNAL), sizeof(zeros));
+		lp_channel_hear(&fixture->channel);
+	}
+	say_frame(fixture, "{\"type\":\"sticky:connection\",\"data\":\"two\"}");
+	assert_string_equal(fixture->session, "+two");
+	assert_int_equal(fixture->ends, 0);
+	close_fixture(fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +351,9 @@ int main(void)
 		cmocka_unit_test(a_udp_socket_that_cannot_be_is_an_error_number),
 		cmocka_unit_test(tls_servers_share_what_the_first_has),
 		cmocka_unit_test(what_is_the_programs_own_goes_to_the_meeting_place),
+		cmocka_unit_test(an_advanced_worker_says_the_same_in_frames),
+		cmocka_unit_test(an_advanced_worker_may_stop_anywhere_in_a_frame),
+		cmocka_unit_test(what_is_wrong_or_too_long_in_a_frame_is_passed_over),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,7 @@ static size_t address(struct lp_channel *channel, const struct lp_parcel *parcel
 			      "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\","
 			      "\"act\":\"newconn\",\"key\":\"%s\",\"seq\":%llu}}\n",
 			      server->key, (unsigned long long)parcel->number);
-	return (size_t)length;
+	return lp_node_seal(channel, out, (size_t)length);
 }
 
 const struct lp_dialect lp_dialect_cluster = {

@@ -1,6 +1,7 @@
 'use strict';
 /**
- * What every Socket.IO worker here does for its clients: it says which worker it is, and sends back what it gets.
+ * What every Socket.IO worker here does for its clients: it says which worker it is, sends back what it gets, and tells
+ * all clients what it is to tell them.
  */
 const cluster = require('node:cluster');
 
@@ -8,5 +9,6 @@ module.exports = function chat(io) {
 	io.on('connection', (socket) => {
 		socket.emit('worker', cluster.worker.id, socket.id);
 		socket.on('echo', (message, reply) => reply(message));
+		socket.on('tell all', (message) => io.emit('told', message));
 	});
 };

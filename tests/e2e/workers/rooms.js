@@ -8,9 +8,14 @@ const http = require('node:http');
 const { Server } = require('socket.io');
 const { createAdapter } = require(process.argv[2]);
 
+/** What is no Buffer stays what it is. */
+const hex = (answers) => answers.map((answer) => (Buffer.isBuffer(answer) ? answer.toString('hex') : answer));
+
 const ACTIONS = {
 	emit: (io, text) => io.emit('news', text),
 	binary: (io, length) => io.emit('news', Buffer.alloc(Number(length), 'limpet')),
+	askBinary: async (io, bytes) => hex(await io.serverSideEmitWithAck('bytes', Buffer.from(bytes, 'hex'))),
+	acksBinary: async (io, bytes) => hex(await io.timeout(5000).emitWithAck('bytes', Buffer.from(bytes, 'hex'))),
 	toRoom: (io, room) => io.to(room).emit('news', `to ${room}`),
 	join: (io, room) => io.socketsJoin(room),
 	fetch: async (io) => (await io.fetchSockets()).map((socket) => socket.id).sort(),
@@ -31,5 +36,6 @@ const server = http.createServer(async (request, response) => {
 const io = new Server(server, { adapter: createAdapter() });
 io.of('/other').on('connection', () => {});
 io.on('who', (reply) => reply(cluster.worker.id));
+io.on('bytes', (bytes, reply) => reply(Buffer.concat([bytes, Buffer.of(cluster.worker.id)])));
 io.on('connection', (socket) => socket.emit('worker', cluster.worker.id));
 server.listen(3000);

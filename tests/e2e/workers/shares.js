@@ -33,6 +33,8 @@ const ACTIONS = {
 			lock.set(value);
 		return promisify(lock.release.bind(lock))();
 	},
+	publishJson: (topic, message) => void connection.createPubQueue('news').publish(JSON.parse(message), topic),
+	publishBytes: (topic, bytes) => void connection.createPubQueue('news').publish({ bytes: Buffer.from(bytes) }, topic),
 	publish: (topic, message) => void connection.createPubQueue('news').publish(message, topic),
 	push: (key, job) => void connection.createPushQueue('jobs').publish(job),
 	pull: () => void jobs.subscribe(),

@@ -1,0 +1,321 @@
+/*
+ * A value is a tag of one byte and what belongs to it:
+ *
+ *     _ 0 T F                    undefined, null, true, false
+ *     I U N Z                    numbers: zigzag, unsigned, double; a BigInt's sign and length, digits
+ *     " c S                      strings of Latin-1, UTF-16, UTF-8: their bytes are counted
+ *     o … {n                     an object: keys and values, n pairs
+ *     A len … $n len             an array: its elements, then n pairs of other properties ('-': an element that is none)
+ *     a len … @n len             an array of which most elements are not: pairs
+ *     ; … :n   ' … ,n            a map and a set: n keys and values
+ *     r … .                      an error: letters for its kind, and for what the value behind the letter is
+ *     ^ D R y x n z s            an object that came before, Date, RegExp, objects of Boolean, Number, BigInt, String
+ *     B ~ V                      an ArrayBuffer (that can grow), and a view of it that follows at once
+ *     \0 type length bytes       how Node writes Buffers and typed arrays
+ *     \1 value                   and its other objects
+ *
+ * Numbers of things are varints: seven bits a byte, the lowest first. Zero bytes may be before any tag: V8 aligns UTF-16.
+ *
+ * There is no recursion: what is open is kept in levels. Values that cannot be sent between processes, such as shared
+ * memory, have no tags here.
+ */
+#include "worker/v8value.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* From this version on a view has flags. */
+#define FLAGS_VERSION 14
+
+/* The first version that counts as this format: Node 12's. */
+#define OLDEST_VERSION 13
+
+int lp_v8_open(struct lp_v8 *v8, struct lp_slice bytes)
+{
+	if (bytes.length < 2 || bytes.bytes[0] != '\xff' || bytes.bytes[1] < OLDEST_VERSION)
+		return -EINVAL;
+	lp_v8_open_value(v8, (struct lp_slice){bytes.bytes + 2, bytes.length - 2}, (unsigned char)bytes.bytes[1]);
+	return 0;
+}
+
+void lp_v8_open_value(struct lp_v8 *v8, struct lp_slice value, unsigned version)
+{
+	v8->at = value.bytes;
+	v8->end = value.bytes + value.length;
+	v8->version = version;
+	v8->depth = 0;
+	v8->done = false;
+}
+
+static bool take_varint(struct lp_v8 *v8, uint32_t *number)
+{
+	uint64_t taken = 0;
+	for (unsigned shift = 0; shift < 35 && v8->at < v8->end; shift += 7) {
+		unsigned char byte = (unsigned char)*v8->at++;
+		taken |= (uint64_t)(byte & 0x7f) << shift;
+		if (byte < 0x80) {
+			*number = (uint32_t)taken;
+			return taken <= UINT32_MAX;
+		}
+	}
+	return false;
+}
+
+static bool take_bytes(struct lp_v8 *v8, size_t length, struct lp_slice *bytes)
+{
+	if (length > (size_t)(v8->end - v8->at))
+		return false;
+	*bytes = (struct lp_slice){v8->at, length};
+	v8->at += length;
+	return true;
+}
+
+static bool take_counted(struct lp_v8 *v8, struct lp_slice *bytes)
+{
+	uint32_t length;
+	return take_varint(v8, &length) && take_bytes(v8, length, bytes);
+}
+
+static bool take_double(struct lp_v8 *v8, double *number)
+{
+	struct lp_slice bytes;
+	uint64_t bits = 0;
+	if (!take_bytes(v8, sizeof(bits), &bytes))
+		return false;
+	for (unsigned i = 0; i < sizeof(bits); i++)
+		bits |= (uint64_t)(unsigned char)bytes.bytes[i] << 8 * i;
+	memcpy(number, &bits, sizeof(bits));
+	return true;
+}
+
+/* The next tag; -1: there is none. */
+static int take_tag(struct lp_v8 *v8)
+{
+	while (v8->at < v8->end && *v8->at == '\0')
+		v8->at++;
+	return v8->at < v8->end ? (unsigned char)*v8->at++ : -1;
+}
+
+static bool take_string(struct lp_v8 *v8, int tag, struct lp_v8_token *token)
+{
+	token->kind = tag == '"' ? LP_V8_LATIN1 : tag == 'c' ? LP_V8_UTF16 : LP_V8_UTF8;
+	return (tag == '"' || tag == 'c' || tag == 'S') && take_counted(v8, &token->text) &&
+	       (tag != 'c' || token->text.length % 2 == 0);
+}
+
+static bool take_big(struct lp_v8 *v8)
+{
+	uint32_t field;
+	struct lp_slice digits;
+	return take_varint(v8, &field) && take_bytes(v8, field >> 1, &digits);
+}
+
+/* A buffer's view belongs to it: V8 reads them as one. */
+static bool take_view(struct lp_v8 *v8)
+{
+	uint32_t skipped;
+	if (v8->at == v8->end || *v8->at != 'V')
+		return true;
+	v8->at++;
+	for (int i = v8->version < FLAGS_VERSION ? 1 : 0; i < 4; i++)
+		if (!take_varint(v8, &skipped))
+			return false;
+	return true;
+}
+
+static bool take_regexp(struct lp_v8 *v8)
+{
+	struct lp_v8_token pattern;
+	uint32_t flags;
+	return take_string(v8, take_tag(v8), &pattern) && take_varint(v8, &flags);
+}
+
+/* Behind the tag of what JSON has no word for. Returns 1, or -EINVAL, or -ENOTSUP. */
+static int take_other(struct lp_v8 *v8, int tag)
+{
+	struct lp_v8_token token;
+	struct lp_slice bytes;
+	uint32_t number;
+	bool taken;
+	switch (tag) {
+	case 'x':
+	case 'y':
+		return 1;
+	case 'D':
+	case 'n':
+		taken = take_double(v8, &token.number);
+		break;
+	case 'Z':
+	case 'z':
+		taken = take_big(v8);
+		break;
+	case 's':
+		taken = take_string(v8, take_tag(v8), &token);
+		break;
+	case 'R':
+		taken = take_regexp(v8);
+		break;
+	case '^':
+		taken = take_varint(v8, &number) && take_view(v8);
+		break;
+	case 'B':
+		taken = take_counted(v8, &bytes) && take_view(v8);
+		break;
+	case '~':
+		taken = take_varint(v8, &number) && take_varint(v8, &(uint32_t){0}) && take_bytes(v8, number, &bytes) &&
+			take_view(v8);
+		break;
+	default:
+		return -ENOTSUP;
+	}
+	return taken ? 1 : -EINVAL;
+}
+
+/* Node's own objects. *tag becomes that of the value which follows, or stays when it was all. */
+static int take_host_object(struct lp_v8 *v8, int *tag)
+{
+	uint32_t how, type;
+	struct lp_slice bytes;
+	if (!take_varint(v8, &how))
+		return -EINVAL;
+	if (how == 0)
+		return take_varint(v8, &type) && take_counted(v8, &bytes) ? 1 : -EINVAL;
+	if (how != 1)
+		return -ENOTSUP;
+	*tag = take_tag(v8);
+	return *tag == '\\' ? -EINVAL : 1;
+}
+
+static int open_level(struct lp_v8 *v8, int tag, struct lp_v8_token *token)
+{
+	uint32_t declared = 0;
+	if (v8->depth == LP_V8_DEPTH_MAX || ((tag == 'A' || tag == 'a') && !take_varint(v8, &declared)))
+		return -EINVAL;
+	v8->levels[v8->depth++] = (struct lp_v8_level){.tag = (char)tag, .declared = declared};
+	token->kind = LP_V8_OPEN;
+	return 1;
+}
+
+static int close_level(struct lp_v8 *v8, struct lp_v8_token *token)
+{
+	const struct lp_v8_level *level = &v8->levels[--v8->depth];
+	bool array = level->tag == 'A' || level->tag == 'a';
+	uint32_t count = 0, length = 0;
+	*token = (struct lp_v8_token){.kind = LP_V8_CLOSE, .tag = level->tag};
+	v8->done = v8->depth == 0;
+	if (level->tag == 'r')
+		return 1;
+	if (!take_varint(v8, &count) || (array && (!take_varint(v8, &length) || length != level->declared)))
+		return -EINVAL;
+	uint64_t expected = level->tag == 'o' || array ? 2 * (uint64_t)count : count;
+	if (level->tag == 'A')
+		expected += length;
+	return level->values == expected ? 1 : -EINVAL;
+}
+
+/* 0: an error has its own way to end. */
+static int closing_tag(char tag)
+{
+	static const char opens[] = "oAa;'", closes[] = "{$@:,";
+	const char *found = strchr(opens, tag);
+	return found ? closes[found - opens] : 0;
+}
+
+static int take_value(struct lp_v8 *v8, int tag, struct lp_v8_token *token)
+{
+	static const char words[] = "_0TF", opens[] = "oAa;'r";
+	static const enum lp_v8_kind meanings[] = {LP_V8_UNDEFINED, LP_V8_NULL, LP_V8_TRUE, LP_V8_FALSE};
+	uint32_t number;
+	if (tag == '\\') {
+		int status = take_host_object(v8, &tag);
+		token->kind = LP_V8_OTHER;
+		if (status < 0 || tag == '\\')
+			return status;
+	}
+	token->tag = (char)tag;
+	if (tag <= 0)
+		return -EINVAL;
+	if (strchr(opens, tag))
+		return open_level(v8, tag, token);
+	if (strchr(words, tag)) {
+		token->kind = meanings[strchr(words, tag) - words];
+		return 1;
+	}
+	switch (tag) {
+	case '"':
+	case 'c':
+	case 'S':
+		return take_string(v8, tag, token) ? 1 : -EINVAL;
+	case 'N':
+		token->kind = LP_V8_NUMBER;
+		return take_double(v8, &token->number) ? 1 : -EINVAL;
+	case 'I':
+	case 'U':
+		token->kind = LP_V8_NUMBER;
+		if (!take_varint(v8, &number))
+			return -EINVAL;
+		token->number = tag == 'U' ? (double)number : (double)(int32_t)(number >> 1 ^ -(number & 1));
+		return 1;
+	default:
+		token->kind = LP_V8_OTHER;
+		return take_other(v8, tag);
+	}
+}
+
+/* An error's letters up to its next value. Returns 1 when that comes, 0 at the error's end. */
+static int take_error_letters(struct lp_v8 *v8)
+{
+	for (;;) {
+		int letter = take_tag(v8);
+		if (letter == '.')
+			return 0;
+		if (letter == 'm' || letter == 's' || letter == 'c')
+			return 1;
+		if (letter <= 0 || !strchr("ERFSTU", letter))
+			return letter < 0 ? -EINVAL : -ENOTSUP;
+	}
+}
+
+static bool is_key(const struct lp_v8_token *token)
+{
+	return token->kind >= LP_V8_NUMBER && token->kind <= LP_V8_UTF8;
+}
+
+int lp_v8_next(struct lp_v8 *v8, struct lp_v8_token *token)
+{
+	struct lp_v8_level *level = v8->depth ? &v8->levels[v8->depth - 1] : NULL;
+	if (v8->done)
+		return v8->at == v8->end ? 0 : -EINVAL;
+	if (level && level->tag == 'r') {
+		int status = take_error_letters(v8);
+		if (status <= 0)
+			return status ? status : close_level(v8, token);
+	}
+	int tag = take_tag(v8);
+	if (level && tag == closing_tag(level->tag))
+		return close_level(v8, token);
+	if (level)
+		level->values++;
+	*token = (struct lp_v8_token){.kind = LP_V8_NULL, .tag = '-'};
+	if (tag == '-' && level && level->tag == 'A' && level->values <= level->declared)
+		return 1;
+	int status = take_value(v8, tag, token);
+	if (status == 1 && level && level->tag == 'o' && level->values % 2 == 1 && !is_key(token))
+		return -EINVAL;
+	v8->done = status == 1 && v8->depth == 0;
+	return status;
+}
+
+int lp_v8_pass(struct lp_v8 *v8, struct lp_slice *value)
+{
+	struct lp_v8_token token;
+	const char *start = v8->at;
+	unsigned depth = v8->depth;
+	int status = lp_v8_next(v8, &token);
+	if (status == 0 || (status == 1 && token.kind == LP_V8_CLOSE))
+		return -EINVAL;
+	while (status == 1 && v8->depth > depth)
+		status = lp_v8_next(v8, &token);
+	*value = (struct lp_slice){start, (size_t)(v8->at - start)};
+	return status;
+}

@@ -1,0 +1,117 @@
+'use strict';
+/**
+ * Node workers that speak V8's serialization (--node-serialization advanced): what is binary crosses from one to another
+ * as it is, and all else works as it does in JSON.
+ */
+const assert = require('node:assert/strict');
+const crypto = require('node:crypto');
+const { once } = require('node:events');
+const test = require('node:test');
+const { eventually, run, runToItsEnd } = require('./harness');
+
+/** Each connection to the worker that its URL names. */
+const NAMED = {
+	'named.lua': `return { on_request = function(conn, workers)
+		local id = tonumber(conn:query("worker"))
+		for _, worker in ipairs(workers) do
+			if worker.id == id then return worker end
+		end
+	end }`,
+};
+
+const OPTIONS = '--policy ./named.lua --node-serialization advanced';
+const ALL = [1, 2, 3];
+
+/** All that JSON can say, in V8's many ways of saying it. */
+const ANYTHING = {
+	text: ['', 'a', 'é', '€ and é', '\u{1f980}', '"\\/\b\n\u0001', 'x'.repeat(300), '\ud800 is half', '\udc00'],
+	numbers: [0, 1, -1, 63, 64, -64, -65, 2 ** 30, -(2 ** 30), 2 ** 31, -(2 ** 31), 2 ** 53, 0.1, -1.5e-300, 1e300],
+	words: [true, false, null],
+	nothing: [{}, [], '', [[]], [{}]],
+	keys: { 0: 'a', 12: 'b', é: 'c', '€': 'd', '': 'e', '"': 'f' },
+	deep: JSON.parse(`${'[{"a":'.repeat(100)}1${'}]'.repeat(100)}`),
+};
+
+async function ask(limpet, worker, action, query = {}) {
+	const { json } = await limpet.get(`/${action}?${new URLSearchParams({ worker, ...query })}`);
+	assert.equal(json.worker, worker);
+	return json.result;
+}
+
+async function join(limpet, worker) {
+	const client = limpet.socket({ transports: ['websocket'], query: { worker } });
+	client.on('bytes', (bytes, reply) => reply(Buffer.concat([bytes, Buffer.of(0x80 + worker)])));
+	assert.equal((await once(client, 'worker'))[0], worker);
+	return client;
+}
+
+async function known(limpet, workers) {
+	for (const worker of workers)
+		await eventually(`worker ${worker} knows the others`,
+			async () => await ask(limpet, worker, 'count') === workers.length);
+}
+
+for (const adapter of ['@socket.io/cluster-adapter', 'adapter02'])
+	test(`${adapter}: Buffers reach clients and servers of other workers, and come back in answers`, run(
+		`--workers 3 ${OPTIONS} --dialect cluster -- node workers/rooms.js ${adapter}`,
+		{ files: NAMED },
+		async (limpet) => {
+			await known(limpet, ALL);
+			const clients = await Promise.all(ALL.map((worker) => join(limpet, worker)));
+			for (const length of [0, 6, 1 << 20]) {
+				const news = clients.map((client) => once(client, 'news'));
+				await ask(limpet, 1, 'binary', { with: length });
+				for (const [bytes] of await Promise.all(news)) {
+					assert.ok(Buffer.isBuffer(bytes), `${length} bytes are a Buffer`);
+					assert.ok(bytes.equals(Buffer.alloc(length, 'limpet')), `${length} bytes are the same`);
+				}
+			}
+			assert.deepEqual((await ask(limpet, 2, 'askBinary', { with: '00ff' })).sort(), ['00ff01', '00ff03']);
+			assert.deepEqual((await ask(limpet, 3, 'acksBinary', { with: 'fe0a' })).sort(),
+				['fe0a81', 'fe0a82', 'fe0a83']);
+
+			const since = limpet.now;
+			process.kill((await limpet.worker(2)).pid, 'SIGKILL');
+			await limpet.said(/^limpet: worker 2 is ready/, since);
+			await known(limpet, ALL);
+			assert.equal((await ask(limpet, 1, 'fetch')).length, 2);
+		}));
+
+test('@socket.io/sticky: a Buffer of a client reaches those of other workers', run(
+	`--workers 2 ${OPTIONS} --dialect socket.io-sticky -- node workers/socketio_sticky.js sticky104`,
+	{ files: NAMED },
+	async (limpet) => {
+		const [one, two] = await Promise.all([1, 2].map((worker) => join(limpet, worker)));
+		const megabyte = crypto.randomBytes(1 << 20);
+		for (const bytes of [Buffer.from('limpet'), megabyte]) {
+			const told = once(two, 'told');
+			one.emit('tell all', bytes);
+			assert.ok(bytes.equals((await told)[0]));
+			assert.ok(bytes.equals(await one.timeout(10_000).emitWithAck('echo', bytes)));
+		}
+	}));
+
+test('the shared store and queues take all of JSON, and say so when it is more', run(
+	`--workers 3 ${OPTIONS} --dialect cluster -- node workers/shares.js`,
+	{ files: NAMED },
+	async (limpet) => {
+		const text = JSON.stringify(ANYTHING);
+		await ask(limpet, 1, 'set', { key: 'k', value: text });
+		assert.deepEqual(JSON.parse(await ask(limpet, 2, 'get', { key: 'k' })), ANYTHING);
+
+		const since = limpet.now;
+		await ask(limpet, 2, 'publishBytes', { key: 'a', value: 'x' });
+		await limpet.said(/^limpet: worker 2 sent a message of type "publishreq" with a value that JSON has no/, since);
+		await ask(limpet, 2, 'publishJson', { key: 'a', value: text });
+		for (const worker of ALL) {
+			await eventually('it is heard', async () => (await ask(limpet, worker, 'received')).length > 0);
+			assert.deepEqual(await ask(limpet, worker, 'received'), [ANYTHING]);
+		}
+	}));
+
+test('workers of other languages have no such thing', async () => {
+	const { status, log } = await runToItsEnd(
+		'run --listen 127.0.0.1:0 --dialect native --node-serialization advanced -- true');
+	assert.equal(status, 2);
+	assert.match(log, /--node-serialization advanced is for Node workers, but workers speak the dialect native/);
+});
