@@ -222,10 +222,12 @@ static void on_timer(uv_timer_t *timer)
 	listing->kind = (enum lp_socket_kind)kind;
 	listing->ports = count->ports;
 	listing->cost_ns = 0;
-	listing->status = uv_thread_create(&listing->thread, read_list, listing);
-	listing->running = listing->status == 0;
-	if (!listing->running)
-		take_list(count);
+	int status = uv_thread_create(&listing->thread, read_list, listing);
+	listing->running = status == 0;
+	if (listing->running)
+		return; /* Its status is the thread's to tell. */
+	listing->status = status;
+	take_list(count);
 }
 
 /* Messages were lost: find out soon, and as surely as when asked. */

@@ -83,10 +83,34 @@ static inline void fuzz_on_open(struct lp_channel *channel, uint64_t open)
 	fuzz_tell(channel, "open", &open, sizeof(open));
 }
 
-static inline void fuzz_on_broadcast(struct lp_channel *channel, const char *bytes, size_t length)
+static inline void fuzz_on_letter(struct lp_channel *channel, const struct lp_letter *letter)
 {
+	const char *bytes = letter->bytes.bytes;
+	size_t length = letter->bytes.length;
 	FUZZ_CHECK(length > 0 && memchr(bytes, '\n', length) == bytes + length - 1);
-	fuzz_tell(channel, "broadcast", bytes, length);
+	fuzz_tell(channel, "letter", bytes, length);
+	for (int field = 0; field < LP_LETTER_FIELDS; field++) {
+		struct lp_slice value = letter->fields[field];
+		FUZZ_CHECK(!value.bytes || (value.bytes >= bytes && value.bytes + value.length <= bytes + length));
+	}
+}
+
+static inline struct lp_slice fuzz_on_share(struct lp_channel *channel, struct lp_slice name, struct lp_slice value)
+{
+	fuzz_tell(channel, "share", name.bytes, name.length);
+	return value;
+}
+
+static inline int fuzz_on_datagrams(struct lp_channel *channel, const struct lp_datagram_address *address)
+{
+	fuzz_tell(channel, "datagrams", &address->port, sizeof(address->port));
+	return UV_EADDRINUSE;
+}
+
+static inline void fuzz_on_bounced(struct lp_channel *channel, int fd)
+{
+	(void)channel;
+	close(fd);
 }
 
 static inline void fuzz_on_end(struct lp_channel *channel)
@@ -129,7 +153,10 @@ static inline void fuzz_channel_open(struct fuzz_channel *fuzz, const struct lp_
 		.on_returned = fuzz_on_returned,
 		.on_session = fuzz_on_session,
 		.on_open = fuzz_on_open,
-		.on_broadcast = fuzz_on_broadcast,
+		.on_letter = fuzz_on_letter,
+		.on_share = fuzz_on_share,
+		.on_datagrams = fuzz_on_datagrams,
+		.on_bounced = fuzz_on_bounced,
 		.on_end = fuzz_on_end,
 	};
 	static struct lp_log log = {.fd = -1};

@@ -2,6 +2,7 @@
  * The control socket: a client that says anything, in pieces. It is asked at most once, and exactly the first line if
  * that comes within bounds; then the client gets the answer and the end.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -24,7 +25,7 @@ struct asked {
 	char request[LP_CONTROL_LINE_MAX];
 };
 
-static char *on_request(void *owner, const char *request, size_t *length)
+static int on_request(void *owner, const char *request, char **answer, size_t *length)
 {
 	struct asked *asked = owner;
 
@@ -32,9 +33,10 @@ static char *on_request(void *owner, const char *request, size_t *length)
 	asked->count++;
 	strcpy(asked->request, request);
 	if (strncmp(request, "status", 6) != 0)
-		return NULL;
+		return -ENOENT;
+	*answer = strdup(reply);
 	*length = sizeof(reply) - 1;
-	return strdup(reply);
+	return *answer ? 0 : -ENOMEM;
 }
 
 /* A control socket for all inputs. Its path is removed at once, so that nothing is left however the target ends; a

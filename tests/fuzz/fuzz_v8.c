@@ -1,0 +1,44 @@
+/*
+ * Values as V8 serializes them, which workers send in --node-serialization advanced. The input is one value.
+ *
+ * What is read is JSON afterwards (as our own scanner takes it: lone surrogates, which V8 has, are not for jansson), the
+ * whole of it and each field that limpet goes by; what is cut off at the end is never read past.
+ */
+#include <stdlib.h>
+
+#include "base/buffer.h"
+#include "base/json.h"
+#include "fuzz.h"
+#include "worker/letter.h"
+
+enum { INPUT_MAX = 4096, HEADER = 6 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
+{
+	if (length > INPUT_MAX)
+		return 0;
+	/* Its own allocation, so that AddressSanitizer sees a read past its end. */
+	uint32_t size = (uint32_t)length + 2;
+	char *frame = malloc(HEADER + length);
+	const char header[HEADER] = {
+		(char)(size >> 24), (char)(size >> 16), (char)(size >> 8), (char)size, '\xff', '\x0d'};
+	FUZZ_CHECK(frame);
+	memcpy(frame, header, HEADER);
+	if (length)
+		memcpy(frame + HEADER, bytes, length);
+
+	struct lp_buffer room = {0};
+	struct lp_letter letter;
+	struct lp_slice whole = {frame, HEADER + length};
+	if (lp_letter_read_v8(&letter, whole, &room) == 0) {
+		for (int field = 0; field < LP_LETTER_FIELDS; field++)
+			if (letter.fields[field].bytes)
+				FUZZ_CHECK(lp_json_check(letter.fields[field]) == 0);
+		struct lp_slice text = lp_letter_json(whole, &room);
+		if (text.bytes)
+			FUZZ_CHECK(lp_json_check(text) == 0);
+	}
+	lp_buffer_clear(&room);
+	free(frame);
+	return 0;
+}
