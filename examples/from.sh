@@ -1,4 +1,5 @@
 # What from_*/run share; sourced by sh with $here set to the example's folder.
+# shellcheck shell=sh disable=SC2154
 top=$(cd "$here/../.." && pwd)
 . "$top/tests/lib.sh"
 
@@ -13,7 +14,7 @@ serve() {
 	install_missing
 	npm_packages "$here"
 
-	cd "$here"
+	cd "$here" || exit
 	set -- run --listen "127.0.0.1:${PORT:-3000}" --workers 4 --drain-timeout 2s "$@"
 	echo "limpet $*"
 	exec "$LIMPET_BUILD/limpet" "$@"

@@ -182,9 +182,8 @@ static const char *close_brackets(struct nest *nest, const char *at, const char 
 /* Where a value ends that begins here; NULL when it is none. */
 static const char *skip_value(const char *at, const char *end)
 {
-	struct nest nest;
+	struct nest nest = {0};
 	bool done = false;
-	nest.depth = 0;
 	while (at && !done) {
 		if (at < end && (*at == '{' || *at == '[')) {
 			bool object = *at == '{';

@@ -55,11 +55,11 @@ int lp_json_check(struct lp_slice bytes);
  * A member by its name; of several, the last.
  *
  * @param object  As it is written; absent is fine.
- * @param name    NUL-terminated, shorter than LP_JSON_NAME_MAX.
+ * @param wanted  Its name: NUL-terminated, shorter than LP_JSON_NAME_MAX.
  *
  * @return The value as it is written; absent when there is none, or object is none.
  */
-struct lp_slice lp_json_member(struct lp_slice object, const char *name);
+struct lp_slice lp_json_member(struct lp_slice object, const char *wanted);
 
 /**
  * Read a string.

@@ -102,11 +102,11 @@ int lp_user_own_socket(const struct lp_user *user, const char *path, struct lp_e
 	struct stat what;
 	int status = 0;
 	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &what))
-		status = -errno;
-	else if (!S_ISSOCK(what.st_mode) || what.st_uid != geteuid())
+	bool is_there = fd >= 0 && fstat(fd, &what) == 0;
+	bool is_socket = is_there && S_ISSOCK(what.st_mode) && what.st_uid == geteuid();
+	if (is_there && !is_socket)
 		status = -ENOTSOCK; /* Somebody has put something else there. */
-	else if (fchownat(fd, "", user->uid, user->gid, AT_EMPTY_PATH))
+	else if (!is_there || fchownat(fd, "", user->uid, user->gid, AT_EMPTY_PATH))
 		status = -errno;
 	if (fd >= 0)
 		close(fd);

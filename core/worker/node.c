@@ -34,7 +34,7 @@
 #define MESSAGE_BYTES 4096
 
 /* The same as a value of V8's, at most: nine bytes are an empty array. */
-#define SAID_BYTES (5 * MESSAGE_BYTES)
+#define SAID_BYTES ((size_t)5 * MESSAGE_BYTES)
 
 /* Of a worker's message as JSON, what is kept between messages. */
 #define HEARD_BYTES 4096

@@ -30,7 +30,7 @@
 #define LIBRARY "liblimpet-preload.so"
 
 /* A program's environment, as far as it is looked at. */
-#define ENVIRONMENT_MAX (128 * 1024)
+#define ENVIRONMENT_MAX ((size_t)128 * 1024)
 
 #define VARIABLES 8
 
@@ -218,11 +218,10 @@ static const char *find_variable(const char *block, size_t length, const char *n
 static unsigned slot_of(const struct lp_registry *registry, pid_t pid)
 {
 	char path[64];
-	static const size_t size = ENVIRONMENT_MAX;
-	char *block = malloc(size);
+	char *block = malloc(ENVIRONMENT_MAX);
 	snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
 	int fd = block ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	ssize_t got = fd < 0 ? -1 : read(fd, block, size - 1);
+	ssize_t got = fd < 0 ? -1 : read(fd, block, ENVIRONMENT_MAX - 1);
 	unsigned slot = 0;
 	if (fd >= 0)
 		close(fd);
@@ -283,28 +282,28 @@ static void free_registry(struct lp_registry *registry)
 	free(registry);
 }
 
-int lp_registry_open(struct lp_registry **out, const struct lp_registry_config *config, struct lp_error *error)
+int lp_registry_open(struct lp_registry **registry, const struct lp_registry_config *config, struct lp_error *error)
 {
-	*out = NULL;
-	struct lp_registry *registry = calloc(1, sizeof(*registry));
-	if (!registry)
+	*registry = NULL;
+	struct lp_registry *made = calloc(1, sizeof(*made));
+	if (!made)
 		return lp_error_set(error, -ENOMEM, "no memory for the workers' door");
-	registry->config = *config;
-	registry->fd = -1;
-	int status = name_socket(registry, error);
+	made->config = *config;
+	made->fd = -1;
+	int status = name_socket(made, error);
 	if (!status)
-		status = make_environment(registry, error);
+		status = make_environment(made, error);
 	if (!status)
-		status = bind_socket(registry, error);
-	if (!status && uv_poll_init(config->loop, &registry->poll, registry->fd))
-		status = lp_error_set(error, -EIO, "%s cannot be watched", registry->path);
+		status = bind_socket(made, error);
+	if (!status && uv_poll_init(config->loop, &made->poll, made->fd))
+		status = lp_error_set(error, -EIO, "%s cannot be watched", made->path);
 	if (status) {
-		free_registry(registry);
+		free_registry(made);
 		return status;
 	}
-	registry->poll.data = registry;
-	uv_poll_start(&registry->poll, UV_READABLE, on_arrival);
-	*out = registry;
+	made->poll.data = made;
+	uv_poll_start(&made->poll, UV_READABLE, on_arrival);
+	*registry = made;
 	return 0;
 }
 

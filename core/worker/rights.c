@@ -28,6 +28,7 @@ ssize_t lp_rights_send(int channel, const char *bytes, size_t length, int fd)
 	return sent < 0 ? -errno : sent;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): bytes are written, through iov. */
 ssize_t lp_rights_receive(int channel, char *bytes, size_t size, int flags, int *fd)
 {
 	union control control;

@@ -287,9 +287,10 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 	struct lp_post post = {
 		.workers = count, .advanced = config->dialect->advanced, .send = lp_slot_post, .owner = supervisor};
 	struct lp_meeting *meeting = lp_meeting_new(config->log, &post);
-	int status =
-		supervisor && all && meeting ? 0 : lp_error_set(error, UV_ENOMEM, "no memory for %u workers", count);
-	if (!status)
+	int status = supervisor && all && meeting ? 0 : UV_ENOMEM;
+	if (status)
+		lp_error_set(error, status, "no memory for %u workers", count);
+	else
 		supervisor->slots =
 			(struct lp_slots){.config = *config, .all = all, .meeting = meeting, .on_ended = on_slot_ended};
 	if (!status && config->dialect->registers)

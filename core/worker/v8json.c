@@ -216,6 +216,7 @@ static int convert(struct converter *converter, const struct lp_v8_level *level,
 	struct lp_v8_writer *writer = &converter->writer;
 	if (token->kind == LP_V8_CLOSE) {
 		if (token->tag == 'a')
+			/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): what closes has a level. */
 			fill_array(converter, converter->v8.depth, level->declared);
 		lp_v8_put_byte(writer, token->tag == 'o' ? '}' : ']');
 		return 1;

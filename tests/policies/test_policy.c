@@ -376,10 +376,12 @@ static void policies_that_come_later_hear_of_the_workers_that_are_there(void **s
 	assert_worker(ask(fixture), 1);
 	lp_workers_set_usable(&fixture->workers, 2, true);
 	assert_worker(ask(fixture), 1);
+#ifndef __SANITIZE_THREAD__ /* No signal reaches a loop that never calls the C library. */
 	request(fixture, "GET /bomb HTTP/1.1\r\n\r\n");
 	assert_no_opinion(ask(fixture));
 	request(fixture, "GET /up HTTP/1.1\r\n\r\n");
 	assert_worker(ask(fixture), 1);
+#endif
 }
 
 static void garbage_is_collected_between_calls(void **state)

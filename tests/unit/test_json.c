@@ -291,7 +291,7 @@ static void compare(const struct page *page)
 	bytes.bytes = exact;
 	json_t *document = json_loadb(page->text, page->length, 0, &error);
 	int status = read_to_the_end(bytes);
-	if (document && json_is_object(document)) {
+	if (json_is_object(document)) {
 		const char *name;
 		json_t *member;
 		assert_int_equal(status, 0);
