@@ -325,7 +325,7 @@ struct lp_verdict lp_policy_decide(struct lp_policy *policy, const struct lp_pol
 		else if (runs_on(hook->kind, conn->protocol) && lp_policy_refresh(policy))
 			ask(policy, hook, conn, &verdict);
 		if (verdict.kind == LP_VERDICT_LOOK || verdict.kind == LP_VERDICT_AWAIT ||
-		    verdict.kind == LP_VERDICT_HOLD)
+		    verdict.kind == LP_VERDICT_HOLD || verdict.kind == LP_VERDICT_HEAR)
 			return verdict;
 	}
 	return verdict;

@@ -77,6 +77,7 @@ struct lp_policy_conn {
 	const struct lp_head *head;   /**< For LP_PROTOCOL_HTTP. */
 	const struct lp_hello *hello; /**< For LP_PROTOCOL_TLS. */
 	bool session_awaited;         /**< It has waited for its sid already: an unknown one is just unknown. */
+	bool unheard;                 /**< Workers may have named sessions that nobody has heard of yet. */
 	unsigned refused_by;          /**< The id of the worker that just gave it back; 0: none. */
 };
 
@@ -85,7 +86,8 @@ enum lp_verdict_kind {
 	LP_VERDICT_WORKER, /**< That worker, which is usable. */
 	LP_VERDICT_REFUSE, /**< Answer with that status. */
 	LP_VERDICT_LOOK,   /**< Peek, fill protocol, and walk on. */
-	LP_VERDICT_AWAIT,  /**< conn.sid is no known session: hear the workers first, then ask again; at last with
+	LP_VERDICT_HEAR,   /**< An unknown session, and unheard is set: hear the workers, clear it, ask again. */
+	LP_VERDICT_AWAIT,  /**< conn.sid is no known session: ask again once a worker names it; at last with
 				session_awaited set. */
 	LP_VERDICT_HOLD,   /**< conn.sid is a session whose worker is busy, or gave it back: ask again once that has
 			        changed, or a little later. */

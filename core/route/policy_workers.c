@@ -165,6 +165,8 @@ static int workers_session(lua_State *L)
 	id = lp_sessions_find(policy->host->sessions, key);
 	lp_policy_release(policy);
 	worker = lp_workers_find(workers, id);
+	if (!worker && policy->call.conn && policy->call.conn->unheard)
+		return suspend(L, policy, key, LP_VERDICT_HEAR);
 	if (!worker && lp_conn_is_sid(policy, key) && !policy->call.conn->session_awaited)
 		return suspend(L, policy, key, LP_VERDICT_AWAIT);
 	if (worker && is_away(policy, worker) && lp_conn_is_sid(policy, key))

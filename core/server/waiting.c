@@ -173,8 +173,8 @@ static void ask_policies(struct lp_waiting *waiting, struct lp_connection *conne
 				      .port = connection->port,
 				      .listener = connection->origin->name,
 				      .session_awaited = connection->session_awaited,
+				      .unheard = waiting->supervisor,
 				      .refused_by = connection->refused_by};
-	bool heard = false;
 	if (connection->generation != waiting->generation) {
 		connection->generation = waiting->generation;
 		connection->cursor = 0;
@@ -186,14 +186,13 @@ static void ask_policies(struct lp_waiting *waiting, struct lp_connection *conne
 			if (!look(waiting, connection, &view))
 				return;
 			continue;
-		case LP_VERDICT_AWAIT:
-			if (heard || !waiting->supervisor) {
-				await_session(waiting, connection, verdict.session_hash);
-				return;
-			}
-			lp_supervisor_hear(waiting->supervisor); /* Its worker may have claimed it already. */
-			heard = true;
+		case LP_VERDICT_HEAR:
+			lp_supervisor_hear(waiting->supervisor); /* Its worker may have named it already. */
+			view.unheard = false;
 			continue;
+		case LP_VERDICT_AWAIT:
+			await_session(waiting, connection, verdict.session_hash);
+			return;
 		case LP_VERDICT_HOLD:
 			if (connection->refused_by)
 				pause_connection(waiting, connection);

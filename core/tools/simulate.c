@@ -182,6 +182,7 @@ static unsigned route(struct simulation *simulation, unsigned number, unsigned c
 		case LP_VERDICT_LOOK:
 			look(simulation, number, &conn);
 			break;
+		case LP_VERDICT_HEAR: /* Nor is anybody unheard. */
 		case LP_VERDICT_AWAIT:
 		case LP_VERDICT_HOLD: /* Only while a worker is busy, which none is here. */
 			conn.session_awaited = true;
