@@ -35,7 +35,7 @@ void limpet_options_init(struct limpet_options *options)
 		.max_waiting = 10000,
 		.max_per_ip = 256,
 		.max_sessions = 1000000,
-		.session_wait_ms = 50,
+		.session_wait_ms = 250,
 		.policy_time_ms = 50,
 		.policy_memory_bytes = 32u << 20,
 		.max_moved = 100,

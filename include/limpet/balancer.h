@@ -133,7 +133,7 @@ typedef void (*limpet_stopped_cb)(struct limpet_balancer *balancer, void *owner)
 
 /**
  * Fill options with the defaults: no listener, no policy, "auto", 10 s, 16 KiB, 10,000 waiting, 256 of one address and any
- * rate, 1,000,000 sessions, 50 ms, 2 s, no killing, 30 s, a backlog of 4096, TCP_DEFER_ACCEPT, no control socket, the log
+ * rate, 1,000,000 sessions, 250 ms, 2 s, no killing, 30 s, a backlog of 4096, TCP_DEFER_ACCEPT, no control socket, the log
  * as text at "info" on standard error.
  *
  * @param options  The caller's memory; overwritten whole.

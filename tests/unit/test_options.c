@@ -46,7 +46,7 @@ static void without_flags_the_defaults_hold(void **state)
 	assert_null(options->user);
 	assert_int_equal(options->worker_descriptors, 0);
 	assert_int_equal(options->max_sessions, 1000000);
-	assert_int_equal(options->session_wait_ms, 50);
+	assert_int_equal(options->session_wait_ms, 250);
 	assert_int_equal(options->ack_timeout_ms, 2000);
 	assert_int_equal(options->kill_stuck_ms, 0);
 	assert_int_equal(options->drain_timeout_ms, 30000);
@@ -348,7 +348,7 @@ static void help_of_run_has_every_flag_and_its_default(void **state)
 		assert_non_null(strstr(help, run->flags[i].name));
 	assert_non_null(strstr(help, "(default 10s)"));
 	assert_non_null(strstr(help, "(default 16k)"));
-	assert_non_null(strstr(help, "(default 50ms)"));
+	assert_non_null(strstr(help, "(default 250ms)"));
 	assert_non_null(strstr(help, "(default info)"));
 	free(help);
 }
