@@ -158,6 +158,7 @@ static int workers_session(lua_State *L)
 	const struct lp_workers *workers = start_method(L, use);
 	struct lp_policy *policy = lp_policy_of(L);
 	struct lp_slice key = lp_api_string(L, 2, use, "key");
+	const struct lp_policy_conn *conn = policy->call.conn; /* NULL: it runs for a worker's event. */
 	const struct lp_worker *worker;
 	unsigned id;
 
@@ -165,9 +166,9 @@ static int workers_session(lua_State *L)
 	id = lp_sessions_find(policy->host->sessions, key);
 	lp_policy_release(policy);
 	worker = lp_workers_find(workers, id);
-	if (!worker && policy->call.conn && policy->call.conn->unheard)
+	if (!worker && conn && conn->unheard)
 		return suspend(L, policy, key, LP_VERDICT_HEAR);
-	if (!worker && lp_conn_is_sid(policy, key) && !policy->call.conn->session_awaited)
+	if (!worker && conn && lp_conn_is_sid(policy, key) && !conn->session_awaited)
 		return suspend(L, policy, key, LP_VERDICT_AWAIT);
 	if (worker && is_away(policy, worker) && lp_conn_is_sid(policy, key))
 		return suspend(L, policy, key, LP_VERDICT_HOLD);
