@@ -16,9 +16,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-
+#include "worker/program.h"
 #include "worker/slot.h"
-#include "worker/static_program.h"
 
 /* From SIGTERM to SIGKILL. */
 #define TERM_MS 2000
@@ -157,23 +156,6 @@ void lp_supervisor_stop(struct lp_supervisor *supervisor, uint64_t grace_ms)
 
 /* Starting */
 
-/* Whether a shell would find the command; told before the first start rather than retried for ever after it. */
-static bool command_exists(const char *file)
-{
-	if (strchr(file, '/'))
-		return access(file, X_OK) == 0;
-	const char *path = getenv("PATH");
-	while (path && *path) {
-		char candidate[4096];
-		size_t length = strcspn(path, ":");
-		snprintf(candidate, sizeof(candidate), "%.*s/%s", (int)length, path, file);
-		if (access(candidate, X_OK) == 0)
-			return true;
-		path += length + (path[length] == ':');
-	}
-	return false;
-}
-
 static void flush_all(struct lp_supervisor *supervisor)
 {
 	for (unsigned i = 0; i < supervisor->slots.config.workers->count; i++) {
@@ -276,8 +258,9 @@ static int open_registry(struct lp_slots *slots, struct lp_error *error)
 int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_config *config, struct lp_error *error)
 {
 	unsigned count = config->workers->count;
+	char path[PATH_MAX];
 	*out = NULL;
-	if (!command_exists(config->command[0]))
+	if (!lp_program_find(config->command[0], path)) /* Told now, rather than tried again and again for ever. */
 		return lp_error_set(error, UV_ENOENT,
 				    "%s: no such program, or not executable; name it by its path, or add its folder to "
 				    "PATH",

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "worker/static_program.h"
+#include "worker/program.h"
 
 static void programs_of_the_system_are_dynamic(void **state)
 {

@@ -1,11 +1,10 @@
 /*
  * A dynamic program names its interpreter (ld.so) in its ELF program headers, and that is what loads LD_PRELOAD.
  */
-#include "worker/static_program.h"
+#include "worker/program.h"
 
 #include <elf.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,18 +35,23 @@ static bool is_static(const char *path)
 	return found;
 }
 
-bool lp_is_static_program(const char *file)
+bool lp_program_find(const char *file, char path[PATH_MAX])
 {
-	const char *path = strchr(file, '/') ? "" : getenv("PATH");
-	if (path && !*path)
-		return is_static(file);
-	while (path && *path) {
-		char candidate[PATH_MAX];
-		size_t length = strcspn(path, ":");
-		snprintf(candidate, sizeof(candidate), "%.*s/%s", (int)length, path, file);
-		if (access(candidate, X_OK) == 0)
-			return is_static(candidate);
-		path += length + (path[length] == ':');
+	const char *folders = getenv("PATH");
+	if (strchr(file, '/'))
+		return snprintf(path, PATH_MAX, "%s", file) < PATH_MAX && access(path, X_OK) == 0;
+	while (folders && *folders) {
+		size_t length = strcspn(folders, ":");
+		snprintf(path, PATH_MAX, "%.*s/%s", (int)length, folders, file);
+		if (access(path, X_OK) == 0)
+			return true;
+		folders += length + (folders[length] == ':');
 	}
 	return false;
+}
+
+bool lp_is_static_program(const char *file)
+{
+	char path[PATH_MAX];
+	return lp_program_find(file, path) && is_static(path);
 }
