@@ -15,12 +15,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "preload/descriptors.h"
 #include "preload/real.h"
 #include "worker/frame.h"
 #include "worker/rights.h"
-
-/* Our descriptors keep away from those that programs count on, or close in a row. */
-#define LOWEST_FD 200
 
 /* How long a session's report may wait for room. */
 #define ROOM_MS 50
@@ -62,12 +60,11 @@ static int connect_to(const char *path)
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	int status = connect(fd, (struct sockaddr *)&address, sizeof(address)) ? -errno : 0;
-	int high = status ? -1 : lp_real()->fcntl(fd, F_DUPFD_CLOEXEC, LOWEST_FD);
-	if (high < 0)
-		return status ? (lp_real()->close(fd), status) : fd; /* Few descriptors: any number must do. */
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return lp_descriptor_lift(fd);
+	int status = -errno;
 	lp_real()->close(fd);
-	return high;
+	return status;
 }
 
 int lp_preload_channel_open(struct lp_preload_channel *channel, const char *path)

@@ -3,7 +3,11 @@
  */
 #include "preload/descriptors.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+
+#include "preload/real.h"
 
 struct lp_descriptor lp_descriptors[LP_DESCRIPTORS_MAX];
 
@@ -27,4 +31,25 @@ void lp_descriptor_forget(int fd)
 {
 	if (lp_descriptor_kind(fd) != LP_OTHER)
 		memset(&lp_descriptors[fd], 0, sizeof(lp_descriptors[fd]));
+}
+
+int lp_descriptor_lift(int fd)
+{
+	int high = lp_real()->fcntl(fd, F_DUPFD_CLOEXEC, LP_DESCRIPTORS_OURS);
+	if (high < 0)
+		return fd; /* Few descriptors: any number must do. */
+	lp_real()->close(fd);
+	return high;
+}
+
+int lp_descriptor_name(int fd, int what)
+{
+	const struct lp_real *real = lp_real();
+	int flags = real->fcntl(fd, F_GETFD);
+	int mode = real->fcntl(fd, F_GETFL);
+	if (flags < 0 || mode < 0 || real->dup3(what, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
+		return -errno;
+	if (mode & O_NONBLOCK)
+		real->fcntl(fd, F_SETFL, real->fcntl(fd, F_GETFL) | O_NONBLOCK);
+	return 0;
 }

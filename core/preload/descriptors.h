@@ -18,6 +18,9 @@
 /** Descriptors from here on are not followed: a connection there is served, but no session is learnt from it. */
 #define LP_DESCRIPTORS_MAX (1 << 18)
 
+/** Our own descriptors keep away from those that programs count on, or close in a row: they begin here. */
+#define LP_DESCRIPTORS_OURS 200
+
 /** Bytes that are looked at of each response. */
 #define LP_LEARN_BYTES 4096
 
@@ -63,5 +66,18 @@ static inline enum lp_descriptor_kind lp_descriptor_kind(int fd)
 
 /** A descriptor is nobody's any more. @param fd Any number. */
 void lp_descriptor_forget(int fd);
+
+/** Move a descriptor of our own out of the program's way. @param fd Taken. @return Its number from now on. */
+int lp_descriptor_lift(int fd);
+
+/**
+ * Let one of the program's numbers name something else; it keeps its close-on-exec flag, and O_NONBLOCK.
+ *
+ * @param fd    The number.
+ * @param what  A descriptor of what it is to name. Borrowed.
+ *
+ * @return 0, or negative errno with nothing changed.
+ */
+int lp_descriptor_name(int fd, int what);
 
 #endif

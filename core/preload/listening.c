@@ -119,16 +119,11 @@ static int make_placeholder(const struct binding *binding)
 /* Let the number name a placeholder. Returns 0 or negative errno, with nothing changed. */
 static int stand_in(int fd, const struct binding *binding)
 {
-	const struct lp_real *real = lp_real();
 	int placeholder = make_placeholder(binding);
 	if (placeholder < 0)
 		return placeholder;
-	int flags = real->fcntl(fd, F_GETFD);
-	int mode = real->fcntl(fd, F_GETFL);
-	int status = real->dup3(placeholder, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0 ? -errno : 0;
-	real->close(placeholder);
-	if (!status)
-		real->fcntl(fd, F_SETFL, mode & O_NONBLOCK);
+	int status = lp_descriptor_name(fd, placeholder);
+	lp_real()->close(placeholder);
 	return status;
 }
 

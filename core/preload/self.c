@@ -23,8 +23,6 @@
 #include "preload/learn.h"
 #include "preload/real.h"
 
-#define LOWEST_FD 200
-
 /* Pauses between two tries to reach limpet again. */
 #define FIRST_PAUSE_MS 20
 #define LONGEST_PAUSE_MS 500
@@ -132,11 +130,7 @@ static int register_us(void)
 	int set = epoll_create1(EPOLL_CLOEXEC);
 	if (set < 0)
 		return -errno;
-	us.set = lp_real()->fcntl(set, F_DUPFD_CLOEXEC, LOWEST_FD);
-	if (us.set < 0)
-		us.set = set;
-	else
-		lp_real()->close(set);
+	us.set = lp_descriptor_lift(set);
 	if (++us.generation == 0)
 		us.generation = 1;
 	if (!connect_channel())
@@ -147,15 +141,10 @@ static int register_us(void)
 /* Make a listener's descriptor name our set. */
 static int take_over(int fd)
 {
-	const struct lp_real *real = lp_real();
-	int flags = real->fcntl(fd, F_GETFD);
-	int mode = real->fcntl(fd, F_GETFL);
-	if (flags < 0 || mode < 0 || real->dup3(us.set, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
-		return -errno;
-	if (mode & O_NONBLOCK)
-		real->fcntl(fd, F_SETFL, O_NONBLOCK);
-	lp_descriptors[fd].set = us.generation;
-	return 0;
+	int status = lp_descriptor_name(fd, us.set);
+	if (!status)
+		lp_descriptors[fd].set = us.generation;
+	return status;
 }
 
 int lp_self_interest(int fd)

@@ -27,8 +27,6 @@
 #include "preload/request.h"
 #include "preload/self.h"
 
-#define LOWEST_FD 200
-
 static bool begins_with(const struct iovec *piece, const char *text)
 {
 	return piece->iov_len >= strlen(text) && memcmp(piece->iov_base, text, strlen(text)) == 0;
@@ -57,17 +55,12 @@ void lp_traffic_writing(int fd, const struct iovec *pieces, size_t count)
 /* Let the number name a socket whose other end is closed. Returns 0 or negative errno, with nothing changed. */
 static int name_the_end(int fd)
 {
-	const struct lp_real *real = lp_real();
-	int flags = real->fcntl(fd, F_GETFD);
-	int mode = real->fcntl(fd, F_GETFL);
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return -errno;
-	real->close(pair[1]);
-	int status = real->dup3(pair[0], fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0 ? -errno : 0;
-	real->close(pair[0]);
-	if (!status && mode & O_NONBLOCK)
-		real->fcntl(fd, F_SETFL, O_NONBLOCK);
+	int status = lp_descriptor_name(fd, pair[0]);
+	lp_real()->close(pair[0]);
+	lp_real()->close(pair[1]);
 	return status;
 }
 
@@ -82,13 +75,13 @@ static void move_watch(int fd, int verb)
 static bool give_back(int fd)
 {
 	const struct lp_real *real = lp_real();
-	int copy = real->fcntl(fd, F_DUPFD_CLOEXEC, LOWEST_FD);
+	int copy = real->fcntl(fd, F_DUPFD_CLOEXEC, LP_DESCRIPTORS_OURS);
 	if (copy < 0)
 		return false;
 	move_watch(fd, EPOLL_CTL_DEL);
 	bool given = name_the_end(fd) == 0;
 	if (given && lp_self_bounce(copy)) {
-		real->dup3(copy, fd, real->fcntl(fd, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0);
+		lp_descriptor_name(fd, copy);
 		given = false;
 	}
 	move_watch(fd, EPOLL_CTL_ADD);
