@@ -36,11 +36,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/outbox.h"
+#include "client/say.h"
 #include "worker/frame.h"
 #include "worker/rights.h"
-
-/* Bytes of frames that may wait. */
-#define OUT_MAX (1u << 20)
 
 /* Connections that are shut down and not yet closed. */
 #define PARKED_MAX 64
@@ -74,14 +73,23 @@ struct limpet_worker {
 	int parked[PARKED_MAX]; /* A ring; -1 where none is. */
 	unsigned parked_next;
 
-	char *out; /* Frames, each behind its length. */
-	size_t out_length;
-	size_t out_capacity;
+	struct lp_outbox out;
+
+	limpet_message_cb on_message;
+	bool gone_told;
+	void *owner; /* Its. */
+	char *in;    /* The frame that came, and a NUL. */
 };
+
+/* Whether what comes is of interest: connections until they end, messages for as long as there is a limpet. */
+static bool hears(const struct limpet_worker *worker)
+{
+	return !worker->broken && (!worker->drained || worker->on_message);
+}
 
 static void watch(struct limpet_worker *worker)
 {
-	struct epoll_event event = {.events = worker->drained ? 0 : EPOLLIN};
+	struct epoll_event event = {.events = hears(worker) ? EPOLLIN : 0};
 	if (worker->waits_for_room && !worker->broken)
 		event.events = EPOLLOUT; /* And only that: what comes in is not taken until there is room. */
 	if (event.events == worker->events)
@@ -112,45 +120,19 @@ static int send_frame(struct limpet_worker *worker, const char *bytes, size_t le
 	return send_with(worker, bytes, length, -1);
 }
 
-/* Put a frame behind those that wait: 0, -EINVAL, -ENOBUFS or -ENOMEM. */
-static int put_frame(struct limpet_worker *worker, const struct lp_frame *frame)
-{
-	char text[LP_FRAME_MAX];
-	uint16_t length = (uint16_t)lp_frame_write(frame, text);
-	size_t needed = worker->out_length + sizeof(length) + length;
-	if (!length)
-		return -EINVAL;
-	if (needed > OUT_MAX)
-		return -ENOBUFS;
-	if (needed > worker->out_capacity) {
-		char *grown = realloc(worker->out, needed * 2);
-		if (!grown)
-			return -ENOMEM;
-		worker->out = grown;
-		worker->out_capacity = needed * 2;
-	}
-	memcpy(worker->out + worker->out_length, &length, sizeof(length));
-	memcpy(worker->out + worker->out_length + sizeof(length), text, length);
-	worker->out_length = needed;
-	return 0;
-}
-
 /* Send the frames that wait: 0, -EAGAIN or -EPIPE. */
 static int send_waiting(struct limpet_worker *worker)
 {
 	size_t sent = 0;
+	size_t end = 0;
 	int status = 0;
-	while (sent < worker->out_length) {
-		uint16_t length;
-		memcpy(&length, worker->out + sent, sizeof(length));
-		status = send_frame(worker, worker->out + sent + sizeof(length), length);
-		if (status)
-			break;
-		sent += sizeof(length) + length;
+	struct lp_slice frame;
+	while (status == 0 && (frame = lp_outbox_next(&worker->out, &end)).bytes) {
+		status = send_frame(worker, frame.bytes, frame.length);
+		if (status == 0)
+			sent = end;
 	}
-	worker->out_length -= sent;
-	if (sent && worker->out_length)
-		memmove(worker->out, worker->out + sent, worker->out_length);
+	lp_outbox_consume(&worker->out, sent);
 	return status;
 }
 
@@ -206,15 +188,51 @@ static void take_connection(struct limpet_worker *worker, uint64_t number, int f
 		return;
 	}
 	close_parked(worker); /* These count towards the limit of open files. */
-	put_frame(worker, &(struct lp_frame){.kind = LP_FRAME_NACK, .number = number}); /* OUT_FIRST is room enough. */
+	lp_outbox_put(&worker->out,
+		      &(struct lp_frame){.kind = LP_FRAME_NACK, .number = number}); /* OUT_FIRST is room enough. */
+}
+
+/* Tell the program of a message. Its name and bytes get a NUL each, in the place of what ends them. */
+static void give_message(struct limpet_worker *worker, const struct lp_frame *frame)
+{
+	static const enum limpet_message_kind kinds[] = {[LP_FRAME_VALUE] = LIMPET_MESSAGE_VALUE,
+							 [LP_FRAME_REFUSED] = LIMPET_MESSAGE_REFUSED,
+							 [LP_FRAME_PUBLISH] = LIMPET_MESSAGE_PUBLISHED,
+							 [LP_FRAME_PUSH] = LIMPET_MESSAGE_PUSHED};
+	struct limpet_message message = {.kind = kinds[frame->kind],
+					 .request = frame->number,
+					 .name = frame->key.bytes,
+					 .bytes = frame->value.bytes,
+					 .length = frame->value.length};
+	if (frame->key.bytes)
+		worker->in[(size_t)(frame->key.bytes - worker->in) + frame->key.length] = '\0';
+	if (worker->on_message)
+		worker->on_message(worker, &message, worker->owner);
+}
+
+static void take_frame(struct limpet_worker *worker, size_t length, int fd)
+{
+	struct lp_frame frame;
+	worker->in[length] = '\0';
+	bool known = lp_frame_parse(&frame, worker->in, length) == 0;
+	if (known && frame.kind == LP_FRAME_CONNECTION) {
+		take_connection(worker, frame.number, fd);
+		return;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (known && frame.kind == LP_FRAME_DRAIN)
+		worker->drained = true;
+	else if (known && (frame.kind == LP_FRAME_VALUE || frame.kind == LP_FRAME_REFUSED ||
+			   frame.kind == LP_FRAME_PUBLISH || frame.kind == LP_FRAME_PUSH))
+		give_message(worker, &frame);
 }
 
 /* Take one message: whether there was one. */
 static bool take_message(struct limpet_worker *worker)
 {
-	char bytes[LP_FRAME_MAX];
 	int fd;
-	ssize_t length = lp_rights_receive(worker->channel, bytes, sizeof(bytes), MSG_CMSG_CLOEXEC, &fd);
+	ssize_t length = lp_rights_receive(worker->channel, worker->in, LP_FRAME_MAX, MSG_CMSG_CLOEXEC, &fd);
 	if (length == -EAGAIN || length == -EINTR || length == -ENOMEM)
 		return false;
 	if (length <= 0) {
@@ -222,14 +240,7 @@ static bool take_message(struct limpet_worker *worker)
 		worker->drained = true;
 		return false;
 	}
-	struct lp_frame frame;
-	bool known = lp_frame_parse(&frame, bytes, (size_t)length) == 0;
-	if (known && frame.kind == LP_FRAME_CONNECTION)
-		take_connection(worker, frame.number, fd);
-	else if (fd >= 0)
-		close(fd);
-	if (known && frame.kind == LP_FRAME_DRAIN)
-		worker->drained = true;
+	take_frame(worker, (size_t)length, fd);
 	return true;
 }
 
@@ -237,7 +248,7 @@ static void take_batch(struct limpet_worker *worker)
 {
 	worker->taken_count = 0;
 	worker->given = 0;
-	for (unsigned i = 0; i < worker->batch && !worker->drained; i++) {
+	for (unsigned i = 0; i < worker->batch && hears(worker); i++) {
 		if (!take_message(worker))
 			break;
 	}
@@ -289,6 +300,10 @@ static bool timer_fired(struct limpet_worker *worker)
 /* Nothing more will come: leave the program's loop alone. */
 static int shut_down(struct limpet_worker *worker)
 {
+	if (worker->broken && worker->on_message && !worker->gone_told) {
+		worker->gone_told = true;
+		worker->on_message(worker, &(struct limpet_message){.kind = LIMPET_MESSAGE_GONE}, worker->owner);
+	}
 	if (worker->timer_set)
 		timerfd_settime(worker->timer, 0, &(struct itimerspec){0}, NULL);
 	worker->timer_set = false;
@@ -303,7 +318,7 @@ int limpet_worker_accept(struct limpet_worker *worker, int flags)
 	bool report = timer_fired(worker);
 	if (worker->waits_for_room && tell(worker, true) == -EAGAIN)
 		return -EAGAIN;
-	if (worker->given == worker->taken_count && !worker->drained)
+	if (worker->given == worker->taken_count)
 		take_batch(worker);
 	report |= worker->unconfirmed || worker->drained;
 	if (tell(worker, report) == -EAGAIN && worker->unconfirmed)
@@ -361,12 +376,11 @@ size_t limpet_worker_open(const struct limpet_worker *worker)
 	return (size_t)worker->open;
 }
 
-/* Say something at once, or as soon as there is room. */
-static int say(struct limpet_worker *worker, const struct lp_frame *frame)
+int lp_client_say(struct limpet_worker *worker, const struct lp_frame *frame)
 {
 	if (worker->broken)
 		return -EPIPE;
-	int status = put_frame(worker, frame);
+	int status = lp_outbox_put(&worker->out, frame);
 	if (status)
 		return status;
 	return tell(worker, false) == -EPIPE ? -EPIPE : 0;
@@ -376,7 +390,7 @@ int limpet_worker_ready(struct limpet_worker *worker)
 {
 	if (worker->is_ready)
 		return 0;
-	int status = say(worker, &(struct lp_frame){.kind = LP_FRAME_READY});
+	int status = lp_client_say(worker, &(struct lp_frame){.kind = LP_FRAME_READY});
 	if (status)
 		return status;
 	worker->is_ready = true;
@@ -386,12 +400,19 @@ int limpet_worker_ready(struct limpet_worker *worker)
 
 int limpet_worker_session(struct limpet_worker *worker, const char *key, size_t length)
 {
-	return say(worker, &(struct lp_frame){.kind = LP_FRAME_SESSION, .key = {key, length}});
+	return lp_client_say(worker, &(struct lp_frame){.kind = LP_FRAME_SESSION, .key = {key, length}});
 }
 
 int limpet_worker_forget(struct limpet_worker *worker, const char *key, size_t length)
 {
-	return say(worker, &(struct lp_frame){.kind = LP_FRAME_FORGET, .key = {key, length}});
+	return lp_client_say(worker, &(struct lp_frame){.kind = LP_FRAME_FORGET, .key = {key, length}});
+}
+
+void limpet_worker_on_message(struct limpet_worker *worker, limpet_message_cb on_message, void *owner)
+{
+	worker->on_message = on_message;
+	worker->owner = owner;
+	watch(worker);
 }
 
 int limpet_worker_fd(const struct limpet_worker *worker)
@@ -429,7 +450,8 @@ static void free_parts(struct limpet_worker *worker)
 		close(worker->timer);
 	if (worker->set >= 0)
 		close(worker->set);
-	free(worker->out);
+	free(worker->in);
+	lp_outbox_deinit(&worker->out);
 	free(worker);
 }
 
@@ -444,8 +466,7 @@ int limpet_worker_new(struct limpet_worker **worker, unsigned batch)
 	struct limpet_worker *made = calloc(1, sizeof(*made));
 	if (!made)
 		return -ENOMEM;
-	made->out = malloc(OUT_FIRST);
-	made->out_capacity = OUT_FIRST;
+	made->in = malloc(LP_FRAME_MAX + 1);
 	made->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	made->set = epoll_create1(EPOLL_CLOEXEC);
 	memset(made->parked, 0xff, sizeof(made->parked));
@@ -454,7 +475,8 @@ int limpet_worker_new(struct limpet_worker **worker, unsigned batch)
 	made->id = read_variable("LIMPET_WORKER_ID");
 	watch(made);
 	struct epoll_event event = {.events = EPOLLIN};
-	if (!made->out || !made->events || epoll_ctl(made->set, EPOLL_CTL_ADD, made->timer, &event)) {
+	if (lp_outbox_init(&made->out, OUT_FIRST) || !made->in || !made->events ||
+	    epoll_ctl(made->set, EPOLL_CTL_ADD, made->timer, &event)) {
 		int status = made->timer < 0 || made->set < 0 ? -EMFILE : -ENOMEM;
 		free_parts(made);
 		return status;

@@ -32,7 +32,7 @@ static int send_now(const struct lp_preload_channel *channel, const char *bytes,
 /* Send a frame; with patience, if it is to wait for room. */
 static int send_frame(const struct lp_preload_channel *channel, const struct lp_frame *frame, bool patient)
 {
-	char text[LP_FRAME_MAX];
+	char text[LP_FRAME_HEAD_MAX];
 	size_t length = lp_frame_write(frame, text);
 	if (length == 0)
 		return -EINVAL;
@@ -118,7 +118,7 @@ int lp_preload_channel_take(struct lp_preload_channel *channel, int flags)
 	if (channel->ack_due)
 		acknowledge(channel);
 	for (;;) {
-		char bytes[LP_FRAME_MAX];
+		char bytes[LP_FRAME_HEAD_MAX];
 		struct lp_frame frame;
 		int fd;
 		ssize_t got = lp_rights_receive(channel->fd, bytes, sizeof(bytes),

@@ -135,17 +135,55 @@ static void tell_to_drain(struct lp_channel *channel)
 	channel->dialect->drain(channel);
 }
 
+static bool sends_messages(const struct lp_channel *channel)
+{
+	return channel->dialect->socket_type == SOCK_SEQPACKET;
+}
+
+/* Let bytes wait; where messages are to stay apart, behind their length. 0, or -ENOMEM with nothing changed. */
+static int put_out(struct lp_channel *channel, const char *bytes, size_t length)
+{
+	uint32_t head = (uint32_t)length;
+	size_t before = channel->out.length;
+	int status = sends_messages(channel) ? lp_buffer_append(&channel->out, (const char *)&head, sizeof(head)) : 0;
+	if (!status)
+		status = lp_buffer_append(&channel->out, bytes, length);
+	if (status)
+		channel->out.length = before;
+	return status;
+}
+
+/* What is to be sent at once of the bytes that wait. */
+static struct lp_slice next_out(const struct lp_channel *channel, size_t at)
+{
+	const char *bytes = channel->out.bytes + at;
+	uint32_t length;
+	if (!sends_messages(channel))
+		return (struct lp_slice){bytes, channel->out.length - at};
+	memcpy(&length, bytes, sizeof(length));
+	return (struct lp_slice){bytes + sizeof(length), length};
+}
+
+static void flush_out(struct lp_channel *channel)
+{
+	ssize_t sent = 0;
+	size_t at = 0;
+	while (sent >= 0 && at < channel->out.length) {
+		struct lp_slice next = next_out(channel, at);
+		sent = send_now(channel, next.bytes, next.length, -1);
+		if (sent >= 0)
+			at = (size_t)(next.bytes - channel->out.bytes) + (size_t)sent;
+	}
+	if (at)
+		lp_buffer_consume(&channel->out, at);
+	if (sent == UV_ENOBUFS)
+		retry_later(channel);
+}
+
 /* Write what waits, as far as the socket takes it. */
 static void flush(struct lp_channel *channel)
 {
-	while (channel->out.length) {
-		ssize_t sent = send_now(channel, channel->out.bytes, channel->out.length, -1);
-		if (sent == UV_ENOBUFS)
-			retry_later(channel);
-		if (sent < 0)
-			return;
-		lp_buffer_consume(&channel->out, (size_t)sent);
-	}
+	flush_out(channel);
 	while (channel->queued && !channel->out.length && !channel->broken) {
 		struct lp_parcel *parcel = LP_LIST_OWNER(channel->queue.next, struct lp_parcel, link);
 		lp_list_remove(&parcel->link);
@@ -329,7 +367,7 @@ bool lp_channel_post(struct lp_channel *channel, struct lp_slice message)
 		log_dropped(channel);
 		return false;
 	}
-	return lp_buffer_append(&channel->out, message.bytes, message.length) == 0;
+	return put_out(channel, message.bytes, message.length) == 0;
 }
 
 void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t length)
@@ -349,7 +387,8 @@ void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t lengt
 		log_dropped(channel);
 		return;
 	}
-	int status = lp_buffer_append(&channel->out, bytes + sent, length - sent);
+	int status =
+		sent ? lp_buffer_append(&channel->out, bytes + sent, length - sent) : put_out(channel, bytes, length);
 	if (status && sent)
 		lp_channel_give_up(channel, status);
 	else if (status)

@@ -18,6 +18,7 @@
 #include "base/slice.h"
 #include "worker/datagrams.h"
 #include "worker/dialect.h"
+#include "worker/frame.h"
 #include "worker/letter.h"
 #include "worker/parcel.h"
 
@@ -49,6 +50,8 @@ struct lp_channel_events {
 	void (*on_open)(struct lp_channel *channel, uint64_t open);
 	/** A message of the program's own, for the workers' meeting place. */
 	void (*on_letter)(struct lp_channel *channel, const struct lp_letter *letter);
+	/** A native worker's frame for the workers' meeting place. */
+	void (*on_frame)(struct lp_channel *channel, const struct lp_frame *frame);
 	/** A server of the worker has this value; the first that was said under the name is answered, for all to use. */
 	struct lp_slice (*on_share)(struct lp_channel *channel, struct lp_slice name, struct lp_slice value);
 	/** The worker wants a UDP socket: the descriptor, which stays the receiver's; or negative errno. */
@@ -197,6 +200,9 @@ void lp_channel_session(struct lp_channel *channel, struct lp_slice key, bool bo
 
 /** A message for the workers' meeting place. @param channel Open. @param letter Borrowed. */
 void lp_channel_letter(struct lp_channel *channel, const struct lp_letter *letter);
+
+/** The same from a native worker. @param channel Open. @param frame Borrowed. */
+void lp_channel_frame(struct lp_channel *channel, const struct lp_frame *frame);
 
 /** What a server of the worker has in common with others'. @param channel Open. @param name Which servers.
  * @param value This one's. @return What the first had, valid until the next call. */

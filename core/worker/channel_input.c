@@ -88,7 +88,7 @@ static size_t skip_long_frame(struct lp_channel *channel, size_t length)
 /* A message too long is passed over up to its end. Returns where the rest of bytes begins. */
 static size_t skip_long_message(struct lp_channel *channel, const char *bytes, size_t length)
 {
-	if (channel->dialect->advanced)
+	if (channel->dialect->language == LP_LANGUAGE_V8)
 		return skip_long_frame(channel, length);
 	const char *end = memchr(bytes, '\n', length);
 	if (!end)
@@ -102,7 +102,8 @@ static void pass_over(struct lp_channel *channel, const char *why)
 {
 	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, "worker %u sent %s; it is passed over",
 		       channel->worker, why);
-	if (channel->dialect->advanced) /* Its end cannot be seen, but was told: nothing this short is passed over. */
+	if (channel->dialect->language ==
+	    LP_LANGUAGE_V8) /* Its end cannot be seen, but was told: nothing this short is passed over. */
 		channel->skip_bytes = lp_v8_frame_length(channel->in.bytes) - channel->in.length;
 	lp_buffer_consume(&channel->in, channel->in.length);
 	channel->skipping = true;

@@ -55,6 +55,11 @@ void lp_channel_letter(struct lp_channel *channel, const struct lp_letter *lette
 	channel->events->on_letter(channel, letter);
 }
 
+void lp_channel_frame(struct lp_channel *channel, const struct lp_frame *frame)
+{
+	channel->events->on_frame(channel, frame);
+}
+
 struct lp_slice lp_channel_share(struct lp_channel *channel, struct lp_slice name, struct lp_slice value)
 {
 	return channel->events->on_share(channel, name, value);

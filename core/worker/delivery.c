@@ -257,6 +257,12 @@ static void on_letter(struct lp_channel *channel, const struct lp_letter *letter
 	lp_meeting_take(slot->slots->meeting, slot->worker->id, letter);
 }
 
+static void on_frame(struct lp_channel *channel, const struct lp_frame *frame)
+{
+	struct lp_slot *slot = channel->owner;
+	lp_meeting_hear(slot->slots->meeting, slot->worker->id, frame);
+}
+
 static struct lp_slice on_share(struct lp_channel *channel, struct lp_slice name, struct lp_slice value)
 {
 	return lp_meeting_share(((struct lp_slot *)channel->owner)->slots->meeting, name, value);
@@ -289,6 +295,7 @@ static const struct lp_channel_events channel_events = {
 	.on_session = on_session,
 	.on_open = on_open,
 	.on_letter = on_letter,
+	.on_frame = on_frame,
 	.on_share = on_share,
 	.on_datagrams = on_datagrams,
 	.on_bounced = on_bounced,

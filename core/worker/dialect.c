@@ -47,9 +47,9 @@ bool lp_dialect_advance(const struct lp_dialect *dialect, struct lp_dialect *adv
 		if (strncmp(advanced->environment[i], name, sizeof(name) - 1) != 0)
 			continue;
 		advanced->environment[i] = "NODE_CHANNEL_SERIALIZATION_MODE=advanced";
-		advanced->advanced = true;
+		advanced->language = LP_LANGUAGE_V8;
 	}
-	return advanced->advanced;
+	return advanced->language == LP_LANGUAGE_V8;
 }
 
 static bool is_node(const char *file)

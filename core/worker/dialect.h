@@ -24,6 +24,13 @@ struct lp_channel;
 /** Variables that a dialect adds to a worker's environment. */
 #define LP_DIALECT_VARIABLES 5
 
+/** What workers read and say. */
+enum lp_language {
+	LP_LANGUAGE_JSON, /**< Lines of it: Node. */
+	LP_LANGUAGE_V8,   /**< V8's values, each behind its length (v8frame.h): Node, where it is called `advanced`. */
+	LP_LANGUAGE_FRAMES, /**< frame.h: native workers. */
+};
+
 struct lp_dialect {
 	const char *name;
 
@@ -46,8 +53,8 @@ struct lp_dialect {
 	/** Messages of workers may carry descriptors that mean something (lp_channel_bounce). */
 	bool takes_descriptors;
 
-	/** Node workers speak V8's serialization in place of JSON (v8value.h). */
-	bool advanced;
+	/** What is spoken in the channel. */
+	enum lp_language language;
 
 	/** JSON: the message that goes with every connection, for the Node dialects in which it is always the same. */
 	const char *message;

@@ -11,28 +11,45 @@
 #include <stdbool.h>
 #include <string.h>
 
-/** What follows a frame's word, each part behind one blank. */
-enum shape {
-	NOTHING,
-	NUMBER,
-	STATE, /**< A number, and maybe another. */
-	KEY,
+/** What follows a frame's word, in this order: each part behind one blank, the value behind a newline. */
+enum part {
+	NUMBER = 1,
+	OPEN = 2, /**< If it is known. */
+	NAME = 4,
+	KEY = 8,
+	SECONDS = 16,
+	VALUE = 32,
+	MAYBE_VALUE = 64,
 };
 
 static const struct {
 	struct lp_slice word;
-	enum shape shape;
+	unsigned parts; /**< Of enum part. */
 	uint64_t least; /**< The smallest number that makes sense. */
 } kinds[] = {
 	[LP_FRAME_CONNECTION] = {{"connection", 10}, NUMBER, 1},
-	[LP_FRAME_DRAIN] = {{"drain", 5}, NOTHING, 0},
-	[LP_FRAME_READY] = {{"ready", 5}, NOTHING, 0},
-	[LP_FRAME_ACK] = {{"ack", 3}, STATE, 0},
+	[LP_FRAME_DRAIN] = {{"drain", 5}, 0, 0},
+	[LP_FRAME_READY] = {{"ready", 5}, 0, 0},
+	[LP_FRAME_ACK] = {{"ack", 3}, NUMBER | OPEN, 0},
 	[LP_FRAME_NACK] = {{"nack", 4}, NUMBER, 1},
 	[LP_FRAME_SESSION] = {{"session", 7}, KEY, 0},
 	[LP_FRAME_FORGET] = {{"forget", 6}, KEY, 0},
 	[LP_FRAME_EACH] = {{"each", 4}, NUMBER, 0},
-	[LP_FRAME_BOUNCE] = {{"bounce", 6}, NOTHING, 0},
+	[LP_FRAME_BOUNCE] = {{"bounce", 6}, 0, 0},
+	[LP_FRAME_GET] = {{"get", 3}, NUMBER | NAME | KEY, 1},
+	[LP_FRAME_SET] = {{"set", 3}, NUMBER | NAME | KEY | MAYBE_VALUE, 0},
+	[LP_FRAME_ACQUIRE] = {{"acquire", 7}, NUMBER | NAME | KEY, 1},
+	[LP_FRAME_RELEASE] = {{"release", 7}, NUMBER | NAME | KEY, 0},
+	[LP_FRAME_SET_RELEASE] = {{"set-release", 11}, NUMBER | NAME | KEY | MAYBE_VALUE, 0},
+	[LP_FRAME_EXPIRE] = {{"expire", 6}, NUMBER | NAME | SECONDS, 0},
+	[LP_FRAME_SUBSCRIBE] = {{"subscribe", 9}, KEY, 0},
+	[LP_FRAME_UNSUBSCRIBE] = {{"unsubscribe", 11}, KEY, 0},
+	[LP_FRAME_PUBLISH] = {{"publish", 7}, KEY | VALUE, 0},
+	[LP_FRAME_PULL] = {{"pull", 4}, KEY, 0},
+	[LP_FRAME_STOP] = {{"stop", 4}, KEY, 0},
+	[LP_FRAME_PUSH] = {{"push", 4}, KEY | VALUE, 0},
+	[LP_FRAME_VALUE] = {{"value", 5}, NUMBER | MAYBE_VALUE, 1},
+	[LP_FRAME_REFUSED] = {{"refused", 7}, NUMBER | VALUE, 1},
 };
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -66,16 +83,28 @@ static bool take_number(struct cursor *cursor, uint64_t most, uint64_t *number)
 	return cursor->at > start && (*start != '0' || cursor->at == start + 1);
 }
 
+static bool is_key_byte(char byte)
+{
+	return (unsigned char)byte > ' ' && byte != 127;
+}
+
 static bool is_key(struct lp_slice key)
 {
 	if (!key.bytes || key.length == 0 || key.length > LP_FRAME_KEY_MAX)
 		return false;
-	for (size_t i = 0; i < key.length; i++) {
-		unsigned char byte = (unsigned char)key.bytes[i];
-		if (byte <= ' ' || byte == 127)
+	for (size_t i = 0; i < key.length; i++)
+		if (!is_key_byte(key.bytes[i]))
 			return false;
-	}
 	return true;
+}
+
+static bool take_key(struct cursor *cursor, struct lp_slice *key)
+{
+	const char *start = cursor->at;
+	while (cursor->at < cursor->end && is_key_byte(*cursor->at))
+		cursor->at++;
+	*key = (struct lp_slice){start, (size_t)(cursor->at - start)};
+	return key->length && key->length <= LP_FRAME_KEY_MAX;
 }
 
 static int find_kind(struct lp_slice word)
@@ -91,24 +120,30 @@ static int find_kind(struct lp_slice word)
 /** Read what follows the word, to the end. */
 static bool take_rest(struct cursor *cursor, struct lp_frame *frame)
 {
-	enum shape shape = kinds[frame->kind].shape;
-	if (shape == KEY && take_blank(cursor)) {
-		frame->key = (struct lp_slice){cursor->at, (size_t)(cursor->end - cursor->at)};
-		return is_key(frame->key);
-	}
-	if (shape == NUMBER || shape == STATE) {
-		if (!take_blank(cursor) || !take_number(cursor, UINT64_MAX, &frame->number))
+	unsigned parts = kinds[frame->kind].parts;
+	uint64_t number;
+	if (parts & NUMBER && !(take_blank(cursor) && take_number(cursor, UINT64_MAX, &frame->number) &&
+				frame->number >= kinds[frame->kind].least))
+		return false;
+	if (parts & OPEN && take_blank(cursor)) {
+		if (!take_number(cursor, INT64_MAX, &number))
 			return false;
-		if (frame->number < kinds[frame->kind].least)
-			return false;
+		frame->open = (int64_t)number;
 	}
-	if (shape == STATE && take_blank(cursor)) {
-		uint64_t open;
-		if (!take_number(cursor, INT64_MAX, &open))
+	if (parts & NAME && !(take_blank(cursor) && take_key(cursor, &frame->name)))
+		return false;
+	if (parts & KEY && !(take_blank(cursor) && take_key(cursor, &frame->key)))
+		return false;
+	if (parts & SECONDS) {
+		if (!take_blank(cursor) || !take_number(cursor, UINT32_MAX, &number))
 			return false;
-		frame->open = (int64_t)open;
+		frame->seconds = (uint32_t)number;
 	}
-	return shape != KEY && cursor->at == cursor->end;
+	size_t left = (size_t)(cursor->end - cursor->at);
+	if (left == 0)
+		return !(parts & VALUE);
+	frame->value = (struct lp_slice){cursor->at + 1, left - 1};
+	return parts & (VALUE | MAYBE_VALUE) && *cursor->at == '\n' && left - 1 <= LP_FRAME_VALUE_MAX;
 }
 
 int lp_frame_parse(struct lp_frame *frame, const char *bytes, size_t length)
@@ -143,19 +178,30 @@ static char *put_number(char *out, uint64_t number)
 	return put(out, (struct lp_slice){digits + first, sizeof(digits) - first});
 }
 
+static char *put_key(char *out, struct lp_slice key)
+{
+	*out++ = ' ';
+	return put(out, key);
+}
+
 size_t lp_frame_write(const struct lp_frame *frame, char *out)
 {
-	enum shape shape = kinds[frame->kind].shape;
+	unsigned parts = kinds[frame->kind].parts;
+	if ((parts & NAME && !is_key(frame->name)) || (parts & KEY && !is_key(frame->key)) ||
+	    (parts & VALUE && !frame->value.bytes) || frame->value.length > LP_FRAME_VALUE_MAX)
+		return 0;
 	char *at = put(out, kinds[frame->kind].word);
-	if (shape == NUMBER || shape == STATE)
+	if (parts & NUMBER)
 		at = put_number(at, frame->number);
-	if (shape == STATE && frame->open >= 0)
+	if (parts & OPEN && frame->open >= 0)
 		at = put_number(at, (uint64_t)frame->open);
-	if (shape == KEY) {
-		if (!is_key(frame->key))
-			return 0;
-		*at++ = ' ';
-		at = put(at, frame->key);
-	}
+	if (parts & NAME)
+		at = put_key(at, frame->name);
+	if (parts & KEY)
+		at = put_key(at, frame->key);
+	if (parts & SECONDS)
+		at = put_number(at, frame->seconds);
+	if (parts & (VALUE | MAYBE_VALUE) && frame->value.bytes)
+		*at++ = '\n';
 	return (size_t)(at - out);
 }

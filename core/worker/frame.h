@@ -1,14 +1,23 @@
 /**
- * The native dialect's frames: short lines of text, one a SOCK_SEQPACKET message. include/limpet/worker.h documents the
- * protocol for the authors of workers; this is the code that both ends share. Nothing but the C library is used here.
+ * The native dialect's frames: a line of text, one a SOCK_SEQPACKET message, and in some a newline and any bytes behind
+ * it. include/limpet/worker.h documents the protocol for the authors of workers; this is the code that both ends share.
+ * Nothing but the C library is used here.
  *
  *     to a worker     "connection NUMBER" with one descriptor    "drain"
  *     from a worker   "ready"    "ack NUMBER [OPEN]"    "nack NUMBER"    "session KEY"    "forget KEY"
+ *                     "bounce" with a descriptor: a connection, between two requests
  *
- * The preload dialect speaks them too, and these besides:
+ * The workers' meeting place (meeting.h), in the native dialect only:
+ *
+ *     to a worker     "value NUMBER[\nVALUE]"    "refused NUMBER\nWHY"    "publish TOPIC\nVALUE"    "push QUEUE\nVALUE"
+ *     from a worker   the same "publish" and "push"    "subscribe TOPIC"    "unsubscribe TOPIC"    "pull QUEUE"    "stop QUEUE"
+ *                     "get NUMBER COLLECTION KEY"    so "acquire" and "release"
+ *                     "set NUMBER COLLECTION KEY[\nVALUE]"    so "set-release"
+ *                     "expire NUMBER COLLECTION SECONDS"
+ *
+ * In the preload dialect only:
  *
  *     to a worker     "each NUMBER": which later requests of a connection to give back (enum lp_frame_each)
- *     from a worker   "bounce" with a descriptor: a connection, between two requests
  */
 #ifndef LP_WORKER_FRAME_H
 #define LP_WORKER_FRAME_H
@@ -18,14 +27,22 @@
 
 #include "base/slice.h"
 
-/** The longest frame, either way: a word, a blank and the longest session key. */
-#define LP_FRAME_MAX 1280
+/** The longest frame, either way. */
+#define LP_FRAME_MAX 65535
 
-/** The longest frame without a key. */
+/** Bytes of the longest value. */
+#define LP_FRAME_VALUE_MAX 61440
+
+/** The longest frame without its value: a word, a number and two keys. */
+#define LP_FRAME_HEAD_MAX 2176
+
+/** The longest frame without a value and keys. */
 #define LP_FRAME_SHORT_MAX 64
 
-/** Bytes of the longest session key. */
+/** Bytes of the longest key or name. */
 #define LP_FRAME_KEY_MAX 1024
+
+_Static_assert(LP_FRAME_HEAD_MAX + LP_FRAME_VALUE_MAX <= LP_FRAME_MAX, "a value fits behind every head");
 
 enum lp_frame_kind {
 	LP_FRAME_CONNECTION, /**< number: counts the channel's connections from 1. A descriptor comes with it. */
@@ -38,6 +55,21 @@ enum lp_frame_kind {
 	LP_FRAME_FORGET,     /**< key belongs to it no longer. */
 	LP_FRAME_EACH,       /**< number: enum lp_frame_each. */
 	LP_FRAME_BOUNCE,     /**< A descriptor comes with it: decide anew which worker this connection goes to. */
+
+	LP_FRAME_GET,     /**< Of the store: number is the request's, 0 when no reply is wanted; name the collection. */
+	LP_FRAME_SET,     /**< Without a value: delete. */
+	LP_FRAME_ACQUIRE, /**< The key is locked when the reply comes. */
+	LP_FRAME_RELEASE, /**< */
+	LP_FRAME_SET_RELEASE, /**< Without a value: delete. */
+	LP_FRAME_EXPIRE,      /**< seconds: how long keys of the collection live unused; 0: for ever. */
+	LP_FRAME_SUBSCRIBE,   /**< key: a topic. */
+	LP_FRAME_UNSUBSCRIBE,
+	LP_FRAME_PUBLISH, /**< Either way. */
+	LP_FRAME_PULL,    /**< key: a queue. */
+	LP_FRAME_STOP,    /**< Pull no more. */
+	LP_FRAME_PUSH,    /**< Either way. */
+	LP_FRAME_VALUE,   /**< The reply to a request: done; with the value, if one was asked for and is there. */
+	LP_FRAME_REFUSED, /**< The other reply: not done; value says why. */
 };
 
 /** Which requests behind the first of a connection are decided by themselves. */
@@ -52,13 +84,16 @@ struct lp_frame {
 	enum lp_frame_kind kind;
 	uint64_t number;
 	int64_t open;
-	struct lp_slice key; /**< 1 – LP_FRAME_KEY_MAX bytes, no blank or control character. */
+	uint32_t seconds;
+	struct lp_slice name;  /**< A collection. 1 – LP_FRAME_KEY_MAX bytes, no blank or control character. */
+	struct lp_slice key;   /**< A session's, or in the collection; or a topic's or queue's name. The same bounds. */
+	struct lp_slice value; /**< Up to LP_FRAME_VALUE_MAX bytes, any. */
 };
 
 /**
  * Read a frame. Every frame has one spelling: what was read here, lp_frame_write gives back byte for byte.
  *
- * @param frame   Filled on success only. Its key points into bytes.
+ * @param frame   Filled on success only. Its slices point into bytes.
  * @param bytes   One whole message.
  * @param length  Its length.
  *
@@ -67,12 +102,13 @@ struct lp_frame {
 int lp_frame_parse(struct lp_frame *frame, const char *bytes, size_t length);
 
 /**
- * Write a frame.
+ * Write a frame, but for its value: that is to be sent behind what is written here.
  *
  * @param frame  Borrowed; within the ranges above.
- * @param out    Room for it: LP_FRAME_MAX bytes, or LP_FRAME_SHORT_MAX for one without a key. No NUL is added.
+ * @param out    Room for it: LP_FRAME_HEAD_MAX bytes, or LP_FRAME_SHORT_MAX for one without a key. No NUL is added.
  *
- * @return Its length; 0 for a key that does not fit the ranges.
+ * @return The length of what was written; 0 when a key, a name or the value does not fit the ranges, or its kind needs
+ *         a value and has none.
  */
 size_t lp_frame_write(const struct lp_frame *frame, char *out);
 

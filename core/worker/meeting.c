@@ -7,20 +7,18 @@
 #include "worker/meeting.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
-#include "base/buffer.h"
 #include "base/clock.h"
 #include "worker/queues.h"
 #include "worker/store.h"
+#include "worker/topics.h"
 
 /* How soon workers without room are offered again what waits for them. */
 #define RETRY_MS 100
-
-/* Room that is kept between letters of ours. */
-#define KEPT_BYTES (64u << 10)
 
 /* Things shared by name, at most, and bytes of one with its name. */
 #define SHARED_MAX 256
@@ -38,74 +36,19 @@ struct lp_meeting {
 	struct lp_adapter adapter;
 	struct lp_store *store;
 	struct lp_queues *queues;
+	struct lp_topics topics; /* Of native workers: Node's hear all, and pick for themselves. */
 	struct lp_table shared;  /* struct shared, by name. */
-	struct lp_buffer letter; /* The one being written. */
-	struct lp_buffer framed; /* The same, for workers that do not read JSON. */
 	void (*closed)(void *owner);
 	void *closed_owner;
 };
-
-/* Writing */
-
-static void put(struct lp_meeting *meeting, struct lp_slice bytes)
-{
-	if (lp_buffer_append(&meeting->letter, bytes.bytes, bytes.length))
-		lp_log_limited(meeting->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER,
-			       "no memory for a message of %zu bytes to a worker", bytes.length);
-}
-
-/* A member, when there is a value; `before` has its name and what goes before it. */
-static void put_member(struct lp_meeting *meeting, struct lp_slice before, struct lp_slice value)
-{
-	if (!value.bytes)
-		return;
-	put(meeting, before);
-	put(meeting, value);
-}
-
-static struct lp_slice finish_letter(struct lp_meeting *meeting)
-{
-	put(meeting, LP_SLICE("}\n"));
-	struct lp_slice line = {meeting->letter.bytes, meeting->letter.length};
-	struct lp_slice letter = lp_post_letter(&meeting->post, line, &meeting->framed);
-	if (!letter.bytes)
-		lp_log_limited(meeting->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER,
-			       "a message of %zu bytes cannot be written for workers; it is dropped", line.length);
-	return letter;
-}
-
-static bool send_letter(struct lp_meeting *meeting, unsigned worker, struct lp_slice letter)
-{
-	return letter.bytes && meeting->post.send(meeting->post.owner, worker, letter);
-}
-
-static void forget_room(struct lp_buffer *room)
-{
-	if (room->capacity > KEPT_BYTES)
-		lp_buffer_clear(room);
-	room->length = 0;
-}
-
-static void forget_letter(struct lp_meeting *meeting)
-{
-	forget_room(&meeting->letter);
-	forget_room(&meeting->framed);
-}
 
 /* The store */
 
 static bool on_reply(void *owner, unsigned worker, struct lp_slice id, struct lp_slice json, const char *error)
 {
 	struct lp_meeting *meeting = owner;
-	put(meeting, LP_SLICE("{\"type\":\"DSM_REPLY\""));
-	put_member(meeting, LP_SLICE(",\"requestId\":"), id);
-	put_member(meeting, LP_SLICE(",\"json\":"), json);
-	if (error) {
-		put_member(meeting, LP_SLICE(",\"err\":\""), (struct lp_slice){error, strlen(error)});
-		put(meeting, LP_SLICE("\""));
-	}
-	bool sent = send_letter(meeting, worker, finish_letter(meeting));
-	forget_letter(meeting);
+	bool sent = lp_post_send(&meeting->post, worker, lp_post_reply(&meeting->post, id, json, error));
+	lp_post_clear(&meeting->post);
 	return sent;
 }
 
@@ -119,16 +62,17 @@ static struct lp_slice name_of(struct lp_slice value)
 	return value;
 }
 
+static const struct lp_slice methods[LP_STORE_METHODS] = {
+	[LP_STORE_GET] = {"get", 3},
+	[LP_STORE_SET] = {"set", 3},
+	[LP_STORE_ACQUIRE] = {"acquire", 7},
+	[LP_STORE_RELEASE] = {"release", 7},
+	[LP_STORE_SET_RELEASE] = {"setRelease", 10},
+	[LP_STORE_CONFIGURE] = {"configure", 9},
+};
+
 static int find_method(struct lp_slice value)
 {
-	static const struct lp_slice methods[LP_STORE_METHODS] = {
-		[LP_STORE_GET] = {"get", 3},
-		[LP_STORE_SET] = {"set", 3},
-		[LP_STORE_ACQUIRE] = {"acquire", 7},
-		[LP_STORE_RELEASE] = {"release", 7},
-		[LP_STORE_SET_RELEASE] = {"setRelease", 10},
-		[LP_STORE_CONFIGURE] = {"configure", 9},
-	};
 	for (int i = 0; i < LP_STORE_METHODS; i++)
 		if (lp_json_is(value, methods[i]))
 			return i;
@@ -165,7 +109,23 @@ static void on_timer(uv_timer_t *timer)
 	do_what_is_due(timer->data);
 }
 
-static void ask_store(struct lp_meeting *meeting, unsigned worker, const struct lp_slice *fields)
+static void ask_store(struct lp_meeting *meeting, struct lp_store_request *request)
+{
+	request->now_ms = lp_clock_ns() / 1000000;
+	int status = lp_store_ask(meeting->store, request);
+	if (status)
+		lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+			       "worker %u: the shared store refuses %.*s of \"%.*s\" in \"%.*s\": %s", request->worker,
+			       LP_SLICE_ARG(methods[request->method]), LP_SLICE_ARG(request->key),
+			       LP_SLICE_ARG(request->collection),
+			       status == -ENOMEM  ? "it is full"
+			       : status == -EPERM ? "the worker has no lock on it"
+						  : "only expireKeys can be configured, a number of seconds");
+	if (request->method == LP_STORE_CONFIGURE || !uv_is_active((uv_handle_t *)&meeting->timer))
+		do_what_is_due(meeting);
+}
+
+static void take_request(struct lp_meeting *meeting, unsigned worker, const struct lp_slice *fields)
 {
 	int method = find_method(fields[LP_LETTER_METHOD]);
 	struct lp_store_request request = {.method = (enum lp_store_method)method,
@@ -174,63 +134,42 @@ static void ask_store(struct lp_meeting *meeting, unsigned worker, const struct 
 					   .collection = name_of(fields[LP_LETTER_COLLECTION]),
 					   .key = name_of(fields[LP_LETTER_KEY]),
 					   .json = fields[LP_LETTER_JSON],
-					   .config = fields[LP_LETTER_CONFIG],
-					   .now_ms = lp_clock_ns() / 1000000};
-	if (method < 0 || request.id.length > LP_STORE_ID_MAX) {
+					   .config = fields[LP_LETTER_CONFIG]};
+	if (method < 0 || request.id.length > LP_STORE_ID_MAX)
 		lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
 			       "worker %u asks the shared store for %.*s, which it cannot do; it is ignored", worker,
 			       LP_SLICE_ARG(fields[LP_LETTER_METHOD]));
-		return;
-	}
-	int status = lp_store_ask(meeting->store, &request);
-	if (status)
-		lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
-			       "worker %u: the shared store refuses %.*s of \"%.*s\" in \"%.*s\": %s", worker,
-			       LP_SLICE_ARG(fields[LP_LETTER_METHOD]), LP_SLICE_ARG(request.key),
-			       LP_SLICE_ARG(request.collection),
-			       status == -ENOMEM  ? "it is full"
-			       : status == -EPERM ? "the worker has no lock on it"
-						  : "only expireKeys can be configured, a number of seconds");
-	if (method == LP_STORE_CONFIGURE || !uv_is_active((uv_handle_t *)&meeting->timer))
-		do_what_is_due(meeting);
+	else
+		ask_store(meeting, &request);
 }
 
-/* strong-mq */
+/* The bus */
 
 static void publish(struct lp_meeting *meeting, const struct lp_slice *fields)
 {
-	struct lp_slice topic = name_of(fields[LP_LETTER_TOPIC]);
-	put(meeting, LP_SLICE("{\"type\":\"publish\""));
-	put_member(meeting, LP_SLICE(",\"name\":"), fields[LP_LETTER_NAME]);
-	put_member(meeting, LP_SLICE(",\"topic\":\""), topic);
-	put(meeting, LP_SLICE("\""));
-	put_member(meeting, LP_SLICE(",\"msg\":"), fields[LP_LETTER_MSG]);
-	struct lp_slice letter = finish_letter(meeting);
+	struct lp_slice letter = lp_post_publication(&meeting->post, fields[LP_LETTER_NAME],
+						     name_of(fields[LP_LETTER_TOPIC]), fields[LP_LETTER_MSG]);
 	for (unsigned worker = 1; worker <= meeting->post.workers; worker++)
-		send_letter(meeting, worker, letter);
-	forget_letter(meeting);
+		lp_post_send(&meeting->post, worker, letter);
+	lp_post_clear(&meeting->post);
 }
 
 static bool on_push(void *owner, unsigned worker, struct lp_slice name, struct lp_slice msg)
 {
 	struct lp_meeting *meeting = owner;
-	put(meeting, LP_SLICE("{\"type\":\"push\""));
-	put_member(meeting, LP_SLICE(",\"name\":"), name);
-	put_member(meeting, LP_SLICE(",\"msg\":"), msg);
-	bool sent = send_letter(meeting, worker, finish_letter(meeting));
-	forget_letter(meeting);
+	bool sent = lp_post_send(&meeting->post, worker, lp_post_push(&meeting->post, name, msg));
+	lp_post_clear(&meeting->post);
 	return sent;
 }
 
-static void push(struct lp_meeting *meeting, unsigned worker, const struct lp_slice *fields)
+static void push(struct lp_meeting *meeting, unsigned worker, struct lp_slice name, struct lp_slice msg)
 {
-	struct lp_slice msg = fields[LP_LETTER_MSG].bytes ? fields[LP_LETTER_MSG] : LP_SLICE("null");
-	int status = lp_queues_push(meeting->queues, fields[LP_LETTER_NAME], msg);
+	int status = lp_queues_push(meeting->queues, name, msg);
 	if (status < 0)
 		lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
 			       "worker %u pushes to the queue %.*s, but %u bytes wait for workers to pull already; it "
 			       "is dropped",
-			       worker, LP_SLICE_ARG(fields[LP_LETTER_NAME]), LP_QUEUES_BYTES_MAX);
+			       worker, LP_SLICE_ARG(name), LP_QUEUES_BYTES_MAX);
 	else if (status > 0)
 		do_what_is_due(meeting);
 }
@@ -270,17 +209,98 @@ void lp_meeting_take(struct lp_meeting *meeting, unsigned worker, const struct l
 	if (lp_adapter_take(&meeting->adapter, worker, letter))
 		return;
 	if (lp_json_is(type, LP_SLICE("DSM_REQUEST")) && is_whole(meeting, worker, letter))
-		ask_store(meeting, worker, fields);
+		take_request(meeting, worker, fields);
 	else if (!fields[LP_LETTER_NAME].bytes)
 		return;
 	else if (lp_json_is(type, LP_SLICE("publishreq")) && is_whole(meeting, worker, letter))
 		publish(meeting, fields);
 	else if (lp_json_is(type, LP_SLICE("pushreq")) && is_whole(meeting, worker, letter))
-		push(meeting, worker, fields);
+		push(meeting, worker, fields[LP_LETTER_NAME],
+		     fields[LP_LETTER_MSG].bytes ? fields[LP_LETTER_MSG] : LP_SLICE("null"));
 	else if (lp_json_is(type, LP_SLICE("startpull")))
 		pull(meeting, worker, fields[LP_LETTER_NAME]);
 	else if (lp_json_is(type, LP_SLICE("stoppull")))
 		lp_queues_stop(meeting->queues, fields[LP_LETTER_NAME], worker);
+}
+
+/* Frames */
+
+static void take_request_frame(struct lp_meeting *meeting, unsigned worker, const struct lp_frame *frame)
+{
+	static const enum lp_store_method method_of[] = {
+		[LP_FRAME_GET] = LP_STORE_GET,
+		[LP_FRAME_SET] = LP_STORE_SET,
+		[LP_FRAME_ACQUIRE] = LP_STORE_ACQUIRE,
+		[LP_FRAME_RELEASE] = LP_STORE_RELEASE,
+		[LP_FRAME_SET_RELEASE] = LP_STORE_SET_RELEASE,
+		[LP_FRAME_EXPIRE] = LP_STORE_CONFIGURE,
+	};
+	char id[LP_STORE_ID_MAX];
+	char config[48];
+	struct lp_store_request request = {.method = method_of[frame->kind],
+					   .worker = worker,
+					   .collection = frame->name,
+					   .key = frame->key,
+					   .json = frame->value};
+	int length = snprintf(id, sizeof(id), "%llu", (unsigned long long)frame->number);
+	if (frame->number)
+		request.id = (struct lp_slice){id, (size_t)length};
+	if (frame->kind == LP_FRAME_EXPIRE) {
+		length = snprintf(config, sizeof(config), "{\"expireKeys\":%u}", frame->seconds);
+		request.config = (struct lp_slice){config, (size_t)length};
+	}
+	ask_store(meeting, &request);
+}
+
+static void publish_frame(struct lp_meeting *meeting, const struct lp_frame *frame)
+{
+	struct lp_slice letter = lp_post_publication(&meeting->post, (struct lp_slice){0}, frame->key, frame->value);
+	for (unsigned worker = 0; (worker = lp_topics_next(&meeting->topics, frame->key, worker));)
+		lp_post_send(&meeting->post, worker, letter);
+	lp_post_clear(&meeting->post);
+}
+
+static void subscribe(struct lp_meeting *meeting, unsigned worker, struct lp_slice topic)
+{
+	if (lp_topics_subscribe(&meeting->topics, topic, worker))
+		lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+			       "worker %u cannot subscribe to %.*s: topics take %u bytes already, or there is no "
+			       "memory",
+			       worker, LP_SLICE_ARG(topic), LP_TOPICS_BYTES_MAX);
+}
+
+void lp_meeting_hear(struct lp_meeting *meeting, unsigned worker, const struct lp_frame *frame)
+{
+	switch (frame->kind) {
+	case LP_FRAME_GET:
+	case LP_FRAME_SET:
+	case LP_FRAME_ACQUIRE:
+	case LP_FRAME_RELEASE:
+	case LP_FRAME_SET_RELEASE:
+	case LP_FRAME_EXPIRE:
+		take_request_frame(meeting, worker, frame);
+		break;
+	case LP_FRAME_SUBSCRIBE:
+		subscribe(meeting, worker, frame->key);
+		break;
+	case LP_FRAME_UNSUBSCRIBE:
+		lp_topics_unsubscribe(&meeting->topics, frame->key, worker);
+		break;
+	case LP_FRAME_PUBLISH:
+		publish_frame(meeting, frame);
+		break;
+	case LP_FRAME_PULL:
+		pull(meeting, worker, frame->key);
+		break;
+	case LP_FRAME_STOP:
+		lp_queues_stop(meeting->queues, frame->key, worker);
+		break;
+	case LP_FRAME_PUSH:
+		push(meeting, worker, frame->key, frame->value);
+		break;
+	default:
+		break;
+	}
 }
 
 struct lp_slice lp_meeting_share(struct lp_meeting *meeting, struct lp_slice name, struct lp_slice value)
@@ -319,6 +339,7 @@ void lp_meeting_leave(struct lp_meeting *meeting, unsigned worker)
 	lp_adapter_leave(&meeting->adapter, worker);
 	lp_store_forget_worker(meeting->store, worker);
 	lp_queues_forget_worker(meeting->queues, worker);
+	lp_topics_forget_worker(&meeting->topics, worker);
 }
 
 /* Its life */
@@ -331,12 +352,12 @@ void lp_meeting_free(struct lp_meeting *meeting)
 	forget_shared(&meeting->shared);
 	lp_store_free(meeting->store);
 	lp_queues_free(meeting->queues);
-	lp_buffer_clear(&meeting->letter);
-	lp_buffer_clear(&meeting->framed);
+	lp_topics_deinit(&meeting->topics);
+	lp_post_deinit(&meeting->post);
 	free(meeting);
 }
 
-struct lp_meeting *lp_meeting_new(struct lp_log *log, const struct lp_post *post)
+struct lp_meeting *lp_meeting_new(const struct lp_post *post)
 {
 	uint64_t seed = 0;
 	struct lp_meeting *meeting = calloc(1, sizeof(*meeting));
@@ -344,9 +365,10 @@ struct lp_meeting *lp_meeting_new(struct lp_log *log, const struct lp_post *post
 		return NULL;
 	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) < 0)
 		seed = lp_clock_ns();
-	meeting->log = log;
+	meeting->log = post->log;
 	meeting->shared.seed = seed;
 	meeting->post = *post;
+	lp_topics_init(&meeting->topics, post->workers, LP_TOPICS_BYTES_MAX, seed);
 	meeting->store = lp_store_new(post->workers, LP_STORE_BYTES_MAX, seed, on_reply, meeting);
 	meeting->queues = lp_queues_new(LP_QUEUES_BYTES_MAX, seed, on_push, meeting);
 	if (lp_adapter_init(&meeting->adapter, &meeting->post, seed) == 0 && meeting->store && meeting->queues)

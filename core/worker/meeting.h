@@ -1,10 +1,12 @@
 /**
- * The workers' meeting place: what Node workers' packages say through their primary, to each other or to it.
+ * The workers' meeting place: what Node workers' packages say through their primary, to each other or to it; and the same
+ * store and bus for native workers.
  *
  *     @socket.io/cluster-adapter, @socket.io/cluster-engine   adapter.h
  *     strong-store-cluster                                    store.h
  *     strong-mq, native: publish and subscribe                here: to every worker, each picks what it wants
  *     strong-mq, native: push and pull                        queues.h
+ *     native workers' frames                                  store.h, topics.h, queues.h
  *
  * A worker that does not read what it is sent holds nobody up: its letters wait in its channel up to
  * LP_CHANNEL_OUT_MAX, past which they are dropped and that is logged.
@@ -14,8 +16,8 @@
 
 #include <uv.h>
 
-#include "base/log.h"
 #include "worker/adapter.h"
+#include "worker/frame.h"
 #include "worker/letter.h"
 
 struct lp_meeting;
@@ -23,12 +25,11 @@ struct lp_meeting;
 /**
  * Make a meeting place.
  *
- * @param log   Borrowed.
- * @param post  Copied; its owner is borrowed.
+ * @param post  Copied, without letters; its log and owner are borrowed.
  *
  * @return It, to be started or freed; NULL: no memory.
  */
-struct lp_meeting *lp_meeting_new(struct lp_log *log, const struct lp_post *post);
+struct lp_meeting *lp_meeting_new(const struct lp_post *post);
 
 /** Free one that was never started. @param meeting NULL is allowed. */
 void lp_meeting_free(struct lp_meeting *meeting);
@@ -48,6 +49,10 @@ void lp_meeting_close(struct lp_meeting *meeting, void (*closed)(void *owner), v
 /** Do what a letter asks for; one that is none of these packages' is ignored. @param meeting Started.
  * @param worker Who sent it. @param letter Borrowed. */
 void lp_meeting_take(struct lp_meeting *meeting, unsigned worker, const struct lp_letter *letter);
+
+/** Do what a native worker's frame asks for; any that does not ask is ignored. @param meeting Started.
+ * @param worker Who sent it. @param frame Borrowed. */
+void lp_meeting_hear(struct lp_meeting *meeting, unsigned worker, const struct lp_frame *frame);
 
 /**
  * What workers' servers have in common, such as the keys of TLS sessions: what the first has said under a name is said to

@@ -54,7 +54,7 @@ static int open_node(const struct lp_channel *channel, bool by_cluster, void **s
 		return -ENOMEM;
 	node->by_cluster = by_cluster;
 	*state = node;
-	if (!channel->dialect->advanced ||
+	if (channel->dialect->language != LP_LANGUAGE_V8 ||
 	    (lp_buffer_reserve(&node->heard, HEARD_BYTES) == 0 && lp_buffer_reserve(&node->said, SAID_BYTES) == 0))
 		return 0;
 	lp_node_close(node);
@@ -85,7 +85,7 @@ void lp_node_close(void *state)
 struct lp_slice lp_node_say(struct lp_channel *channel, struct lp_slice line)
 {
 	struct lp_buffer *said = &node_of(channel)->said;
-	if (!channel->dialect->advanced)
+	if (channel->dialect->language != LP_LANGUAGE_V8)
 		return line;
 	said->length = 0;
 	lp_v8_frame(line, said); /* The line is our own, and the room is reserved. */
@@ -349,8 +349,9 @@ static void on_cluster_message(struct lp_channel *channel, json_t *message)
 /* NULL: there is no memory. */
 static json_t *parse_letter(struct lp_channel *channel, const struct lp_letter *letter)
 {
-	struct lp_slice text =
-		channel->dialect->advanced ? lp_letter_json(letter->bytes, &node_of(channel)->heard) : letter->bytes;
+	struct lp_slice text = channel->dialect->language == LP_LANGUAGE_V8
+				       ? lp_letter_json(letter->bytes, &node_of(channel)->heard)
+				       : letter->bytes;
 	return text.bytes ? json_loadb(text.bytes, text.length, 0, NULL) : NULL;
 }
 
@@ -467,7 +468,7 @@ static long receive_frames(struct lp_channel *channel, const char *bytes, size_t
 long lp_node_receive(struct lp_channel *channel, const char *bytes, size_t length)
 {
 	size_t used = 0;
-	if (channel->dialect->advanced)
+	if (channel->dialect->language == LP_LANGUAGE_V8)
 		return receive_frames(channel, bytes, length);
 	for (;;) {
 		const char *end = memchr(bytes + used, '\n', length - used);

@@ -267,9 +267,12 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 				    config->command[0]);
 	struct lp_supervisor *supervisor = calloc(1, sizeof(*supervisor));
 	struct lp_slot *all = calloc(count, sizeof(*all));
-	struct lp_post post = {
-		.workers = count, .advanced = config->dialect->advanced, .send = lp_slot_post, .owner = supervisor};
-	struct lp_meeting *meeting = lp_meeting_new(config->log, &post);
+	struct lp_post post = {.workers = count,
+			       .language = config->dialect->language,
+			       .log = config->log,
+			       .send = lp_slot_post,
+			       .owner = supervisor};
+	struct lp_meeting *meeting = lp_meeting_new(&post);
 	int status = supervisor && all && meeting ? 0 : UV_ENOMEM;
 	if (status)
 		lp_error_set(error, status, "no memory for %u workers", count);

@@ -37,6 +37,24 @@
  * No call ever waits. What limpet has no room for is kept and sent later: the descriptor becomes readable when there is
  * room, and accept then sends it.
  *
+ * The store and the bus. Workers share a store in limpet's memory, keys with values in named collections, with a lock for
+ * each key; and they speak to each other through limpet: who publishes on a topic is heard by all who are subscribed to
+ * it, what is pushed to a queue goes to one of those who pull, each in turn. Answers and messages come to a function of
+ * yours, which accept calls:
+ *
+ *     static void on_message(struct limpet_worker *worker, const struct limpet_message *message, void *owner)
+ *     {
+ *         if (message->kind == LIMPET_MESSAGE_VALUE && message->request == 1)
+ *             …the key is locked, message->bytes is its value, or NULL
+ *             limpet_worker_set_release(worker, 0, "visits", "total", "8", 1);
+ *     }
+ *     …
+ *     limpet_worker_on_message(worker, on_message, NULL);
+ *     limpet_worker_acquire(worker, 1, "visits", "total");
+ *
+ * The store lives as long as limpet does. When a worker ends, its locks are released and what it waited for is forgotten;
+ * what it has set stays.
+ *
  * One thread at a time may use a worker. A process has one; its children do not inherit it.
  *
  *
@@ -45,12 +63,16 @@
  * The environment has LIMPET_CHANNEL_FD, the number of the channel's descriptor (3), and LIMPET_WORKER_ID, which of
  * limpet's slots this worker is in (1 and up). The channel is a connected unix socket of type SOCK_SEQPACKET. Each
  * message is one line of text without a newline: a word, with exactly one blank before each thing that follows it.
- * Numbers are decimal, without leading zeros.
+ * Numbers are decimal, without leading zeros. Some have a value of any bytes behind that line.
  *
  *     from limpet
  *     connection NUMBER   One connection; its descriptor rides with the message (SCM_RIGHTS). NUMBER counts from 1.
  *                         Whether the descriptor is in non-blocking mode is not defined: set what you need.
  *     drain               No more connections will come. Finish those that are open, then end.
+ *     value NUMBER [LF VALUE]   The request NUMBER is done; with the value, if one was asked for and there is one.
+ *     refused NUMBER LF WHY     The request NUMBER is not done; why, in words.
+ *     publish TOPIC LF VALUE    Somebody published this on a topic that the worker is subscribed to.
+ *     push QUEUE LF VALUE       This was pushed to a queue that the worker pulls on; nobody else gets it.
  *     (end-of-file)       limpet is gone, or has given this worker up: the same, and nobody hears any more. The error
  *                         ECONNRESET means it too: limpet died, and had not read all that the worker said.
  *
@@ -67,6 +89,23 @@
  *     forget KEY          They belong to it no longer.
  *     bounce              One of my connections, between two requests: its descriptor rides with the message. limpet
  *                         decides anew who gets it, by the next request, which I have left unread.
+ *
+ *     get NUMBER COLLECTION KEY                      Tell the key's value, in a reply to NUMBER, which is 1 or more.
+ *     set NUMBER COLLECTION KEY [LF VALUE]           Let it be VALUE, or without one, nothing. NUMBER 0, here and
+ *                                                    below: no reply is wanted.
+ *     acquire NUMBER COLLECTION KEY                  Lock the key. The reply, with its value, comes when it is this
+ *                                                    worker's; until it releases it all get and set of it wait.
+ *     release NUMBER COLLECTION KEY                  Unlock it.
+ *     set-release NUMBER COLLECTION KEY [LF VALUE]   Set what this worker has locked, and unlock it.
+ *     expire NUMBER COLLECTION SECONDS               Keys that nobody has used for so long go; 0: they stay.
+ *     subscribe TOPIC      unsubscribe TOPIC         What is published there comes here, or does no more.
+ *     publish TOPIC LF VALUE                         Send it to all who are subscribed, the sender too if it is.
+ *     pull QUEUE           stop QUEUE                Take part in a queue, or end that. A worker that pulls twice gets
+ *                                                    twice as much.
+ *     push QUEUE LF VALUE                            Send it to one of those who pull; while nobody does, it waits.
+ *
+ * COLLECTION, TOPIC and QUEUE are named as a session's KEY is. VALUE is any bytes, LIMPET_WORKER_VALUE_MAX at most, to the
+ * message's end; LF is a newline.
  *
  * Three rules make it safe:
  *   1. Acknowledge a connection before reading from it. limpet gives an unacknowledged connection of a dead worker to
@@ -98,6 +137,7 @@
 #define LIMPET_WORKER_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 #include "limpet/export.h"
@@ -111,6 +151,9 @@ extern "C" {
 
 /** Milliseconds that a report of closed connections waits for an acknowledgement to ride with. */
 #define LIMPET_WORKER_REPORT_MS 10
+
+/** Bytes of the longest value in the store, or on the bus. */
+#define LIMPET_WORKER_VALUE_MAX 61440
 
 struct limpet_worker;
 
@@ -144,7 +187,7 @@ LIMPET_EXPORT unsigned limpet_worker_id(const struct limpet_worker *worker);
 
 /**
  * The descriptor to wait on. Readable: call limpet_worker_accept until it returns -EAGAIN. After -ESHUTDOWN take it out
- * of your loop.
+ * of your loop, unless messages are to come.
  *
  * @param worker  Borrowed; the descriptor stays its.
  *
@@ -169,7 +212,8 @@ LIMPET_EXPORT int limpet_worker_ready(struct limpet_worker *worker);
  *
  * @return A connected descriptor, the caller's to close with limpet_worker_close, or negative errno:
  *         -EAGAIN     none now; wait until the descriptor of limpet_worker_fd is readable
- *         -ESHUTDOWN  no more will come: limpet wants this worker to finish, or is gone. So says every later call.
+ *         -ESHUTDOWN  no more will come: limpet wants this worker to finish, or is gone. So says every later call; with
+ *                     limpet_worker_on_message keep calling it when the descriptor is readable, for messages go on.
  */
 LIMPET_EXPORT int limpet_worker_accept(struct limpet_worker *worker, int flags);
 
@@ -235,6 +279,109 @@ LIMPET_EXPORT int limpet_worker_session(struct limpet_worker *worker, const char
  * @return As limpet_worker_session.
  */
 LIMPET_EXPORT int limpet_worker_forget(struct limpet_worker *worker, const char *key, size_t length);
+
+/** What a message is. */
+enum limpet_message_kind {
+	LIMPET_MESSAGE_VALUE,     /**< A request is done. bytes: the value that get or acquire asked for; NULL: none. */
+	LIMPET_MESSAGE_REFUSED,   /**< A request is not done. bytes: why, in words. */
+	LIMPET_MESSAGE_PUBLISHED, /**< name: the topic. bytes: what was published. */
+	LIMPET_MESSAGE_PUSHED,    /**< name: the queue. bytes: what was pushed. */
+	LIMPET_MESSAGE_GONE,      /**< limpet is gone. No more messages come; requests that wait are not answered. */
+};
+
+/** A message from the store or the bus. It is the library's, and gone when the function returns. */
+struct limpet_message {
+	enum limpet_message_kind kind;
+	uint64_t request;  /**< Which is answered; 0 when it is no answer. */
+	const char *name;  /**< With a NUL at its end, or NULL. */
+	const char *bytes; /**< With a NUL behind them, which length does not count. */
+	size_t length;
+};
+
+/**
+ * Receives messages, one after the other, from inside limpet_worker_accept. It may call everything but that,
+ * limpet_worker_on_message and limpet_worker_free.
+ */
+typedef void (*limpet_message_cb)(struct limpet_worker *worker, const struct limpet_message *message, void *owner);
+
+/**
+ * Let messages come to a function. Without one they are passed over.
+ *
+ * @param worker      Borrowed.
+ * @param on_message  NULL: pass them over again.
+ * @param owner       Passed to it.
+ */
+LIMPET_EXPORT void limpet_worker_on_message(struct limpet_worker *worker, limpet_message_cb on_message, void *owner);
+
+/*
+ * The store. `request` is a number of yours that the reply will carry; requests of one number are not told apart. 0: no
+ * reply is wanted. Collections and keys are 1 – 1024 bytes without blanks and control characters. Everything is copied.
+ * All return 0, or negative with nothing changed:
+ *     -EINVAL    not such a name, or the request has to have a number
+ *     -EMSGSIZE  the value is longer than LIMPET_WORKER_VALUE_MAX
+ *     -ENOBUFS   limpet does not read: a MiB waits already
+ *     -ENOMEM    no memory
+ *     -EPIPE     limpet is gone
+ * A request that limpet cannot serve is answered LIMPET_MESSAGE_REFUSED: the store is full (256 MiB), or the key is not
+ * this worker's to release.
+ */
+
+/** Get a value. @param worker Borrowed. @param request 1 or more. @param collection As above. @param key As above. @return As above. */
+LIMPET_EXPORT int limpet_worker_get(struct limpet_worker *worker, uint64_t request, const char *collection,
+				    const char *key);
+
+/** Set a value. @param worker Borrowed. @param request Any. @param collection As above. @param key As above.
+ * @param value NULL: delete the key. @param length Its bytes. @return As above. */
+LIMPET_EXPORT int limpet_worker_set(struct limpet_worker *worker, uint64_t request, const char *collection,
+				    const char *key, const void *value, size_t length);
+
+/** Lock a key, and get its value: the reply may take long. Until it is released every other request for it waits, those of
+ * this worker too. @param worker Borrowed. @param request 1 or more. @param collection As above. @param key As above.
+ * @return As above. */
+LIMPET_EXPORT int limpet_worker_acquire(struct limpet_worker *worker, uint64_t request, const char *collection,
+					const char *key);
+
+/** Unlock a key. @param worker Borrowed. @param request Any. @param collection As above. @param key As above. @return As above. */
+LIMPET_EXPORT int limpet_worker_release(struct limpet_worker *worker, uint64_t request, const char *collection,
+					const char *key);
+
+/** Set a value whose key is locked by this worker, and unlock it. @param worker Borrowed. @param request Any.
+ * @param collection As above. @param key As above. @param value NULL: delete the key. @param length Its bytes.
+ * @return As above. */
+LIMPET_EXPORT int limpet_worker_set_release(struct limpet_worker *worker, uint64_t request, const char *collection,
+					    const char *key, const void *value, size_t length);
+
+/** Let keys go that nobody has used for some time; locked ones stay. @param worker Borrowed. @param request Any.
+ * @param collection As above. @param seconds At least so long, at most half as long again; 0: for ever. @return As above. */
+LIMPET_EXPORT int limpet_worker_expire(struct limpet_worker *worker, uint64_t request, const char *collection,
+				       uint32_t seconds);
+
+/*
+ * The bus. Topics and queues are named as collections are, everything is copied, and all return as above. What is for a
+ * worker that does not read waits up to 16 MiB; past that what is published is dropped for it, what is pushed goes to
+ * others. What waits for somebody to pull waits up to 64 MiB; past that it is dropped. limpet logs each.
+ */
+
+/** Hear what is published on a topic. @param worker Borrowed. @param topic As above. Twice is once. @return As above. */
+LIMPET_EXPORT int limpet_worker_subscribe(struct limpet_worker *worker, const char *topic);
+
+/** Hear it no more. @param worker Borrowed. @param topic As above. @return As above. */
+LIMPET_EXPORT int limpet_worker_unsubscribe(struct limpet_worker *worker, const char *topic);
+
+/** Tell all workers that are subscribed, this one too if it is. @param worker Borrowed. @param topic As above.
+ * @param bytes Any. @param length Up to LIMPET_WORKER_VALUE_MAX. @return As above. */
+LIMPET_EXPORT int limpet_worker_publish(struct limpet_worker *worker, const char *topic, const void *bytes,
+					size_t length);
+
+/** Take part in a queue. @param worker Borrowed. @param queue As above. Twice is twice as much of it. @return As above. */
+LIMPET_EXPORT int limpet_worker_pull(struct limpet_worker *worker, const char *queue);
+
+/** End one pull. @param worker Borrowed. @param queue As above. @return As above. */
+LIMPET_EXPORT int limpet_worker_stop(struct limpet_worker *worker, const char *queue);
+
+/** Give one of those who pull something to do. @param worker Borrowed. @param queue As above. @param bytes Any.
+ * @param length Up to LIMPET_WORKER_VALUE_MAX. @return As above. */
+LIMPET_EXPORT int limpet_worker_push(struct limpet_worker *worker, const char *queue, const void *bytes, size_t length);
 
 #ifdef __cplusplus
 }

@@ -95,6 +95,11 @@ static inline void fuzz_on_letter(struct lp_channel *channel, const struct lp_le
 	}
 }
 
+static inline void fuzz_on_frame(struct lp_channel *channel, const struct lp_frame *frame)
+{
+	fuzz_tell(channel, "frame", frame->value.bytes, frame->value.length);
+}
+
 static inline struct lp_slice fuzz_on_share(struct lp_channel *channel, struct lp_slice name, struct lp_slice value)
 {
 	fuzz_tell(channel, "share", name.bytes, name.length);
@@ -154,6 +159,7 @@ static inline void fuzz_channel_open(struct fuzz_channel *fuzz, const struct lp_
 		.on_session = fuzz_on_session,
 		.on_open = fuzz_on_open,
 		.on_letter = fuzz_on_letter,
+		.on_frame = fuzz_on_frame,
 		.on_share = fuzz_on_share,
 		.on_datagrams = fuzz_on_datagrams,
 		.on_bounced = fuzz_on_bounced,

@@ -89,6 +89,12 @@ static inline void on_letter(struct lp_channel *channel, const struct lp_letter 
 	fixture->letter[letter->bytes.length] = '\0';
 }
 
+static inline void on_frame(struct lp_channel *channel, const struct lp_frame *frame)
+{
+	(void)channel;
+	fail_msg("A Node worker sent frame %d", (int)frame->kind);
+}
+
 static inline struct lp_slice on_share(struct lp_channel *channel, struct lp_slice name, struct lp_slice value)
 {
 	struct fixture *fixture = channel->owner;
@@ -115,6 +121,7 @@ static const struct lp_channel_events fixture_events = {
 	.on_session = on_session,
 	.on_open = on_open,
 	.on_letter = on_letter,
+	.on_frame = on_frame,
 	.on_share = on_share,
 	.on_datagrams = on_datagrams,
 	.on_end = on_end,

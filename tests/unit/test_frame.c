@@ -66,6 +66,85 @@ static void every_kind_of_frame_is_read(void **state)
 	}
 }
 
+static void assert_slice(struct lp_slice slice, const char *text)
+{
+	assert_int_equal(!slice.bytes, !text);
+	assert_int_equal(slice.length, text ? strlen(text) : 0);
+	if (text)
+		assert_memory_equal(slice.bytes, text, slice.length);
+}
+
+static void every_frame_of_the_meeting_place_is_read(void **state)
+{
+	static const struct {
+		const char *text;
+		enum lp_frame_kind kind;
+		uint64_t number;
+		uint32_t seconds;
+		const char *name, *key, *value;
+	} cases[] = {
+		{"get 1 visits total", LP_FRAME_GET, 1, 0, "visits", "total", NULL},
+		{"set 0 visits total", LP_FRAME_SET, 0, 0, "visits", "total", NULL},
+		{"set 7 visits total\n", LP_FRAME_SET, 7, 0, "visits", "total", ""},
+		{"set 7 visits total\n8 \n\n", LP_FRAME_SET, 7, 0, "visits", "total", "8 \n\n"},
+		{"acquire 18446744073709551615 c k", LP_FRAME_ACQUIRE, UINT64_MAX, 0, "c", "k", NULL},
+		{"release 0 c k", LP_FRAME_RELEASE, 0, 0, "c", "k", NULL},
+		{"set-release 3 c k", LP_FRAME_SET_RELEASE, 3, 0, "c", "k", NULL},
+		{"set-release 3 c k\nv", LP_FRAME_SET_RELEASE, 3, 0, "c", "k", "v"},
+		{"expire 0 c 4294967295", LP_FRAME_EXPIRE, 0, UINT32_MAX, "c", NULL, NULL},
+		{"subscribe news", LP_FRAME_SUBSCRIBE, 0, 0, NULL, "news", NULL},
+		{"unsubscribe news", LP_FRAME_UNSUBSCRIBE, 0, 0, NULL, "news", NULL},
+		{"publish news\n", LP_FRAME_PUBLISH, 0, 0, NULL, "news", ""},
+		{"publish news\nhello\nyou", LP_FRAME_PUBLISH, 0, 0, NULL, "news", "hello\nyou"},
+		{"pull jobs", LP_FRAME_PULL, 0, 0, NULL, "jobs", NULL},
+		{"stop jobs", LP_FRAME_STOP, 0, 0, NULL, "jobs", NULL},
+		{"push jobs\n1", LP_FRAME_PUSH, 0, 0, NULL, "jobs", "1"},
+		{"value 1", LP_FRAME_VALUE, 1, 0, NULL, NULL, NULL},
+		{"value 1\nx", LP_FRAME_VALUE, 1, 0, NULL, NULL, "x"},
+		{"refused 1\nit is full", LP_FRAME_REFUSED, 1, 0, NULL, NULL, "it is full"},
+	};
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct lp_frame frame;
+		assert_int_equal(parse_text(&frame, cases[i].text), 0);
+		assert_int_equal(frame.kind, cases[i].kind);
+		assert_int_equal(frame.number, cases[i].number);
+		assert_int_equal(frame.seconds, cases[i].seconds);
+		assert_slice(frame.name, cases[i].name);
+		assert_slice(frame.key, cases[i].key);
+		assert_slice(frame.value, cases[i].value);
+	}
+}
+
+static void a_value_has_61440_bytes_at_most(void **state)
+{
+	(void)state;
+	static char text[LP_FRAME_MAX] = "push jobs\n";
+	char head[LP_FRAME_HEAD_MAX];
+	struct lp_frame frame;
+	assert_int_equal(parse_guarded(&frame, text, 10 + LP_FRAME_VALUE_MAX + 1), -EINVAL);
+	assert_int_equal(parse_guarded(&frame, text, 10 + LP_FRAME_VALUE_MAX), 0);
+	assert_int_equal(frame.value.length, LP_FRAME_VALUE_MAX);
+	assert_int_equal(lp_frame_write(&frame, head), 10);
+	frame.value.length++;
+	assert_int_equal(lp_frame_write(&frame, head), 0);
+	frame.value = (struct lp_slice){0};
+	assert_int_equal(lp_frame_write(&frame, head), 0);
+}
+
+static void the_longest_head_fits_its_bound(void **state)
+{
+	(void)state;
+	static char key[LP_FRAME_KEY_MAX];
+	char head[LP_FRAME_HEAD_MAX];
+	memset(key, 'k', sizeof(key));
+	struct lp_slice longest = {key, sizeof(key)};
+	struct lp_frame frame = {
+		.kind = LP_FRAME_SET_RELEASE, .number = UINT64_MAX, .name = longest, .key = longest, .value = {"", 0}};
+	size_t length = lp_frame_write(&frame, head);
+	assert_in_range(length, 2 * LP_FRAME_KEY_MAX, LP_FRAME_HEAD_MAX);
+}
+
 static void what_is_nearly_a_frame_is_refused(void **state)
 {
 	static const char *const cases[] = {
@@ -118,6 +197,29 @@ static void what_is_nearly_a_frame_is_refused(void **state)
 		"session line\n",
 		"session \x7f",
 		"forget",
+		"get c k",
+		"get 0 c k",
+		"get 1 c",
+		"get 1 c k x",
+		"get 1 c k\nvalue",
+		"get 1  k",
+		"set 1 c ",
+		"set 1 c k ",
+		"set 1 c\nk",
+		"acquire 0 c k",
+		"release c k",
+		"expire 1 c",
+		"expire 1 c k",
+		"expire 1 c 4294967296",
+		"expire 1 c 1\n",
+		"publish news",
+		"publish \nx",
+		"publish two words\nx",
+		"push jobs x",
+		"pull jobs\n",
+		"value 0",
+		"value\nx",
+		"refused 1",
 		"{\"cmd\":\"NODE_HANDLE_ACK\"}\n",
 	};
 	(void)state;
@@ -136,8 +238,8 @@ static void what_is_nearly_a_frame_is_refused(void **state)
 static void a_key_has_1024_bytes_at_most(void **state)
 {
 	(void)state;
-	char text[LP_FRAME_MAX] = "session ";
-	char written[LP_FRAME_MAX];
+	char text[LP_FRAME_HEAD_MAX] = "session ";
+	char written[LP_FRAME_HEAD_MAX];
 	struct lp_frame frame;
 	memset(text + 8, 'k', LP_FRAME_KEY_MAX + 1);
 	assert_int_equal(parse_guarded(&frame, text, 8 + LP_FRAME_KEY_MAX + 1), -EINVAL);
@@ -153,7 +255,7 @@ static void a_key_outside_its_range_is_not_written(void **state)
 	static const struct lp_slice keys[] = {{NULL, 0}, {"", 0}, {"a b", 3}, {"a\n", 2}, {"\0", 1}, {"\x7f", 1}};
 	(void)state;
 	for (size_t i = 0; i < COUNT(keys); i++) {
-		char out[LP_FRAME_MAX];
+		char out[LP_FRAME_HEAD_MAX];
 		assert_int_equal(lp_frame_write(&(struct lp_frame){.kind = LP_FRAME_SESSION, .key = keys[i]}, out), 0);
 		assert_int_equal(lp_frame_write(&(struct lp_frame){.kind = LP_FRAME_FORGET, .key = keys[i]}, out), 0);
 	}
@@ -162,7 +264,7 @@ static void a_key_outside_its_range_is_not_written(void **state)
 static void the_longest_frame_without_a_key_fits_its_bound(void **state)
 {
 	(void)state;
-	char out[LP_FRAME_MAX];
+	char out[LP_FRAME_HEAD_MAX];
 	struct lp_frame ack = {.kind = LP_FRAME_ACK, .number = UINT64_MAX, .open = INT64_MAX};
 	struct lp_frame connection = {.kind = LP_FRAME_CONNECTION, .number = UINT64_MAX};
 	assert_true(lp_frame_write(&ack, out) <= LP_FRAME_SHORT_MAX);
@@ -172,15 +274,16 @@ static void the_longest_frame_without_a_key_fits_its_bound(void **state)
 /* Small changes to right frames, so that the reader's every branch is met: taken means written back byte for byte. */
 static void what_is_read_is_written_back_unchanged(void **state)
 {
-	static const char *const seeds[] = {"connection 120", "drain",    "ready",  "ack 90 10", "nack 10",
-					    "session ab",     "forget 9", "each 1", "bounce"};
+	static const char *const seeds[] = {"connection 120", "drain",        "ready",        "ack 90 10", "nack 10",
+					    "session ab",     "forget 9",     "each 1",       "bounce",    "get 1 c k",
+					    "set 1 c k\nv",   "expire 1 c 9", "publish t\nv", "value 1\nv"};
 	static const char alphabet[] = " 019abcehkndiorstux\n\0\xff";
 	(void)state;
 	uint32_t random = 2463534242u;
 	unsigned taken = 0;
 	for (int round = 0; round < 200000; round++) {
 		char text[64];
-		char written[LP_FRAME_MAX];
+		char written[LP_FRAME_HEAD_MAX];
 		const char *seed = seeds[(unsigned)round % COUNT(seeds)];
 		size_t length = strlen(seed);
 		memcpy(text, seed, length);
@@ -196,8 +299,9 @@ static void what_is_read_is_written_back_unchanged(void **state)
 		if (parse_guarded(&frame, text, length))
 			continue;
 		taken++;
-		assert_int_equal(lp_frame_write(&frame, written), length);
-		assert_memory_equal(written, text, length);
+		size_t head = lp_frame_write(&frame, written);
+		assert_int_equal(head + frame.value.length, length);
+		assert_memory_equal(written, text, head);
 	}
 	assert_in_range(taken, 70000, 180000);
 }
@@ -219,6 +323,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_kind_of_frame_is_read),
+		cmocka_unit_test(every_frame_of_the_meeting_place_is_read),
+		cmocka_unit_test(a_value_has_61440_bytes_at_most),
+		cmocka_unit_test(the_longest_head_fits_its_bound),
 		cmocka_unit_test(what_is_nearly_a_frame_is_refused),
 		cmocka_unit_test(a_key_has_1024_bytes_at_most),
 		cmocka_unit_test(a_key_outside_its_range_is_not_written),

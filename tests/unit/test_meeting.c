@@ -31,19 +31,22 @@ static bool on_send(void *owner, unsigned worker, struct lp_slice bytes)
 	return true;
 }
 
-static void open_meeting_by(struct fixture *fixture, const struct lp_post *post)
+static void open_meeting_by(struct fixture *fixture, struct lp_post *post)
 {
+	post->workers = WORKERS;
+	post->log = &fixture->log;
+	post->owner = fixture;
 	*fixture = (struct fixture){0};
 	uv_loop_init(&fixture->loop);
 	lp_log_init(&fixture->log, -1, LP_LOG_ERROR, LP_LOG_TEXT);
-	fixture->meeting = lp_meeting_new(&fixture->log, post);
+	fixture->meeting = lp_meeting_new(post);
 	assert_non_null(fixture->meeting);
 	lp_meeting_start(fixture->meeting, &fixture->loop);
 }
 
 static void open_meeting(struct fixture *fixture)
 {
-	struct lp_post post = {.workers = WORKERS, .send = on_send, .owner = fixture};
+	struct lp_post post = {.send = on_send};
 	open_meeting_by(fixture, &post);
 }
 
@@ -270,7 +273,7 @@ static void say_advanced(struct fixture *fixture, unsigned worker, struct lp_sli
 static void advanced_workers_hear_what_limpet_says_as_values(void **state)
 {
 	struct fixture fixture;
-	struct lp_post post = {.workers = WORKERS, .advanced = true, .send = on_send_advanced, .owner = &fixture};
+	struct lp_post post = {.language = LP_LANGUAGE_V8, .send = on_send_advanced};
 	(void)state;
 	open_meeting_by(&fixture, &post);
 	say_advanced(&fixture, 1, FRAME("o\"\4name\"\1q\"\4type\"\12publishreq\"\3msgI\2{\3"),
@@ -288,6 +291,83 @@ static void advanced_workers_hear_what_limpet_says_as_values(void **state)
 	close_meeting(&fixture);
 }
 
+/* Native workers: what is sent to them is a frame, and shown with a ";" behind it. */
+static bool on_send_frame(void *owner, unsigned worker, struct lp_slice bytes)
+{
+	struct fixture *fixture = owner;
+	struct lp_frame frame;
+	assert_int_equal(lp_frame_parse(&frame, bytes.bytes, bytes.length), 0);
+	return on_send(fixture, worker, bytes) && on_send(fixture, worker, LP_SLICE(";"));
+}
+
+static void say_frame(struct fixture *fixture, unsigned worker, const char *text, const char *sent)
+{
+	struct lp_frame frame;
+	assert_int_equal(lp_frame_parse(&frame, text, strlen(text)), 0);
+	lp_meeting_hear(fixture->meeting, worker, &frame);
+	assert_sent(fixture, sent);
+}
+
+static void open_native_meeting(struct fixture *fixture)
+{
+	struct lp_post post = {.language = LP_LANGUAGE_FRAMES, .send = on_send_frame};
+	open_meeting_by(fixture, &post);
+}
+
+static void native_workers_have_the_same_store(void **state)
+{
+	struct fixture fixture;
+	(void)state;
+	open_native_meeting(&fixture);
+	say_frame(&fixture, 1, "get 1 c k", "1<-value 11<-;");
+	say_frame(&fixture, 1, "set 2 c k\na b\nc", "1<-value 21<-;");
+	say_frame(&fixture, 2, "get 18446744073709551615 c k", "2<-value 18446744073709551615\na b\nc2<-;");
+	say_frame(&fixture, 1, "set 0 c k", "");
+	say_frame(&fixture, 1, "set 0 c k\n", "");
+	say_frame(&fixture, 1, "acquire 3 c k", "1<-value 3\n1<-;");
+	say_frame(&fixture, 2, "acquire 4 c k", "");
+	say_frame(&fixture, 3, "get 5 c k", "");
+	say_frame(&fixture, 2, "release 6 c k", "2<-refused 6\nthe key is not locked by this worker2<-;");
+	say_frame(&fixture, 1, "set-release 7 c k\n8", "1<-value 71<-;2<-value 4\n82<-;");
+	leave(&fixture, 2, "3<-value 5\n83<-;");
+	say_frame(&fixture, 1, "expire 8 c 60", "1<-value 81<-;");
+	close_meeting(&fixture);
+}
+
+static void native_workers_hear_the_topics_that_they_are_subscribed_to(void **state)
+{
+	struct fixture fixture;
+	(void)state;
+	open_native_meeting(&fixture);
+	say_frame(&fixture, 1, "publish news\nx", "");
+	say_frame(&fixture, 1, "subscribe news", "");
+	say_frame(&fixture, 3, "subscribe news", "");
+	say_frame(&fixture, 3, "subscribe news", "");
+	say_frame(&fixture, 1, "publish news\nx", "1<-publish news\nx1<-;3<-publish news\nx3<-;");
+	say_frame(&fixture, 1, "publish other\nx", "");
+	say_frame(&fixture, 3, "unsubscribe news", "");
+	say_frame(&fixture, 2, "publish news\n", "1<-publish news\n1<-;");
+	leave(&fixture, 1, "");
+	say_frame(&fixture, 2, "publish news\nx", "");
+	close_meeting(&fixture);
+}
+
+static void native_workers_have_the_same_queues(void **state)
+{
+	struct fixture fixture;
+	(void)state;
+	open_native_meeting(&fixture);
+	say_frame(&fixture, 1, "push jobs\n1", "");
+	say_frame(&fixture, 2, "pull jobs", "2<-push jobs\n12<-;");
+	say_frame(&fixture, 3, "pull jobs", "");
+	say_frame(&fixture, 1, "push jobs\n2", "3<-push jobs\n23<-;");
+	say_frame(&fixture, 1, "push jobs\n3", "2<-push jobs\n32<-;");
+	say_frame(&fixture, 3, "stop jobs", "");
+	leave(&fixture, 2, "");
+	say_frame(&fixture, 1, "push jobs\n4", "");
+	close_meeting(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +379,9 @@ int main(void)
 		cmocka_unit_test(what_is_published_goes_to_every_worker),
 		cmocka_unit_test(what_is_pushed_goes_to_one_who_pulls),
 		cmocka_unit_test(everything_else_is_nobodys_business),
+		cmocka_unit_test(native_workers_have_the_same_store),
+		cmocka_unit_test(native_workers_hear_the_topics_that_they_are_subscribed_to),
+		cmocka_unit_test(native_workers_have_the_same_queues),
 		cmocka_unit_test(advanced_workers_hear_what_limpet_says_as_values),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

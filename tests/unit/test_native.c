@@ -79,6 +79,12 @@ static void on_letter(struct lp_channel *channel, const struct lp_letter *letter
 	note(channel, "letter %.*s; ", LP_SLICE_ARG(letter->bytes));
 }
 
+static void on_frame(struct lp_channel *channel, const struct lp_frame *frame)
+{
+	note(channel, "frame %d %d %.*s %.*s %.*s; ", (int)frame->kind, (int)frame->number, LP_SLICE_ARG(frame->name),
+	     LP_SLICE_ARG(frame->key), LP_SLICE_ARG(frame->value));
+}
+
 static void on_end(struct lp_channel *channel)
 {
 	note(channel, "end; ");
@@ -92,6 +98,7 @@ static const struct lp_channel_events events = {
 	.on_session = on_session,
 	.on_open = on_open,
 	.on_letter = on_letter,
+	.on_frame = on_frame,
 	.on_end = on_end,
 };
 
@@ -236,6 +243,44 @@ static void sessions_begin_and_end(void **state)
 	assert_news(*state, "forget lv_VI97HAXpY6yYWAAAC", "forget lv_VI97HAXpY6yYWAAAC; ");
 }
 
+static void what_is_for_the_meeting_place_is_passed_up(void **state)
+{
+	char news[64];
+	snprintf(news, sizeof(news), "frame %d 1 c k ; ", LP_FRAME_GET);
+	assert_news(*state, "get 1 c k", news);
+	snprintf(news, sizeof(news), "frame %d 0  news hello\n; ", LP_FRAME_PUBLISH);
+	assert_news(*state, "publish news\nhello\n", news);
+	assert_news(*state, "value 1\nx", "");
+	assert_logged(*state, "worker 3 sent \"value 1\\x0ax\"");
+}
+
+/* Also where they wait for room. */
+static void messages_stay_apart_and_in_order(void **state)
+{
+	struct fixture *fixture = *state;
+	char text[64];
+	int sent = 0;
+	int taken = 0;
+	while (!fixture->channel.blocked) {
+		snprintf(text, sizeof(text), "publish news\n%d", sent++);
+		lp_channel_send(&fixture->channel, text, strlen(text));
+	}
+	for (int i = 0; i < 100; i++) {
+		snprintf(text, sizeof(text), "publish news\n%d", sent++);
+		assert_true(lp_channel_post(&fixture->channel, (struct lp_slice){text, strlen(text)}));
+	}
+	while (taken < sent) {
+		char expected[64];
+		take(fixture, text, sizeof(text));
+		snprintf(expected, sizeof(expected), "publish news\n%d", taken++);
+		assert_string_equal(text, expected);
+		uv_run(&fixture->loop, UV_RUN_NOWAIT);
+	}
+	take(fixture, text, sizeof(text));
+	assert_string_equal(text, "");
+	assert_int_equal(fixture->channel.out.length, 0);
+}
+
 static void what_is_no_frame_is_logged_and_passed_over(void **state)
 {
 	struct fixture *fixture = *state;
@@ -312,6 +357,8 @@ int main(void)
 		WITH_CHANNEL(the_state_can_be_said_before_any_connection),
 		WITH_CHANNEL(a_nack_returns_one_and_the_ack_after_it_the_others),
 		WITH_CHANNEL(sessions_begin_and_end),
+		WITH_CHANNEL(what_is_for_the_meeting_place_is_passed_up),
+		WITH_CHANNEL(messages_stay_apart_and_in_order),
 		WITH_CHANNEL(what_is_no_frame_is_logged_and_passed_over),
 		WITH_CHANNEL(a_long_strange_message_is_logged_in_part),
 		WITH_CHANNEL(an_ack_of_what_was_never_sent_ends_the_channel),

@@ -117,8 +117,15 @@ static long receive(struct lp_channel *channel, const char *bytes, size_t length
 	case LP_FRAME_FORGET:
 		lp_channel_session(channel, frame.key, frame.kind == LP_FRAME_SESSION);
 		break;
-	default:
+	case LP_FRAME_CONNECTION:
+	case LP_FRAME_DRAIN:
+	case LP_FRAME_EACH:
+	case LP_FRAME_VALUE:
+	case LP_FRAME_REFUSED:
 		log_strange_frame(channel, bytes, length);
+		break;
+	default:
+		lp_channel_frame(channel, &frame);
 		break;
 	}
 	return status ? status : (long)length;
@@ -143,6 +150,7 @@ const struct lp_dialect lp_dialect_native = {
 	.socket_type = SOCK_SEQPACKET,
 	.readiness = "says \"ready\" on its channel (limpet/worker.h)",
 	.takes_descriptors = true,
+	.language = LP_LANGUAGE_FRAMES,
 	.environment = {"LIMPET_CHANNEL_FD=3", "LIMPET_WORKER_ID=%u", NULL},
 	.open = open_state,
 	.close = close_state,
@@ -158,6 +166,7 @@ const struct lp_dialect lp_dialect_preload = {
 	.socket_type = SOCK_SEQPACKET,
 	.registers = true,
 	.takes_descriptors = true,
+	.language = LP_LANGUAGE_FRAMES,
 	.keep_until_read = true,
 	.readiness = "waits for connections on the port that limpet listens on, or on descriptor 3",
 	.environment = {NULL},
