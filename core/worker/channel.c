@@ -27,6 +27,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "worker/rights.h"
 #include "worker/v8frame.h"
 
 #define RETRY_MS 10
@@ -45,44 +46,27 @@ static void update_poll(struct lp_channel *channel)
 	}
 }
 
-/* sendmsg without waiting: bytes sent, UV_EAGAIN, or UV_EPIPE when the channel is broken. */
+/* Without waiting: bytes sent, UV_EAGAIN, UV_ENOBUFS, or UV_EPIPE when the channel is broken. */
 static ssize_t send_now(struct lp_channel *channel, const char *bytes, size_t length, int fd)
 {
-	struct iovec iov = {.iov_base = (char *)bytes, .iov_len = length};
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-	if (fd >= 0) {
-		memset(&control, 0, sizeof(control)); /* Its padding goes to the kernel too. */
-		control.align = (struct cmsghdr){
-			.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-		memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
-		message.msg_control = &control;
-		message.msg_controllen = sizeof(control.bytes);
-	}
-	for (;;) {
-		ssize_t sent = sendmsg(channel->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (sent >= 0)
-			return sent;
-		switch (errno) {
-		case EINTR:
-			continue;
-		case EAGAIN:
-			channel->blocked = true;
-			return UV_EAGAIN;
-		case ENOBUFS:
-		case ENOMEM:
-		case ETOOMANYREFS:
-			lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_HANDOVER,
-				       "worker %u cannot be sent a connection: %s; trying again", channel->worker,
-				       strerror(errno));
-			return UV_ENOBUFS;
-		default:
-			channel->broken = true;
-			return UV_EPIPE;
-		}
+	ssize_t sent;
+	do
+		sent = lp_rights_send(channel->fd, bytes, length, fd);
+	while (sent == -EINTR);
+	switch (sent) {
+	case -EAGAIN:
+		channel->blocked = true;
+		return UV_EAGAIN;
+	case -ENOBUFS:
+	case -ENOMEM:
+	case -ETOOMANYREFS:
+		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_HANDOVER,
+			       "worker %u cannot be sent a connection: %s; trying again", channel->worker,
+			       strerror((int)-sent));
+		return UV_ENOBUFS;
+	default:
+		channel->broken = channel->broken || sent < 0;
+		return sent < 0 ? UV_EPIPE : sent;
 	}
 }
 

@@ -10,38 +10,11 @@
 
 #include "base/clock.h"
 #include "worker/channel.h"
+#include "worker/rights.h"
 #include "worker/v8frame.h"
 
 /* Reads before the loop gets its turn: a talkative worker must not starve the others. */
 #define READS_A_TURN 64
-
-/* Descriptors that one message from a worker may carry; they are of no use here and closed. */
-#define STRAY_FDS 16
-
-static void close_stray_descriptors(struct msghdr *message)
-{
-	for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control; control = CMSG_NXTHDR(message, control)) {
-		if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
-			continue;
-		size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < count; i++) {
-			int fd;
-			memcpy(&fd, CMSG_DATA(control) + i * sizeof(fd), sizeof(fd));
-			close(fd);
-		}
-	}
-}
-
-/* The first is kept for the dialect, until the next message. */
-static void keep_descriptor(struct lp_channel *channel, struct msghdr *message)
-{
-	struct cmsghdr *control = CMSG_FIRSTHDR(message);
-	if (channel->dialect->takes_descriptors && control && control->cmsg_level == SOL_SOCKET &&
-	    control->cmsg_type == SCM_RIGHTS && control->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&channel->came, CMSG_DATA(control), sizeof(channel->came));
-	else
-		close_stray_descriptors(message);
-}
 
 static void drop_descriptor(struct lp_channel *channel)
 {
@@ -50,30 +23,23 @@ static void drop_descriptor(struct lp_channel *channel)
 	channel->came = -1;
 }
 
-/* NOLINTNEXTLINE(readability-non-const-parameter): bytes are written, through iov. */
+/* What came with it is kept for the dialect, until the next message. */
 static ssize_t receive_now(struct lp_channel *channel, char *bytes)
 {
-	struct iovec iov = {.iov_base = bytes, .iov_len = LP_CHANNEL_READ_SIZE};
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(STRAY_FDS * sizeof(int))];
-	} control;
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.bytes)};
 	for (;;) {
-		ssize_t got = recvmsg(channel->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-		if (got >= 0) {
-			if (message.msg_controllen)
-				keep_descriptor(channel, &message);
+		ssize_t got =
+			lp_rights_receive(channel->fd, bytes, LP_CHANNEL_READ_SIZE, MSG_CMSG_CLOEXEC, &channel->came);
+		if (!channel->dialect->takes_descriptors)
+			drop_descriptor(channel);
+		if (got >= 0)
 			return got;
-		}
-		if (errno == EINTR)
+		if (got == -EINTR)
 			continue;
-		if (errno == ECONNRESET) {
+		if (got == -ECONNRESET) {
 			channel->broken = true;
 			continue; /* Said once; what was queued before it can still be read, and then the end. */
 		}
-		return errno == EAGAIN ? UV_EAGAIN : 0;
+		return got == -EAGAIN ? UV_EAGAIN : 0;
 	}
 }
 

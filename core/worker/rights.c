@@ -33,8 +33,9 @@ ssize_t lp_rights_receive(int channel, char *bytes, size_t size, int flags, int 
 {
 	union control control;
 	struct iovec iov = {.iov_base = bytes, .iov_len = size};
+	/* Without the padding, into which a second descriptor would fit: what there is no room for the kernel closes. */
 	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.bytes)};
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int))};
 	*fd = -1;
 	ssize_t got = recvmsg(channel, &message, MSG_DONTWAIT | flags);
 	struct cmsghdr *header = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;

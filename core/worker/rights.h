@@ -1,6 +1,5 @@
 /**
- * Messages with a descriptor, over a unix socket, for the workers' ends of channels. Nothing but the C library is used
- * here.
+ * Messages with a descriptor, over a unix socket: for both ends of channels. Nothing but the C library is used here.
  */
 #ifndef LP_WORKER_RIGHTS_H
 #define LP_WORKER_RIGHTS_H
@@ -27,7 +26,7 @@ ssize_t lp_rights_send(int channel, const char *bytes, size_t length, int fd);
  * @param bytes    Room for the message.
  * @param size     Bytes of it.
  * @param flags    0, or MSG_CMSG_CLOEXEC for a descriptor that is close-on-exec.
- * @param fd       Set to the descriptor that came with it, the caller's; or to -1.
+ * @param fd       Set to the descriptor that came with it, the caller's; or to -1. More than one are closed.
  *
  * @return Bytes received, 0 at the end, or negative errno.
  */

@@ -106,13 +106,15 @@ static void descriptors_from_a_worker_are_closed(void **state)
 	struct iovec iov = {.iov_base = text, .iov_len = strlen(text)};
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = {.align = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+		char bytes[CMSG_SPACE(3 * sizeof(int))];
+	} control = {
+		.align = {.cmsg_len = CMSG_LEN(3 * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
 	struct msghdr message = {
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.bytes)};
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	memcpy(CMSG_DATA(&control.align), &pair[0], sizeof(int));
+	for (size_t i = 0; i < 3; i++)
+		memcpy(CMSG_DATA(&control.align) + i * sizeof(int), &pair[0], sizeof(int));
 	assert_int_equal(sendmsg(fixture->worker_end, &message, 0), strlen(text));
 	close(pair[0]);
 	lp_channel_hear(&fixture->channel);
