@@ -7,6 +7,10 @@
  * checks below (`is_token`, `is_plain`, `lines_are_strict`) hold whichever is linked. Leading empty lines are passed
  * over, as Node does.
  *
+ * llhttp is stopped behind the request line, and goes on from a copy of itself there when headers are asked for. A policy
+ * may be killed while it reads them, at any instruction; so nothing but the copy is believed before `count` says that
+ * all are there.
+ *
  * Limits: methods are those that the linked llhttp knows (8.1 has no QUERY). A head is parsed from its start at each
  * look, for what was peeked may have moved: cheap, as most heads arrive whole.
  */
@@ -25,18 +29,31 @@ enum { REFUSE = -1 };
 /* The shortest header, "a:" and its line end. */
 enum { SHORTEST_HEADER = 4 };
 
+/* `count` of headers that have not been asked for yet. */
+enum { UNREAD = LP_AGAIN };
+
+struct lp_header_lines {
+	llhttp_t parser;       /* As it was behind the request line. */
+	struct lp_slice bytes; /* From there up to the head's end. */
+	int count;             /* Headers, UNREAD or LP_ENOTHTTP. */
+	int reading;           /* Headers that have been read while not all are. */
+	int capacity;
+	struct lp_header all[];
+};
+
 struct lp_head *lp_head_new(size_t max_head_bytes)
 {
+	size_t capacity = max_head_bytes / SHORTEST_HEADER + 1;
 	struct lp_head *head = calloc(1, sizeof(*head));
 
 	if (!head)
 		return NULL;
-	head->header_capacity = max_head_bytes / SHORTEST_HEADER + 1;
-	head->headers = calloc(head->header_capacity, sizeof(*head->headers));
-	if (!head->headers) {
+	head->lines = calloc(1, sizeof(*head->lines) + capacity * sizeof(head->lines->all[0]));
+	if (!head->lines) {
 		free(head);
 		return NULL;
 	}
+	head->lines->capacity = (int)capacity;
 	return head;
 }
 
@@ -44,7 +61,7 @@ void lp_head_free(struct lp_head *head)
 {
 	if (!head)
 		return;
-	free(head->headers);
+	free(head->lines);
 	free(head);
 }
 
@@ -99,9 +116,9 @@ static void extend(struct lp_slice *slice, const char *at, size_t length)
 /* The header being read: the one behind those that are counted. There is always room for it. */
 static struct lp_header *open_header(llhttp_t *parser)
 {
-	struct lp_head *head = parser->data;
+	struct lp_header_lines *lines = ((struct lp_head *)parser->data)->lines;
 
-	return &head->headers[head->header_count];
+	return &lines->all[lines->reading];
 }
 
 static int on_method(llhttp_t *parser, const char *at, size_t length)
@@ -143,7 +160,7 @@ static int on_header_value(llhttp_t *parser, const char *at, size_t length)
 
 static int on_header_value_complete(llhttp_t *parser)
 {
-	struct lp_head *head = parser->data;
+	struct lp_header_lines *lines = ((struct lp_head *)parser->data)->lines;
 	struct lp_header *header = open_header(parser);
 
 	if (header->name.length == 0)
@@ -151,7 +168,7 @@ static int on_header_value_complete(llhttp_t *parser)
 	if (!header->value.bytes)
 		header->value.bytes = header->name.bytes + header->name.length;
 	header->value = lp_head_trim(header->value);
-	if (++head->header_count == head->header_capacity)
+	if (++lines->reading == lines->capacity)
 		return REFUSE;
 	*open_header(parser) = (struct lp_header){0};
 	return 0;
@@ -159,8 +176,8 @@ static int on_header_value_complete(llhttp_t *parser)
 
 static int on_headers_complete(llhttp_t *parser)
 {
-	/* "GET /" without a version is HTTP/0.9, which on_version never saw. */
-	return llhttp_get_http_major(parser) == 1 ? HPE_PAUSED : REFUSE;
+	(void)parser;
+	return HPE_PAUSED;
 }
 
 static const llhttp_settings_t settings = {
@@ -173,33 +190,29 @@ static const llhttp_settings_t settings = {
 	.on_headers_complete = on_headers_complete,
 };
 
-/* Whether CR and LF stand only together, and no line continues the one before (obsolete folding). */
-static bool lines_are_strict(const char *line, const char *end)
+/*
+ * The length of a head, from its first line up to the empty one behind the last; LP_AGAIN; or LP_ENOTHTTP: CR and LF do not
+ * stand together everywhere, a line continues the one before (obsolete folding), or there is a NUL.
+ */
+static int measure(const char *bytes, const char *end)
 {
+	const char *line = bytes;
+
 	while (line < end && !is_blank(*line)) {
 		const char *cr = memchr(line, '\r', (size_t)(end - line));
 		const char *line_end = cr ? cr : end;
 
 		if (memchr(line, '\n', (size_t)(line_end - line)))
-			return false;
+			return LP_ENOTHTTP;
 		if (end - line_end < 2)
-			return true;
+			return LP_AGAIN;
 		if (line_end[1] != '\n')
-			return false;
+			return LP_ENOTHTTP;
+		if (line_end == line)
+			return memchr(bytes, '\0', (size_t)(line - bytes)) ? LP_ENOTHTTP : (int)(line + 2 - bytes);
 		line = line_end + 2;
 	}
-	return line == end;
-}
-
-/* A head that is complete for llhttp: the rest of its verdict, and ours. */
-static bool is_accepted(const struct lp_head *head, llhttp_t *parser, const char *end)
-{
-	if (!lines_are_strict(head->method.bytes, end))
-		return false;
-
-	/* Only past the pause does llhttp judge whether a transfer coding leaves the body a length. */
-	llhttp_resume(parser);
-	return llhttp_execute(parser, end, 0) != HPE_INVALID_TRANSFER_ENCODING;
+	return line == end ? LP_AGAIN : LP_ENOTHTTP;
 }
 
 /* "http://host/path?query", which proxies and hostile clients send, has the path of "/path?query". */
@@ -235,30 +248,66 @@ static void split_target(struct lp_head *head)
 		head->path = LP_SLICE("/");
 }
 
+static const char *skip_empty_lines(const char *at, const char *end)
+{
+	while (at < end && (*at == '\r' || *at == '\n'))
+		at++;
+	return at;
+}
+
 int lp_head_parse(struct lp_head *head, const char *bytes, size_t length)
 {
-	llhttp_errno_t code;
-	llhttp_t parser;
-	const char *end;
+	struct lp_header_lines *lines = head->lines;
+	const char *end = bytes + length;
+	const char *line = skip_empty_lines(bytes, end);
+	const char *line_end = memchr(line, '\n', (size_t)(end - line));
+	size_t line_length = (size_t)((line_end ? line_end + 1 : end) - bytes);
+	int status;
 
-	*head = (struct lp_head){.headers = head->headers, .header_capacity = head->header_capacity};
-	head->headers[0] = (struct lp_header){0};
-	llhttp_init(&parser, HTTP_REQUEST, &settings);
-	parser.data = head;
-
-	code = llhttp_execute(&parser, bytes, length);
-	if (code == HPE_OK) {
-		if (head->method.bytes && !lines_are_strict(head->method.bytes, bytes + length))
-			return LP_ENOTHTTP;
-		return LP_AGAIN;
-	}
-	if (code != HPE_PAUSED)
+	*head = (struct lp_head){.lines = lines};
+	lines->count = LP_ENOTHTTP;
+	llhttp_init(&lines->parser, HTTP_REQUEST, &settings);
+	lines->parser.data = head;
+	if (llhttp_execute(&lines->parser, bytes, line_length) != HPE_OK)
 		return LP_ENOTHTTP;
-	end = llhttp_get_error_pos(&parser);
-	if (!is_accepted(head, &parser, end))
+	/* "GET /" without a version is HTTP/0.9, which on_version never saw. */
+	if (line_end && llhttp_get_http_major(&lines->parser) != 1)
 		return LP_ENOTHTTP;
+	status = measure(line, end);
+	if (status < 0)
+		return status;
+	lines->bytes = (struct lp_slice){line_end + 1, (size_t)(line + status - line_end - 1)};
+	lines->count = UNREAD;
 	split_target(head);
-	return (int)(end - bytes);
+	return (int)(line + status - bytes);
+}
+
+/* Behind them llhttp has paused; only past that does it judge whether a transfer coding leaves the body a length. */
+static int read_headers(struct lp_header_lines *lines)
+{
+	llhttp_t parser = lines->parser;
+	const char *end = lines->bytes.bytes + lines->bytes.length;
+
+	lines->reading = 0;
+	lines->all[0] = (struct lp_header){0};
+	if (llhttp_execute(&parser, lines->bytes.bytes, lines->bytes.length) != HPE_PAUSED ||
+	    llhttp_get_error_pos(&parser) != end)
+		return LP_ENOTHTTP;
+	llhttp_resume(&parser);
+	if (llhttp_execute(&parser, end, 0) == HPE_INVALID_TRANSFER_ENCODING)
+		return LP_ENOTHTTP;
+	return lines->reading;
+}
+
+int lp_head_headers(const struct lp_head *head, const struct lp_header **headers)
+{
+	struct lp_header_lines *lines = head->lines;
+
+	if (lines->count == UNREAD)
+		lines->count = read_headers(lines);
+	if (headers)
+		*headers = lines->all;
+	return lines->count;
 }
 
 static bool is_named(const struct lp_header *header, struct lp_slice name)
@@ -268,9 +317,10 @@ static bool is_named(const struct lp_header *header, struct lp_slice name)
 
 const struct lp_header *lp_head_header(const struct lp_head *head, struct lp_slice name, const struct lp_header *after)
 {
-	const struct lp_header *end = head->headers + head->header_count;
+	const struct lp_header *headers;
+	int count = lp_head_headers(head, &headers);
 
-	for (const struct lp_header *header = after ? after + 1 : head->headers; header < end; header++)
+	for (const struct lp_header *header = after ? after + 1 : headers; header < headers + count; header++)
 		if (is_named(header, name))
 			return header;
 	return NULL;
@@ -279,9 +329,11 @@ const struct lp_header *lp_head_header(const struct lp_head *head, struct lp_sli
 const struct lp_header *lp_head_header_last(const struct lp_head *head, struct lp_slice name,
 					    const struct lp_header *before)
 {
-	const struct lp_header *header = before ? before : head->headers + head->header_count;
+	const struct lp_header *headers;
+	int count = lp_head_headers(head, &headers);
+	const struct lp_header *header = before ? before : headers + (count > 0 ? count : 0);
 
-	while (header-- > head->headers)
+	while (header-- > headers)
 		if (is_named(header, name))
 			return header;
 	return NULL;

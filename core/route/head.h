@@ -1,9 +1,10 @@
 /**
  * An HTTP/1 request head, taken apart where it lies.
  *
- * llhttp, the parser Node itself uses, does the reading, lenient about nothing. The slices point into the bytes that
- * were parsed: a head is good as long as they are, usually until the next peek. One head is made for a balancer and
- * reused for every connection, so a look at a request allocates nothing.
+ * llhttp, the parser Node itself uses, does the reading, lenient about nothing: of the request line at once, of the
+ * headers when one is first asked for, since most decisions need none and they are most of the work. The slices point
+ * into the bytes that were parsed: a head is good as long as they are, usually until the next peek. One head is made for a
+ * balancer and reused for every connection, so a look at a request allocates nothing.
  */
 #ifndef LP_ROUTE_HEAD_H
 #define LP_ROUTE_HEAD_H
@@ -18,15 +19,16 @@ struct lp_header {
 	struct lp_slice value; /**< Without the blanks around it. */
 };
 
+/** What is known of the headers; head.c's own. */
+struct lp_header_lines;
+
 struct lp_head {
 	struct lp_slice method;
 	struct lp_slice target; /**< The request target, whole. */
 	/** The target's part before '?' and '#', as sent; without "http://host" where that was sent; "/" if none is left. */
 	struct lp_slice path;
 	struct lp_slice query; /**< Behind '?' and before '#', as sent; absent without '?'. */
-	struct lp_header *headers;
-	size_t header_count;
-	size_t header_capacity;
+	struct lp_header_lines *lines;
 };
 
 /**
@@ -50,9 +52,21 @@ void lp_head_free(struct lp_head *head);
  *
  * @return The head's length in bytes, its final empty line included; or
  *         LP_AGAIN     right so far, and not yet complete; nothing in head may be used
- *         LP_ENOTHTTP  not HTTP/1, or a head that Node would refuse; nothing in head may be used
+ *         LP_ENOTHTTP  not HTTP/1, or Node would refuse its request line, its line ends or a NUL; nothing in head may
+ *                      be used
  */
 int lp_head_parse(struct lp_head *head, const char *bytes, size_t length);
+
+/**
+ * All headers, in order.
+ *
+ * @param head     Parsed.
+ * @param headers  Set to the first, inside head, unless NULL.
+ *
+ * @return How many; or LP_ENOTHTTP: Node would refuse one of them, or the body's length is in doubt. The look-ups below
+ *         then find none.
+ */
+int lp_head_headers(const struct lp_head *head, const struct lp_header **headers);
 
 /**
  * Find a header.

@@ -41,16 +41,19 @@ static void blot_out_cookies(char *bytes, size_t length)
 	}
 }
 
-/* What does not parse is a ClientHello, which has no headers. Without memory nothing is shown. */
+/* What does not parse is a ClientHello, which has no headers. Without memory, or of headers that nobody understands, nothing is
+ * shown. */
 static void redact(char *bytes, size_t length)
 {
 	struct lp_head *head = lp_head_new(length);
 	bool is_request = head && lp_head_parse(head, bytes, length) > 0;
+	const struct lp_header *headers = NULL;
+	int count = is_request ? lp_head_headers(head, &headers) : 0;
 
-	if (!head)
+	if (!head || count < 0)
 		blot_out(bytes, length);
-	for (size_t i = 0; is_request && i < head->header_count; i++) {
-		const struct lp_header *header = &head->headers[i];
+	for (int i = 0; i < count; i++) {
+		const struct lp_header *header = &headers[i];
 		char *value = bytes + (header->value.bytes - bytes); /* The slice is of our bytes. */
 
 		if (is_named(header, "authorization") || is_named(header, "proxy-authorization"))

@@ -160,6 +160,8 @@ static int look(struct lp_scene *scene, const struct lp_scene_conn *what, size_t
 		return lp_error_set(error, -ENOMEM, "no memory for a request head");
 	status = is_tls ? lp_hello_parse(&scene->hello, (const unsigned char *)scene->bytes, length)
 			: lp_head_parse(scene->head, scene->bytes, length);
+	if (!is_tls && status > 0 && lp_head_headers(scene->head, NULL) < 0)
+		status = LP_ENOTHTTP;
 	if (status == LP_AGAIN)
 		return lp_error_set(error, LP_EUSAGE,
 				    is_tls ? "the TLS hello is not complete"
