@@ -83,6 +83,14 @@ static void authorization_is_taken_out_whole(void **state)
 		       "Proxy-Authorization:  b \r\nX: Basic\r\n\r\n\n");
 }
 
+static void of_headers_that_nobody_understands_nothing_is_shown(void **state)
+{
+	struct lp_recorded recorded = request("GET / HTTP/1.1\r\nAuthorization : b\r\n\r\n");
+
+	(void)state;
+	assert_written(&recorded, false, "192.0.2.7 50123 2 37 :3000\nxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n");
+}
+
 static void cookies_keep_their_names(void **state)
 {
 	struct lp_recorded recorded = request("GET / HTTP/1.1\r\nHost: a\r\nCookie: a=12; b=3=4;c= ;; bare; d=\"q\"\r\n"
@@ -194,6 +202,7 @@ int main(void)
 		cmocka_unit_test(a_connection_is_a_line_and_its_head),
 		cmocka_unit_test(one_without_a_head_has_an_empty_line),
 		cmocka_unit_test(authorization_is_taken_out_whole),
+		cmocka_unit_test(of_headers_that_nobody_understands_nothing_is_shown),
 		cmocka_unit_test(cookies_keep_their_names),
 		cmocka_unit_test(the_longest_head_is_written),
 		cmocka_unit_test(what_was_written_is_read_again),
