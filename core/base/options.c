@@ -30,6 +30,7 @@ void limpet_options_init(struct limpet_options *options)
 	*options = (struct limpet_options){
 		.dialect = "auto",
 		.node_serialization = "json",
+		.stop_with = "auto",
 		.head_timeout_ms = 10000,
 		.max_head_bytes = 16384,
 		.max_waiting = 10000,

@@ -30,6 +30,9 @@ static const char *const dialects[] = {
 	"auto", "cluster", "socket.io-sticky", "sticky-session", "socketio-sticky-session", "native", "preload", NULL,
 };
 static const char *const serializations[] = {"json", "advanced", NULL};
+static const char *const stops[] = {
+	"auto", "SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR2", "SIGWINCH", "shutdown", NULL,
+};
 static const char *const log_levels[] = {"error", "warning", "info", "debug", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 
@@ -145,6 +148,10 @@ static const struct lp_flag run_flags[] = {
 	 .help = "how workers take connections; auto looks at the program and what is installed beside it"},
 	{LP_FLAG_CHOICE, "--node-serialization", "NAME", FIELD(node_serialization), .choices = serializations,
 	 .help = "how Node workers speak to each other through limpet; with advanced, Buffers stay Buffers"},
+	{LP_FLAG_ON, "--wait-ready", NULL, FIELD(wait_ready),
+	 .help = "a Node worker takes connections once it says process.send('ready'), as with pm2's wait_ready"},
+	{LP_FLAG_CHOICE, "--stop-with", "NAME", FIELD(stop_with), .choices = stops,
+	 .help = "how workers are told to finish when limpet stops; shutdown is a message to Node workers"},
 	{LP_FLAG_TEXT, "--learn", "WHAT", FIELD(learn), .check = check_learn,
 	 .help = "with --dialect preload: what else in responses names a session, beside Engine.IO's sid: "
 		 "cookie:NAME or header:NAME, with commas between"},

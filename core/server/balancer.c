@@ -416,6 +416,8 @@ static int start_workers(struct limpet_balancer *balancer, struct lp_error *erro
 					      .ack_timeout_ms = balancer->data.options.ack_timeout_ms,
 					      .kill_stuck_ms = balancer->data.options.kill_stuck_ms,
 					      .descriptors = balancer->data.options.worker_descriptors,
+					      .stop_signal = balancer->data.stop_signal,
+					      .useless_ms = balancer->data.options.drain_timeout_ms,
 					      .events = &supervisor_events,
 					      .owner = balancer};
 	int status = lp_supervisor_start(&balancer->supervisor, &config, error);

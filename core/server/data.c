@@ -4,6 +4,7 @@
 #include "server/data.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -111,22 +112,51 @@ static int find_dialect(struct lp_data *data, struct lp_error *error)
 	return 0;
 }
 
+/* What only dialects of Node workers can do. */
+static int adapt(struct lp_data *data, bool (*change)(const struct lp_dialect *dialect, struct lp_dialect *changed),
+		 const char *option, struct lp_error *error)
+{
+	struct lp_dialect changed;
+	if (!change(data->dialect, &changed))
+		return lp_error_set(error, LP_EUSAGE,
+				    "%s is for Node workers, but workers speak the dialect %s: leave it out, or name "
+				    "theirs with --dialect",
+				    option, data->dialect->name);
+	data->adapted = changed;
+	data->dialect = &data->adapted;
+	return 0;
+}
+
+static int choose_stop(struct lp_data *data, struct lp_error *error)
+{
+	static const struct {
+		const char *name;
+		int signal;
+	} signals[] = {{"auto", 0},          {"SIGINT", SIGINT},   {"SIGTERM", SIGTERM},
+		       {"SIGQUIT", SIGQUIT}, {"SIGUSR2", SIGUSR2}, {"SIGWINCH", SIGWINCH}};
+	const char *name = data->options.stop_with;
+	if (strcmp(name, "shutdown") == 0)
+		return adapt(data, lp_dialect_say_shutdown, "--stop-with shutdown", error);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		data->stop_signal = signals[i].signal;
+		if (strcmp(name, signals[i].name) == 0)
+			return 0;
+	}
+	return lp_error_set(error, LP_EUSAGE, "workers cannot be told to stop with %s; see limpet run --help", name);
+}
+
 static int choose_dialect(struct lp_data *data, struct lp_error *error)
 {
 	const char *serialization = data->options.node_serialization;
 	int status = find_dialect(data, error);
-	if (status || strcmp(serialization, "json") == 0)
-		return status;
-	if (strcmp(serialization, "advanced") != 0)
-		return lp_error_set(error, LP_EUSAGE, "there is no serialization %s: json or advanced", serialization);
-	if (!lp_dialect_advance(data->dialect, &data->advanced))
-		return lp_error_set(
-			error, LP_EUSAGE,
-			"--node-serialization advanced is for Node workers, but workers speak the dialect %s: "
-			"leave it out, or name theirs with --dialect",
-			data->dialect->name);
-	data->dialect = &data->advanced;
-	return 0;
+	if (!status && strcmp(serialization, "advanced") == 0)
+		status = adapt(data, lp_dialect_advance, "--node-serialization advanced", error);
+	else if (!status && strcmp(serialization, "json") != 0)
+		status =
+			lp_error_set(error, LP_EUSAGE, "there is no serialization %s: json or advanced", serialization);
+	if (!status && data->options.wait_ready)
+		status = adapt(data, lp_dialect_wait_ready, "--wait-ready", error);
+	return status ? status : choose_stop(data, error);
 }
 
 /* Take the policies of a trial, as they were read for it, into use. The trial stays as their twin if one is needed. */

@@ -30,7 +30,8 @@ struct lp_data {
 	struct lp_shared *shared;
 	struct lp_network *trusted;
 	const struct lp_dialect *dialect;
-	struct lp_dialect advanced; /**< It, when Node workers are to speak V8's serialization. */
+	struct lp_dialect adapted;  /**< It, when the options change something about it. */
+	int stop_signal;            /**< What tells workers to finish; 0: the dialect's own way. */
 	struct lp_policy_host host; /**< What policies reach of the above. */
 	struct lp_retired retired;
 	struct lp_recorder *recorder;

@@ -11,6 +11,7 @@
  *
  *     (sender's) --hand_over--> QUEUED --room in the socket--> IN FLIGHT --acknowledge--> (sender's, ended well)
  *                      \--room at once--------------------------/   \------return-------> (sender's, unread)
+ *     QUEUED --its dialect has no words for it: the worker takes nothing through that port--> (sender's, unread)
  *     close: all QUEUED and IN FLIGHT parcels are returned
  *
  * When the worker dies the kernel first gives us what it had said, then end-of-file; so its last acknowledgements count.
@@ -76,6 +77,10 @@ static int send_parcel(struct lp_channel *channel, struct lp_parcel *parcel)
 	parcel->number = channel->sent + 1;
 	parcel->arrived = false;
 	size_t length = channel->dialect->address(channel, parcel, text);
+	if (!length) {
+		channel->events->on_returned(channel, parcel, LP_RETURN_REFUSED);
+		return 0;
+	}
 	ssize_t sent = send_now(channel, text, length, parcel->fd);
 	if (sent < 0)
 		return (int)sent;

@@ -34,6 +34,8 @@
 /** Bytes that may wait to be written to one worker; past it messages for it (never connections) are dropped. */
 #define LP_CHANNEL_OUT_MAX (16u << 20)
 
+struct lp_ports;
+
 /** News from a channel. All run on the loop. Only on_end may close the channel. */
 struct lp_channel_events {
 	/** The worker takes connections now, or takes none any more. Only on a change. */
@@ -73,6 +75,8 @@ struct lp_channel {
 	const struct lp_channel_events *events;
 	struct lp_log *log;
 	void *owner; /**< The user's. */
+	struct lp_ports
+		*ports; /**< Which workers' servers have asked for. Borrowed; the user's to set, once it is open. */
 
 	struct lp_list queue; /**< Parcels the socket had no room for. */
 	unsigned queued;

@@ -10,6 +10,7 @@
  */
 #include "worker/slot.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -67,10 +68,12 @@ int lp_slot_open_channel(struct lp_slot *slot, int fd, int *worker_end)
 	if (status)
 		return status;
 	slot->channel.owner = slot;
+	slot->channel.ports = &slot->slots->ports;
 	slot->has_channel = true;
 	slot->channel_open = true;
 	slot->full = false;
 	slot->reports = false;
+	slot->uncounted = false;
 	return 0;
 }
 
@@ -169,8 +172,11 @@ static void count_connection(struct lp_slot *slot, const struct lp_parcel *parce
 				     "balanced by what is on the way to them",
 				     lp_error_words(status));
 	}
-	if (!slots->count || lp_count_add(slots->count, parcel->fd, slot->worker->id, parcel->port) != 0)
+	int status = slots->count ? lp_count_add(slots->count, parcel->fd, slot->worker->id, parcel->port) : UV_ENOTSUP;
+	if (status)
 		slot->worker->connections--;
+	if (status && status != -EEXIST)
+		slot->uncounted = true;
 }
 
 /* The connection is its worker's for good. */

@@ -19,6 +19,9 @@ static const struct lp_dialect *const dialects[] = {
 	&lp_dialect_sticky_session, &lp_dialect_socketio_sticky_session, &lp_dialect_preload,
 };
 
+/* What all Node workers are told, and no others. */
+#define SERIALIZATION "NODE_CHANNEL_SERIALIZATION_MODE="
+
 struct package {
 	const char *name;
 	const struct lp_dialect *dialect;
@@ -39,17 +42,38 @@ const struct lp_dialect *lp_dialect_find(const char *name)
 	return NULL;
 }
 
+static int find_serialization(const struct lp_dialect *dialect)
+{
+	for (int i = 0; dialect->environment[i]; i++)
+		if (strncmp(dialect->environment[i], SERIALIZATION, sizeof(SERIALIZATION) - 1) == 0)
+			return i;
+	return -1;
+}
+
 bool lp_dialect_advance(const struct lp_dialect *dialect, struct lp_dialect *advanced)
 {
-	static const char name[] = "NODE_CHANNEL_SERIALIZATION_MODE=";
+	int serialization = find_serialization(dialect);
 	*advanced = *dialect;
-	for (size_t i = 0; advanced->environment[i]; i++) {
-		if (strncmp(advanced->environment[i], name, sizeof(name) - 1) != 0)
-			continue;
-		advanced->environment[i] = "NODE_CHANNEL_SERIALIZATION_MODE=advanced";
-		advanced->language = LP_LANGUAGE_V8;
-	}
-	return advanced->language == LP_LANGUAGE_V8;
+	if (serialization < 0)
+		return false;
+	advanced->environment[serialization] = SERIALIZATION "advanced";
+	advanced->language = LP_LANGUAGE_V8;
+	return true;
+}
+
+bool lp_dialect_wait_ready(const struct lp_dialect *dialect, struct lp_dialect *waiting)
+{
+	*waiting = *dialect;
+	waiting->wait_ready = find_serialization(dialect) >= 0;
+	waiting->readiness = "says process.send('ready'), as --wait-ready has it";
+	return waiting->wait_ready;
+}
+
+bool lp_dialect_say_shutdown(const struct lp_dialect *dialect, struct lp_dialect *saying)
+{
+	*saying = *dialect;
+	saying->says_shutdown = find_serialization(dialect) >= 0;
+	return saying->says_shutdown;
 }
 
 static bool is_node(const char *file)

@@ -22,7 +22,7 @@ struct lp_channel;
 #define LP_DIALECT_MESSAGE_MAX 256
 
 /** Variables that a dialect adds to a worker's environment. */
-#define LP_DIALECT_VARIABLES 5
+#define LP_DIALECT_VARIABLES 6
 
 /** What workers read and say. */
 enum lp_language {
@@ -37,8 +37,8 @@ struct lp_dialect {
 	/** SOCK_STREAM: `receive` gets whatever has come. SOCK_SEQPACKET: one message. */
 	int socket_type;
 
-	/** "NAME=%u" or "NAME=value", NULL-terminated; %u becomes the worker's id, %i the
-	 * same counted from 0. */
+	/** "NAME=%u" or "NAME=value", NULL-terminated; %u becomes the worker's id, %i the same counted from 0, %n how
+	 * many there are. */
 	const char *environment[LP_DIALECT_VARIABLES + 1];
 
 	/** What a worker does to be ready, for those that wonder why theirs is not: "calls server.listen()". */
@@ -56,6 +56,15 @@ struct lp_dialect {
 	/** What is spoken in the channel. */
 	enum lp_language language;
 
+	/** Node workers are not ready before they say so by process.send('ready'), too. */
+	bool wait_ready;
+
+	/** Node workers are told to finish by the message 'shutdown', as pm2 does it. */
+	bool says_shutdown;
+
+	/** A program's {"type":"close"} says that its server closes. */
+	bool close_ends;
+
 	/** JSON: the message that goes with every connection, for the Node dialects in which it is always the same. */
 	const char *message;
 
@@ -65,7 +74,8 @@ struct lp_dialect {
 	/** Free it. */
 	void (*close)(void *state);
 
-	/** Write what goes with a parcel's descriptor: the length, at most LP_DIALECT_MESSAGE_MAX. */
+	/** Write what goes with a parcel's descriptor: the length, at most LP_DIALECT_MESSAGE_MAX; 0: the worker does
+	 * not take what comes through that port, now. */
 	size_t (*address)(struct lp_channel *channel, const struct lp_parcel *parcel, char *out);
 
 	/** Take what came. Returns the bytes used (SOCK_STREAM may leave an incomplete rest, and gets it again with
@@ -104,6 +114,26 @@ const struct lp_dialect *lp_dialect_find(const char *name);
  * @return Whether there is one; only dialects of Node workers have it.
  */
 bool lp_dialect_advance(const struct lp_dialect *dialect, struct lp_dialect *advanced);
+
+/**
+ * The same dialect, but that workers are ready only when they say so, as pm2 calls it: `wait_ready`.
+ *
+ * @param dialect  Any.
+ * @param waiting  Filled on success. May be dialect.
+ *
+ * @return Whether there is one; only dialects of Node workers have it.
+ */
+bool lp_dialect_wait_ready(const struct lp_dialect *dialect, struct lp_dialect *waiting);
+
+/**
+ * The same dialect, but that workers are told to finish by a message, as pm2 calls it: `shutdown_with_message`.
+ *
+ * @param dialect  Any.
+ * @param saying   Filled on success. May be dialect.
+ *
+ * @return Whether there is one; only dialects of Node workers have it.
+ */
+bool lp_dialect_say_shutdown(const struct lp_dialect *dialect, struct lp_dialect *saying);
 
 /**
  * Choose a dialect by looking at a command (--dialect auto).

@@ -7,12 +7,13 @@
  *     {"cmd":"NODE_HANDLE_NACK"}                   it came without its descriptor: returned
  *     {"cmd":"NODE_CLUSTER","ack":N,"accepted":B}  parcel N (its number is the message's seq) is acknowledged, or returned
  *     … "act":"online"                             ready, in the dialects by message
- *     … "act":"queryServer"                        "you listen": a server that limpet can hand connections to; for UDP,
- *                                                  the socket itself, which workers share
- *     … "act":"close"                              that server is no more
+ *     … "act":"queryServer"                        it wants a server (node_servers.c); ready, in cluster's
+ *     … "act":"close"                              that server is closed
  *     … "act":"exitedAfterDisconnect"              answered; the worker takes no more
+ *     "ready"                                      with --wait-ready: ready, besides, no earlier (pm2)
  *     {"type":"sticky:connection","data":SID}      a session began ("sticky:disconnection": ended), @socket.io/sticky
- *     {"type":"close"}                             the worker takes no more and is told to end, sticky-session
+ *     {"type":"close"}                             the worker takes no more and is told to end; of sticky-session's
+ *     {"cmd":"NODE_HANDLE",…}, with a descriptor   acknowledged and closed
  *     anything else                                is the program's own: for the workers' meeting place (meeting.h)
  *
  * Advanced workers say the same as values of V8's. What concerns us of those is read as JSON (letter.h), and what we say is
@@ -23,18 +24,15 @@
 #include "worker/node.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/node_servers.h"
 #include "worker/v8frame.h"
 
-/* One of node:cluster's messages, at most; an address that a worker wants to listen on is the longest part. */
-#define MESSAGE_BYTES 4096
-
 /* The same as a value of V8's, at most: nine bytes are an empty array. */
-#define SAID_BYTES ((size_t)5 * MESSAGE_BYTES)
+#define SAID_BYTES ((size_t)5 * LP_NODE_MESSAGE_BYTES)
 
 /* Of a worker's message as JSON, what is kept between messages. */
 #define HEARD_BYTES 4096
@@ -77,6 +75,7 @@ void lp_node_close(void *state)
 	struct lp_node *node = state;
 	if (!node)
 		return;
+	lp_node_forget_servers(node);
 	lp_buffer_clear(&node->heard);
 	lp_buffer_clear(&node->said);
 	free(node);
@@ -109,19 +108,17 @@ size_t lp_node_address(struct lp_channel *channel, const struct lp_parcel *parce
 	return lp_node_seal(channel, out, (size_t)length);
 }
 
-/* Write a message as a line; its length, or 0 when there was no memory for it, or it is too long. Takes over message. */
-static size_t write_line(json_t *message, char text[MESSAGE_BYTES + 1])
+size_t lp_node_write_line(json_t *message, char text[LP_NODE_MESSAGE_BYTES + 1])
 {
-	size_t length = json_dumpb(message, text, MESSAGE_BYTES, JSON_COMPACT);
+	size_t length = json_dumpb(message, text, LP_NODE_MESSAGE_BYTES, JSON_COMPACT);
 	json_decref(message);
-	if (length == 0 || length > MESSAGE_BYTES)
+	if (length == 0 || length > LP_NODE_MESSAGE_BYTES)
 		return 0;
 	text[length] = '\n';
 	return length + 1;
 }
 
-/* What makes a message one of node:cluster's own. NULL, what jansson makes of a failure, stays that. */
-static json_t *number_message(struct lp_channel *channel, json_t *message)
+json_t *lp_node_number(struct lp_channel *channel, json_t *message)
 {
 	int status = json_object_set_new(message, "cmd", json_string("NODE_CLUSTER"));
 	status |= json_object_set_new(message, "seq", json_integer((json_int_t)node_of(channel)->messages++));
@@ -137,23 +134,27 @@ static void send_line(struct lp_channel *channel, struct lp_slice line)
 	lp_channel_send(channel, message.bytes, message.length);
 }
 
-/*
- * Send one of node:cluster's own messages. Takes over message. What cannot be said ends the channel: the worker would
- * wait for it for ever.
- */
-static void send_cluster(struct lp_channel *channel, json_t *message)
+void lp_node_send_cluster(struct lp_channel *channel, json_t *message)
 {
-	char text[MESSAGE_BYTES + 1];
-	size_t length = write_line(number_message(channel, message), text);
+	char text[LP_NODE_MESSAGE_BYTES + 1];
+	size_t length = lp_node_write_line(lp_node_number(channel, message), text);
 	if (length)
 		send_line(channel, (struct lp_slice){text, length});
 	else
 		lp_channel_give_up(channel, -ENOMEM);
 }
 
+static void tell_to_disconnect(struct lp_channel *channel)
+{
+	lp_node_send_cluster(channel, json_pack("{s:s}", "act", "disconnect"));
+}
+
 void lp_node_drain(struct lp_channel *channel)
 {
-	send_cluster(channel, json_pack("{s:s}", "act", "disconnect"));
+	if (channel->dialect->says_shutdown)
+		send_line(channel, LP_SLICE("\"shutdown\"\n"));
+	else
+		tell_to_disconnect(channel);
 }
 
 /* Whether the oldest handle that has not arrived is no parcel; it is taken for arrived then. */
@@ -184,6 +185,14 @@ static void on_handle_missing(struct lp_channel *channel)
 		lp_channel_return(channel, parcel, LP_RETURN_NO_ROOM);
 }
 
+static void update_ready(struct lp_channel *channel)
+{
+	const struct lp_node *node = node_of(channel);
+	bool can = node->by_cluster ? lp_node_listens(node) : node->online;
+	bool waits = channel->dialect->wait_ready && !node->said_ready;
+	lp_channel_set_ready(channel, can && !waits && !node->leaving);
+}
+
 static void on_accepted(struct lp_channel *channel, uint64_t number, bool accepted)
 {
 	struct lp_parcel *parcel = lp_channel_find(channel, number);
@@ -193,130 +202,6 @@ static void on_accepted(struct lp_channel *channel, uint64_t number, bool accept
 		lp_channel_acknowledge(channel, parcel);
 	else
 		lp_channel_return(channel, parcel, LP_RETURN_REFUSED);
-}
-
-/* UDP: the worker gets the socket itself, and shares it with all that ask for the same address. */
-
-static int read_datagram_address(struct lp_datagram_address *address, json_t *message)
-{
-	const char *type = json_string_value(json_object_get(message, "addressType"));
-	const char *host = json_string_value(json_object_get(message, "address"));
-	json_int_t flags = json_integer_value(json_object_get(message, "flags"));
-	if (strcmp(type, "udp4") != 0 && strcmp(type, "udp6") != 0)
-		return UV_ENOTSUP;
-	if (host && strlen(host) >= sizeof(address->host))
-		return UV_EINVAL;
-	*address = (struct lp_datagram_address){
-		.port = (int)json_integer_value(json_object_get(message, "port")),
-		.index = (int)json_integer_value(json_object_get(message, "index")),
-		.six = strcmp(type, "udp6") == 0,
-		.only_six = flags & UV_UDP_IPV6ONLY,
-		.reuse = flags & UV_UDP_REUSEADDR,
-	};
-	strcpy(address->host, host ? host : "");
-	return 0;
-}
-
-/* Send the socket with the reply that says so. Takes over reply. */
-static int send_datagrams(struct lp_channel *channel, int fd, json_t *reply)
-{
-	struct lp_node *node = node_of(channel);
-	char text[MESSAGE_BYTES + 1];
-	if (node->handle_count == LP_NODE_SERVERS_MAX) {
-		json_decref(reply);
-		return UV_ENFILE;
-	}
-	reply = number_message(channel, reply);
-	size_t length = write_line(
-		json_pack("{s:s, s:s, s:o}", "cmd", "NODE_HANDLE", "type", "dgram.Native", "msg", reply), text);
-	struct lp_slice message = length ? lp_node_say(channel, (struct lp_slice){text, length}) : (struct lp_slice){0};
-	int status = length ? lp_channel_send_descriptor(channel, message, fd) : UV_ENOMEM;
-	if (status == 0)
-		node->handles[node->handle_count++] = channel->sent;
-	return status;
-}
-
-static void on_query_datagrams(struct lp_channel *channel, json_t *message)
-{
-	struct lp_node *node = node_of(channel);
-	struct lp_datagram_address address;
-	char key[LP_NODE_KEY_SIZE];
-	json_t *sequence = json_object_get(message, "seq");
-	int status = read_datagram_address(&address, message);
-	int fd = status ? status : lp_channel_datagrams(channel, &address);
-	snprintf(key, sizeof(key), "limpet:udp:%llu", (unsigned long long)node->servers_made++);
-	status = fd < 0 ? fd
-			: send_datagrams(
-				  channel, fd,
-				  json_pack("{s:O, s:s, s:i, s:n}", "ack", sequence, "key", key, "errno", 0, "data"));
-	if (status == 0)
-		return;
-	lp_log_write(channel->log, LP_LOG_WARNING, "worker %u gets no %s socket of port %d: %s", channel->worker,
-		     json_string_value(json_object_get(message, "addressType")),
-		     (int)json_integer_value(json_object_get(message, "port")), lp_error_words(status));
-	send_cluster(channel, json_pack("{s:O, s:s, s:i, s:n}", "ack", sequence, "key", key, "errno", status, "data"));
-}
-
-/* TCP and unix: the worker is told that it listens. */
-
-/* What the servers of an address have in common is what the first of them has: the keys of TLS sessions. */
-static json_t *share_data(struct lp_channel *channel, json_t *message)
-{
-	char *mine = json_dumps(json_object_get(message, "data"), JSON_COMPACT);
-	json_t *shared = NULL;
-	const char *address = json_string_value(json_object_get(message, "address"));
-	char name[512];
-	int length = snprintf(name, sizeof(name), "%s:%d:%d", address ? address : "",
-			      (int)json_integer_value(json_object_get(message, "port")),
-			      (int)json_integer_value(json_object_get(message, "index")));
-	if (mine && length > 0 && (size_t)length < sizeof(name)) {
-		struct lp_slice first = lp_channel_share(channel, (struct lp_slice){name, (size_t)length},
-							 (struct lp_slice){mine, strlen(mine)});
-		shared = json_loadb(first.bytes, first.length, 0, NULL);
-	}
-	free(mine);
-	return shared ? shared : json_incref(json_object_get(message, "data"));
-}
-
-static void on_query_server(struct lp_channel *channel, json_t *message)
-{
-	struct lp_node *node = node_of(channel);
-	const char *address = json_string_value(json_object_get(message, "address"));
-	int port = (int)json_integer_value(json_object_get(message, "port"));
-	json_t *seq = json_object_get(message, "seq");
-	if (node->server_count == LP_NODE_SERVERS_MAX) {
-		lp_log_write(channel->log, LP_LOG_WARNING, "worker %u has %d servers already; it gets no more",
-			     channel->worker, LP_NODE_SERVERS_MAX);
-		send_cluster(channel, json_pack("{s:O, s:n, s:i}", "ack", seq, "data", "errno", UV_ENFILE));
-		return;
-	}
-	struct lp_node_server *server = &node->servers[node->server_count++];
-	server->port = port;
-	snprintf(server->key, sizeof(server->key), "limpet:%d:%llu", port, (unsigned long long)node->servers_made++);
-	const char *at = address ? address : "::";
-	json_t *name = port < 0 ? json_null()
-				: json_pack("{s:s, s:s, s:i}", "address", at, "family",
-					    strchr(at, ':') ? "IPv6" : "IPv4", "port", port);
-	json_t *data = json_is_object(json_object_get(message, "data")) ? share_data(channel, message) : json_null();
-	json_t *reply = json_pack("{s:O, s:o, s:n, s:s, s:o}", "ack", seq, "data", data, "errno", "key", server->key,
-				  "sockname", name);
-	send_cluster(channel, reply);
-	if (node->by_cluster)
-		lp_channel_set_ready(channel, true);
-}
-
-static void on_server_closed(struct lp_channel *channel, const char *key)
-{
-	struct lp_node *node = node_of(channel);
-	for (size_t i = 0; key && i < node->server_count; i++) {
-		if (strcmp(node->servers[i].key, key) != 0)
-			continue;
-		node->server_count--;
-		memmove(&node->servers[i], &node->servers[i + 1], (node->server_count - i) * sizeof(node->servers[0]));
-		break;
-	}
-	if (node->by_cluster && node->server_count == 0)
-		lp_channel_set_ready(channel, false);
 }
 
 static void on_cluster_message(struct lp_channel *channel, json_t *message)
@@ -331,28 +216,43 @@ static void on_cluster_message(struct lp_channel *channel, json_t *message)
 	if (!act)
 		return;
 	if (strcmp(act, "online") == 0) {
-		if (!node_of(channel)->by_cluster)
-			lp_channel_set_ready(channel, true);
+		node_of(channel)->online = true;
 	} else if (strcmp(act, "queryServer") == 0) {
 		if (json_is_string(json_object_get(message, "addressType")))
-			on_query_datagrams(channel, message); /* "udp4"; TCP and unix are numbers. */
+			lp_node_query_datagrams(channel, message); /* "udp4"; TCP and unix are numbers. */
 		else
-			on_query_server(channel, message);
+			lp_node_query_server(channel, message);
 	} else if (strcmp(act, "close") == 0) {
-		on_server_closed(channel, json_string_value(json_object_get(message, "key")));
+		lp_node_close_server(node_of(channel), json_string_value(json_object_get(message, "key")));
 	} else if (strcmp(act, "exitedAfterDisconnect") == 0) {
-		lp_channel_set_ready(channel, false);
-		send_cluster(channel, json_pack("{s:O}", "ack", json_object_get(message, "seq")));
+		node_of(channel)->leaving = true;
+		lp_node_send_cluster(channel, json_pack("{s:O}", "ack", json_object_get(message, "seq")));
 	}
+	update_ready(channel);
+}
+
+/* All of a message as JSON; absent: there is no memory. */
+static struct lp_slice text_of(struct lp_channel *channel, const struct lp_letter *letter)
+{
+	return channel->dialect->language == LP_LANGUAGE_V8 ? lp_letter_json(letter->bytes, &node_of(channel)->heard)
+							    : letter->bytes;
 }
 
 /* NULL: there is no memory. */
 static json_t *parse_letter(struct lp_channel *channel, const struct lp_letter *letter)
 {
-	struct lp_slice text = channel->dialect->language == LP_LANGUAGE_V8
-				       ? lp_letter_json(letter->bytes, &node_of(channel)->heard)
-				       : letter->bytes;
+	struct lp_slice text = text_of(channel, letter);
 	return text.bytes ? json_loadb(text.bytes, text.length, 0, NULL) : NULL;
+}
+
+/* A worker's process.send(message, handle). Unanswered, its channel would stall for ever; whoever received it is the
+ * primary's program, of which there is none here. */
+static void on_foreign_handle(struct lp_channel *channel)
+{
+	send_line(channel, LP_SLICE("{\"cmd\":\"NODE_HANDLE_ACK\"}\n"));
+	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+		       "worker %u sent a socket or server by process.send(); limpet has no use for it and closes it",
+		       channel->worker);
 }
 
 static void on_internal_message(struct lp_channel *channel, const struct lp_letter *letter)
@@ -367,7 +267,7 @@ static void on_internal_message(struct lp_channel *channel, const struct lp_lett
 	else if (lp_json_is(cmd, LP_SLICE("NODE_HANDLE_NACK")))
 		on_handle_missing(channel);
 	else if (lp_json_is(cmd, LP_SLICE("NODE_HANDLE")))
-		send_line(channel, LP_SLICE("{\"cmd\":\"NODE_HANDLE_ACK\"}\n")); /* Else its channel stalls for ever. */
+		on_foreign_handle(channel);
 }
 
 static void on_session(struct lp_channel *channel, struct lp_slice data, bool bound)
@@ -381,8 +281,20 @@ static void on_session(struct lp_channel *channel, struct lp_slice data, bool bo
 /* It would stay for ever, for its channel keeps it alive, and its place would have no worker. */
 static void on_program_closes(struct lp_channel *channel)
 {
-	lp_channel_set_ready(channel, false);
-	lp_node_drain(channel);
+	node_of(channel)->leaving = true;
+	update_ready(channel);
+	tell_to_disconnect(channel);
+}
+
+/* process.send('ready'), as pm2 has it. */
+static void on_program_says(struct lp_channel *channel, const struct lp_letter *letter)
+{
+	static const char ready[] = "\"ready\"";
+	struct lp_slice text = text_of(channel, letter);
+	if (text.length < sizeof(ready) - 1 || memcmp(text.bytes, ready, sizeof(ready) - 1) != 0)
+		return;
+	node_of(channel)->said_ready = true;
+	update_ready(channel);
 }
 
 /* The program's own messages, of which a few packages' mean something to their primary. */
@@ -393,8 +305,10 @@ static void on_program_message(struct lp_channel *channel, const struct lp_lette
 		on_session(channel, letter->fields[LP_LETTER_DATA], true);
 	else if (lp_json_is(type, LP_SLICE("sticky:disconnection")))
 		on_session(channel, letter->fields[LP_LETTER_DATA], false);
-	else if (lp_json_is(type, LP_SLICE("close")))
+	else if (channel->dialect->close_ends && lp_json_is(type, LP_SLICE("close")))
 		on_program_closes(channel);
+	else if (channel->dialect->wait_ready && !type.bytes && !node_of(channel)->said_ready)
+		on_program_says(channel, letter);
 	else
 		lp_channel_letter(channel, letter);
 }

@@ -2,8 +2,9 @@
  * What all Node workers have in common: the channel of node:child_process and the manners of node:cluster.
  *
  * A worker is started as node:cluster would start it, so `cluster.isWorker` is true in it. Messages are JSON, one a
- * line, or in an advanced dialect (lp_dialect_advance) values of V8's, each behind its length. Whatever the dialect, the worker may ask to listen (queryServer) and is told that it does; the dialects differ
- * in what makes a worker ready and in the message that goes with a connection.
+ * line, or in an advanced dialect (lp_dialect_advance) values of V8's, each behind its length. Whatever the dialect, the
+ * worker may ask to listen (queryServer) and is told that it does; the dialects differ in what makes a worker ready and in
+ * the message that goes with a connection.
  */
 #ifndef LP_WORKER_NODE_H
 #define LP_WORKER_NODE_H
@@ -13,6 +14,7 @@
 #include <stdint.h>
 
 #include "worker/channel.h"
+#include "worker/ports.h"
 
 /** Servers that one worker may have listening at a time. */
 #define LP_NODE_SERVERS_MAX 32
@@ -24,13 +26,18 @@
 struct lp_node_server {
 	char key[LP_NODE_KEY_SIZE]; /**< By which worker and primary name it. */
 	int port;                   /**< As the worker asked for; negative for a unix path. */
+	bool open;                  /**< It was not closed since. */
 };
 
 /** A Node dialect's state of a channel. */
 struct lp_node {
-	bool by_cluster;       /**< Connections go to the worker's listening servers; it is ready when it has one. */
-	uint64_t messages;     /**< Sent of node:cluster's own, which are numbered. */
-	uint64_t servers_made; /**< Keys are never used twice. */
+	bool by_cluster;        /**< Connections go to the worker's listening servers; it is ready when it has one. */
+	bool online;            /**< By message: it has begun. */
+	bool said_ready;        /**< So the program itself has, by process.send('ready'). */
+	bool leaving;           /**< It takes no more, for good. */
+	uint64_t messages;      /**< Sent of node:cluster's own, which are numbered. */
+	uint64_t servers_made;  /**< Keys are never used twice. */
+	struct lp_ports *ports; /**< The channel's, once there was a server. */
 	struct lp_node_server servers[LP_NODE_SERVERS_MAX];
 	size_t server_count;
 	uint64_t handles[LP_NODE_SERVERS_MAX]; /**< UDP sockets on their way: behind which parcel each was sent. */
@@ -44,6 +51,12 @@ struct lp_node {
 	{                                                                                                              \
 		"NODE_CHANNEL_FD=3", "NODE_CHANNEL_SERIALIZATION_MODE=json", "NODE_UNIQUE_ID=%u", __VA_ARGS__          \
 	}
+
+/**
+ * For LP_NODE_ENVIRONMENT: what programs that were written for pm2's cluster mode go by, `if (process.env.NODE_APP_INSTANCE
+ * === '0')` above all.
+ */
+#define LP_NODE_PM2_ENVIRONMENT "NODE_APP_INSTANCE=%i", "pm_id=%i", "instances=%n"
 
 /** For lp_dialect.open: a worker that gets connections by message. @param channel Open. @param state Set. @return 0, or -ENOMEM. */
 int lp_node_open(struct lp_channel *channel, void **state);
@@ -85,6 +98,16 @@ void lp_node_close(void *state);
  * @return The length.
  */
 size_t lp_node_address(struct lp_channel *channel, const struct lp_parcel *parcel, char *out);
+
+/**
+ * The server that a connection goes to.
+ *
+ * @param node  Of a channel that is ready.
+ * @param port  Through which the connection came; 0 for a unix path.
+ *
+ * @return It; NULL: none of this worker's, for another's has asked for that port, or this one's has closed.
+ */
+const struct lp_node_server *lp_node_server_for(const struct lp_node *node, uint16_t port);
 
 /** For lp_dialect.receive. @param channel Open. @param bytes What came. @param length How much. @return Bytes used. */
 long lp_node_receive(struct lp_channel *channel, const char *bytes, size_t length);

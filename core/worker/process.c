@@ -77,14 +77,29 @@ static bool is_passed_on(const struct environment *environment, const char *entr
 	return true;
 }
 
-static int add_variable(struct environment *environment, const char *entry, unsigned id)
+/* The first %u, %i or %n. */
+static const char *find_mark(const char *entry)
 {
-	const char *mark = strstr(entry, "%u") ? strstr(entry, "%u") : strstr(entry, "%i");
+	const char *mark = strchr(entry, '%');
+	while (mark && (!mark[1] || !strchr("uin", mark[1])))
+		mark = strchr(mark + 1, '%');
+	return mark;
+}
+
+/* What a mark in a variable stands for. */
+static unsigned number_of(char mark, const struct lp_process_config *config)
+{
+	return mark == 'n' ? config->count : mark == 'i' ? config->id - 1 : config->id;
+}
+
+static int add_variable(struct environment *environment, const char *entry, const struct lp_process_config *config)
+{
+	const char *mark = find_mark(entry);
 	int before = mark ? (int)(mark - entry) : (int)strlen(entry);
 	char number[16] = "";
-	if (mark)
-		snprintf(number, sizeof(number), "%u", mark[1] == 'u' ? id : id - 1);
 	char *text;
+	if (mark)
+		snprintf(number, sizeof(number), "%u", number_of(mark[1], config));
 	if (asprintf(&text, "%.*s%s%s", before, entry, number, mark ? mark + 2 : "") < 0)
 		return UV_ENOMEM;
 	environment->added[environment->added_count++] = text;
@@ -99,15 +114,15 @@ static void free_environment(struct environment *environment)
 }
 
 /* Returns 0 or UV_ENOMEM; free_environment in both cases. */
-static int make_environment(struct environment *environment, const struct lp_dialect *dialect, char *const *more,
-			    unsigned id)
+static int make_environment(struct environment *environment, const struct lp_process_config *config)
 {
+	const char *const *theirs = config->dialect->environment;
 	*environment = (struct environment){0};
-	int status = add_variable(environment, "LIMPET_WORKER_ID=%u", id);
-	for (size_t i = 0; status == 0 && i < LP_DIALECT_VARIABLES && dialect->environment[i]; i++)
-		status = add_variable(environment, dialect->environment[i], id);
-	for (size_t i = 0; status == 0 && more && more[i] && i < MORE_VARIABLES; i++)
-		status = add_variable(environment, more[i], id);
+	int status = add_variable(environment, "LIMPET_WORKER_ID=%u", config);
+	for (size_t i = 0; status == 0 && i < LP_DIALECT_VARIABLES && theirs[i]; i++)
+		status = add_variable(environment, theirs[i], config);
+	for (size_t i = 0; status == 0 && config->more && config->more[i] && i < MORE_VARIABLES; i++)
+		status = add_variable(environment, config->more[i], config);
 	if (status)
 		return status;
 	size_t ours = 0, count = 0;
@@ -267,47 +282,45 @@ static void on_exit_of(uv_process_t *handle, int64_t status, int signal)
 	process->exited(process, status, signal);
 }
 
-static int spawn(struct lp_process *process, uv_loop_t *loop, char *const *command, char **environment,
-		 const int *outputs, int channel_fd, struct lp_descriptors_for_programs *limit)
+static int spawn(struct lp_process *process, uv_loop_t *loop, const struct lp_process_config *config,
+		 char **environment, const int *outputs)
 {
 	uv_stdio_container_t stdio[LP_CHANNEL_FD + 1] = {
 		[STDIN_FILENO] = {.flags = UV_IGNORE},
 		[STDOUT_FILENO] = {.flags = UV_INHERIT_FD, .data.fd = outputs[0]},
 		[STDERR_FILENO] = {.flags = UV_INHERIT_FD, .data.fd = outputs[1]},
-		[LP_CHANNEL_FD] = {.flags = UV_INHERIT_FD, .data.fd = channel_fd},
+		[LP_CHANNEL_FD] = {.flags = UV_INHERIT_FD, .data.fd = config->channel_fd},
 	};
 	uv_process_options_t options = {
 		.exit_cb = on_exit_of,
 		.flags = UV_PROCESS_DETACHED, /* A group of its own: ^C is for limpet, which then drains. */
-		.file = command[0],
-		.args = (char **)command,
+		.file = config->command[0],
+		.args = (char **)config->command,
 		.env = environment,
 		.stdio = stdio,
 		.stdio_count = LP_CHANNEL_FD + 1,
 	};
 	process->open_handles++; /* Also when it fails. */
-	uint32_t our_limit = lp_descriptors_begin_start(limit);
+	uint32_t our_limit = lp_descriptors_begin_start(config->limit);
 	int status = uv_spawn(loop, &process->handle, &options);
-	lp_descriptors_end_start(limit, our_limit);
+	lp_descriptors_end_start(config->limit, our_limit);
 	process->handle.data = process;
 	if (status == 0)
 		process->pid = process->handle.pid;
 	return status;
 }
 
-int lp_process_start(struct lp_process *process, uv_loop_t *loop, char *const *command,
-		     const struct lp_dialect *dialect, char *const *more, unsigned id, int channel_fd, bool prefix,
-		     struct lp_descriptors_for_programs *limit,
+int lp_process_start(struct lp_process *process, uv_loop_t *loop, const struct lp_process_config *config,
 		     void (*exited)(struct lp_process *process, int64_t status, int signal), void *owner)
 {
-	*process = (struct lp_process){.id = id, .is_leader = true, .exited = exited, .owner = owner};
+	*process = (struct lp_process){.id = config->id, .is_leader = true, .exited = exited, .owner = owner};
 	int outputs[OUTPUTS] = {STDOUT_FILENO, STDERR_FILENO};
 	struct environment environment;
-	int status = make_environment(&environment, dialect, more, id);
-	if (status == 0 && prefix)
+	int status = make_environment(&environment, config);
+	if (status == 0 && config->prefix)
 		status = open_outputs(process, loop, outputs);
 	if (status == 0)
-		status = spawn(process, loop, command, environment.entries, outputs, channel_fd, limit);
+		status = spawn(process, loop, config, environment.entries, outputs);
 	for (int i = 0; i < OUTPUTS; i++)
 		if (outputs[i] != STDOUT_FILENO + i)
 			close(outputs[i]);

@@ -48,6 +48,19 @@ struct lp_process {
 	void *owner; /**< The user's. */
 };
 
+/** What is started, and how. All pointers are borrowed for the call. */
+struct lp_process_config {
+	char *const *command;             /**< File (looked up in PATH) and arguments, NULL-terminated. */
+	const struct lp_dialect *dialect; /**< Whose environment is added to ours. */
+	char *const *more; /**< "NAME=value"s for its environment besides, NULL-terminated; NULL for none. */
+	unsigned id;    /**< The worker's, 1 and up. What it is called, and how many of them there are, goes into the */
+	unsigned count; /**< environment as dialect.h says. */
+	int channel_fd; /**< Becomes the child's LP_CHANNEL_FD. */
+	bool prefix;    /**< Pass its output on line by line behind "[id] ", and let it wait while ours has no room;
+	                      else it inherits ours. */
+	struct lp_descriptors_for_programs *limit; /**< The limit of descriptors that it begins with. */
+};
+
 /**
  * Start a process.
  *
@@ -55,25 +68,16 @@ struct lp_process {
  * handling; our environment with the dialect's variables and LIMPET_WORKER_ID, without what a Node or limpet above us
  * had meant for us.
  *
- * @param process     The caller's memory, until closed has run.
- * @param loop        Borrowed.
- * @param command     File (looked up in PATH) and arguments, NULL-terminated.
- * @param dialect     Whose environment is added to ours.
- * @param id          The worker's, 1 and up.
- * @param more        "NAME=value"s for its environment besides, NULL-terminated, %u standing for the id; NULL for none.
- * @param channel_fd  Becomes the child's LP_CHANNEL_FD. Borrowed for the call.
- * @param prefix      Pass its output on line by line behind "[id] ", and let it wait while ours has no room; else it
- *                    inherits ours.
- * @param limit       The limit of descriptors that it begins with. Borrowed for the call.
- * @param exited      Runs once, when it ended: its exit status and 0, or 0 and the signal that ended it.
- * @param owner       Kept in process->owner.
+ * @param process  The caller's memory, until closed has run.
+ * @param loop     Borrowed.
+ * @param config   Borrowed for the call.
+ * @param exited   Runs once, when it ended: its exit status and 0, or 0 and the signal that ended it.
+ * @param owner    Kept in process->owner.
  *
  * @return 0; or negative errno (UV_ENOENT: no such program) with nothing running and exited never called; then, too,
  *         close it with lp_process_close.
  */
-int lp_process_start(struct lp_process *process, uv_loop_t *loop, char *const *command,
-		     const struct lp_dialect *dialect, char *const *more, unsigned id, int channel_fd, bool prefix,
-		     struct lp_descriptors_for_programs *limit,
+int lp_process_start(struct lp_process *process, uv_loop_t *loop, const struct lp_process_config *config,
 		     void (*exited)(struct lp_process *process, int64_t status, int signal), void *owner);
 
 /**

@@ -22,7 +22,8 @@
  * LONGEST_PAUSE_MS, a fifth more or less by chance so that slots do not beat in time.
  *
  * While a process runs, the same timer serves for two other things: to say once that it is late to be ready (most likely
- * the dialect is wrong), and, when all is to end, to terminate one that has no connection left.
+ * the dialect is wrong), and to terminate one that has hung up and has no connection left: soon when all is to end, else
+ * when it has had as long as it would have had then.
  */
 #include "worker/slot.h"
 
@@ -126,17 +127,35 @@ static void end_slot(struct lp_slot *slot)
 }
 
 /* A program that has started its workers is told alone: it ends them as it means to. */
-void lp_slot_terminate(struct lp_slot *slot)
+void lp_slot_terminate(struct lp_slot *slot, int signal)
 {
 	if (slot->slots->registry && slot->process.pid)
-		kill(slot->process.pid, SIGTERM);
+		kill(slot->process.pid, signal);
 	else
-		lp_process_kill(&slot->process, SIGTERM);
+		lp_process_kill(&slot->process, signal);
 }
 
 static void on_idle(uv_timer_t *timer)
 {
-	lp_slot_terminate(timer->data);
+	lp_slot_terminate(timer->data, SIGTERM);
+}
+
+static void on_ignored(uv_timer_t *timer)
+{
+	struct lp_slot *slot = timer->data;
+	lp_process_kill(&slot->process, SIGKILL);
+}
+
+/* It has hung up and served its last connection, and something of its own, a timer or a database, keeps it alive. */
+static void on_useless(uv_timer_t *timer)
+{
+	struct lp_slot *slot = timer->data;
+	lp_log_write(slot->slots->config.log, LP_LOG_WARNING,
+		     "worker %u (pid %d) has disconnected, has no connection left and has not ended for %u ms "
+		     "(--drain-timeout); it is terminated, and another takes its place",
+		     slot->worker->id, slot->pid, slot->slots->config.useless_ms);
+	lp_slot_terminate(slot, SIGTERM);
+	uv_timer_start(timer, on_ignored, LP_SLOT_TERM_MS, 0);
 }
 
 static unsigned connections_of_all(const struct lp_slots *slots)
@@ -155,29 +174,52 @@ static void terminate_programs(struct lp_slots *slots)
 			uv_timer_start(&slots->all[i].timer, on_idle, 0, 0);
 }
 
+/* Whether workers are told to finish in a way that the user knows them to understand: then they have all their time. */
+static bool told_as_wished(const struct lp_slots *slots)
+{
+	return slots->config.stop_signal || slots->config.dialect->says_shutdown;
+}
+
 /* A worker that has hung up and has no connection left is kept alive by nothing but its own timers. */
 void lp_slot_end_if_idle(struct lp_slot *slot)
 {
 	struct lp_slots *slots = slot->slots;
-	if (!slots->stopping)
+	bool is_idle = slot->state == LP_SLOT_RUNNING && slot->has_process && !slot->channel_open &&
+		       slot->worker->connections == 0;
+	if (!slots->stopping) {
+		if (is_idle && !slots->registry && !slot->uncounted)
+			uv_timer_start(&slot->timer, on_useless, slots->config.useless_ms, 0);
+	} else if (told_as_wished(slots)) {
 		return;
-	if (slots->registry) {
+	} else if (slots->registry) {
 		if (connections_of_all(slots) == 0)
 			terminate_programs(slots);
-	} else if (slot->state == LP_SLOT_RUNNING && !slot->channel_open && slot->worker->connections == 0) {
+	} else if (is_idle) {
 		uv_timer_start(&slot->timer, on_idle, IDLE_MS, 0);
 	}
+}
+
+static void tell_to_finish(struct lp_slot *slot)
+{
+	int signal = slot->slots->config.stop_signal;
+	uv_timer_stop(&slot->timer);
+	if (slot->channel_open && signal)
+		lp_channel_flush(&slot->channel); /* What it was handed comes first. */
+	else if (slot->channel_open)
+		lp_channel_drain(&slot->channel);
+	if (slot->has_process && signal)
+		lp_slot_terminate(slot, signal);
+	else if (slot->has_process && !slot->ready_ns)
+		lp_slot_terminate(slot, SIGTERM); /* It has nothing to finish, and maybe does not listen to us. */
 }
 
 void lp_slot_finish(struct lp_slot *slot)
 {
 	lp_slot_update_usable(slot);
-	if (slot->channel_open)
-		lp_channel_drain(&slot->channel);
+	if (slot->state == LP_SLOT_RUNNING)
+		tell_to_finish(slot);
 	if (slot->state == LP_SLOT_PAUSED || slot->state == LP_SLOT_VACANT)
 		end_slot(slot);
-	else if (slot->state == LP_SLOT_RUNNING && slot->has_process && !slot->ready_ns)
-		lp_slot_terminate(slot); /* It has nothing to finish, and maybe does not listen to us. */
 	else
 		lp_slot_end_if_idle(slot);
 }
@@ -282,9 +324,15 @@ static void start_process(struct lp_slot *slot)
 	slot->state = LP_SLOT_RUNNING;
 	slot->has_process = true;
 	slot->ready_ns = 0;
-	status = lp_process_start(&slot->process, config->loop, config->command, config->dialect,
-				  slots->registry ? lp_registry_environment(slots->registry) : NULL, slot->worker->id,
-				  worker_end, config->prefix, &slots->descriptors, on_exit_of, slot);
+	struct lp_process_config process = {.command = config->command,
+					    .dialect = config->dialect,
+					    .more = slots->registry ? lp_registry_environment(slots->registry) : NULL,
+					    .id = slot->worker->id,
+					    .count = config->processes,
+					    .channel_fd = worker_end,
+					    .prefix = config->prefix,
+					    .limit = &slots->descriptors};
+	status = lp_process_start(&slot->process, config->loop, &process, on_exit_of, slot);
 	close(worker_end);
 	slot->pid = slot->process.pid;
 	if (status == 0) {

@@ -13,6 +13,7 @@
 #include "worker/channel.h"
 #include "worker/count.h"
 #include "worker/meeting.h"
+#include "worker/ports.h"
 #include "worker/process.h"
 #include "worker/registry.h"
 #include "worker/stuck.h"
@@ -20,6 +21,9 @@
 #include "worker/taken.h"
 
 struct lp_slot;
+
+/** From SIGTERM to SIGKILL. */
+#define LP_SLOT_TERM_MS 2000
 
 /** What all slots share. The supervisor's. */
 struct lp_slots {
@@ -39,6 +43,7 @@ struct lp_slots {
 	bool stopping;                 /**< No process is started any more. */
 	struct lp_meeting *meeting;    /**< Where the workers' own messages go. */
 	struct lp_datagrams datagrams; /**< The supervisor's to close. */
+	struct lp_ports ports;         /**< Which workers' servers have asked for. */
 	struct lp_registry *registry;  /**< NULL for dialects whose workers are given their channel. */
 	unsigned each;                 /**< enum lp_frame_each: which requests workers give back. */
 	/** A slot will not be used again. Once for each, after stopping was set. */
@@ -59,9 +64,10 @@ struct lp_slot {
 	bool has_member;
 	bool has_channel;
 	bool channel_open;
-	bool up;      /**< on_worker_up was called, and on_worker_down not since. */
-	bool full;    /**< The channel's queue has no room. */
-	bool reports; /**< The worker tells how many connections it has open. */
+	bool up;        /**< on_worker_up was called, and on_worker_down not since. */
+	bool full;      /**< The channel's queue has no room. */
+	bool reports;   /**< The worker tells how many connections it has open. */
+	bool uncounted; /**< It may have some that nobody counts. */
 	struct lp_patience patience;
 	uint64_t ready_ns; /**< When a worker of the present process was first up; 0: not yet. */
 	unsigned failures;
@@ -104,8 +110,8 @@ bool lp_slot_is_free(const struct lp_slot *slot, pid_t pid);
  */
 int lp_slot_enter(struct lp_slot *slot, pid_t pid, int fd);
 
-/** Ask what was started in the slot to end. @param slot Started. */
-void lp_slot_terminate(struct lp_slot *slot);
+/** Ask what was started in the slot to end. @param slot Started. @param signal SIGTERM, or what it understands. */
+void lp_slot_terminate(struct lp_slot *slot, int signal);
 
 /** End the worker's process, at once. @param slot Started. @param signal SIGTERM, SIGKILL … */
 void lp_slot_kill_worker(struct lp_slot *slot, int signal);

@@ -3,7 +3,7 @@
  *
  *     stop      every worker is told to finish; empty slots end
  *     grace     SIGTERM to those that are left
- *     TERM_MS   SIGKILL
+ *     2 s later SIGKILL
  *     the last slot has ended -> the kernel's count ends -> on_stopped
  */
 #include "worker/supervisor.h"
@@ -18,9 +18,6 @@
 #include "base/clock.h"
 #include "worker/program.h"
 #include "worker/slot.h"
-
-/* From SIGTERM to SIGKILL. */
-#define TERM_MS 2000
 
 struct lp_supervisor {
 	struct lp_slots slots; /* First: on_ended gets it. */
@@ -117,7 +114,7 @@ static void signal_all(struct lp_supervisor *supervisor, int signal)
 	for (unsigned i = 0; i < supervisor->slots.config.processes; i++) {
 		struct lp_slot *slot = &supervisor->slots.all[i];
 		if (slot->has_process && signal == SIGTERM)
-			lp_slot_terminate(slot);
+			lp_slot_terminate(slot, SIGTERM);
 		else if (slot->has_process)
 			lp_process_kill(&slot->process, signal);
 	}
@@ -134,9 +131,9 @@ static void on_stop_timer(uv_timer_t *timer)
 	supervisor->terminated = true;
 	lp_log_write(supervisor->slots.config.log, LP_LOG_WARNING,
 		     "%u workers have not finished in time; they are terminated, and killed in %d ms", supervisor->left,
-		     TERM_MS);
+		     LP_SLOT_TERM_MS);
 	signal_all(supervisor, SIGTERM);
-	uv_timer_start(timer, on_stop_timer, TERM_MS, 0);
+	uv_timer_start(timer, on_stop_timer, LP_SLOT_TERM_MS, 0);
 }
 
 void lp_supervisor_stop(struct lp_supervisor *supervisor, uint64_t grace_ms)
@@ -277,8 +274,11 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 	if (status)
 		lp_error_set(error, status, "no memory for %u workers", count);
 	else
-		supervisor->slots =
-			(struct lp_slots){.config = *config, .all = all, .meeting = meeting, .on_ended = on_slot_ended};
+		supervisor->slots = (struct lp_slots){.config = *config,
+						      .all = all,
+						      .meeting = meeting,
+						      .ports = {.ours = config->addresses},
+						      .on_ended = on_slot_ended};
 	if (!status && config->dialect->registers)
 		status = open_registry(&supervisor->slots, error);
 	if (status) {

@@ -47,14 +47,16 @@ struct lp_supervisor_config {
 	char *const *command;
 	const struct lp_dialect *dialect;
 	unsigned processes; /**< How many slots have a process of the command, 1 – workers->count. */
-	const char *folder; /**< For workers that register, as in registry.h; so the next three. */
+	const char *folder; /**< For workers that register, as in registry.h; so the next two. */
 	const char *address;
-	const char *addresses;
 	const char *learn;
+	const char *addresses;   /**< Where we listen: "5000,unix:/run/x". */
 	bool prefix;             /**< Mark each line of the workers' output with their id. */
 	uint32_t ack_timeout_ms; /**< A worker that takes nothing for so long gets no new connections; 0: off. */
 	uint32_t kill_stuck_ms;  /**< One that takes nothing for so long is killed; 0: off. */
 	uint32_t descriptors;    /**< The limit of descriptors that workers begin with; 0: ours. */
+	int stop_signal;         /**< What tells workers to finish; 0: the dialect's own way. */
+	uint32_t useless_ms;     /**< How long one that has hung up may live without a connection. */
 	const struct lp_supervisor_events *events;
 	void *owner;
 };
@@ -115,7 +117,7 @@ uint64_t lp_supervisor_kills(const struct lp_supervisor *supervisor);
 const struct lp_histogram *lp_supervisor_latency(const struct lp_supervisor *supervisor);
 
 /**
- * End all workers: tell them to finish; after grace_ms send SIGTERM, two seconds later SIGKILL. on_stopped runs when the
+ * End all workers: tell them to finish, by stop_signal or the dialect; after grace_ms send SIGTERM, two seconds later SIGKILL. on_stopped runs when the
  * last one is gone. No process is started any more. A second call can shorten the grace; 0 kills at once.
  *
  * @param supervisor  Started.

@@ -61,7 +61,11 @@ struct limpet_options {
 		node_serialization; /**< How Node workers speak: "json", or "advanced", in which Buffers stay Buffers. */
 	const char *learn;       /**< "cookie:NAME,header:NAME": what names a session in responses; NULL: sids alone. */
 	const char *preload_dir; /**< Of the socket that preloaded workers find us by; NULL: one that suits the user. */
-	int worker_prefix;       /**< Not 0: each line of a worker's output is passed on behind "[id] ". */
+	int wait_ready;          /**< Not 0: a Node worker gets connections once it says process.send('ready'), too. */
+	/** How workers are told to finish: "auto", as the dialect has it; "SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR2" or
+	 * "SIGWINCH"; "shutdown", as a message to Node workers. */
+	const char *stop_with;
+	int worker_prefix; /**< Not 0: each line of a worker's output is passed on behind "[id] ". */
 
 	uint32_t policy_time_ms; /**< 1 – 10,000. A hook that takes longer is stopped, and its policies made anew. */
 	uint32_t policy_memory_bytes; /**< 1 MiB – 1 GiB. For all policies together; past it the hook is stopped. */
@@ -71,12 +75,13 @@ struct limpet_options {
 	uint32_t max_waiting;     /**< Connections that wait for a head, a session or a worker. */
 	/** Of one address (IPv6: of one /64): connections whose head is not complete. Further ones are closed. 0: any. */
 	uint32_t max_per_ip;
-	uint32_t max_rate_per_ip;  /**< Of one address: new connections a second. Further ones are closed. 0: any. */
-	uint32_t max_sessions;     /**< Past it the least recently used is forgotten. 66 bytes each, at most. */
-	uint32_t session_wait_ms;  /**< How long a connection with an unknown sid waits for a worker to claim it. */
-	uint32_t ack_timeout_ms;   /**< A worker that takes nothing for so long gets no new connections. 0: off. */
-	uint32_t kill_stuck_ms;    /**< A worker that takes nothing for so long is killed. 0: off. */
-	uint32_t drain_timeout_ms; /**< From stop to the end of workers that have not ended by themselves. */
+	uint32_t max_rate_per_ip; /**< Of one address: new connections a second. Further ones are closed. 0: any. */
+	uint32_t max_sessions;    /**< Past it the least recently used is forgotten. 66 bytes each, at most. */
+	uint32_t session_wait_ms; /**< How long a connection with an unknown sid waits for a worker to claim it. */
+	uint32_t ack_timeout_ms;  /**< A worker that takes nothing for so long gets no new connections. 0: off. */
+	uint32_t kill_stuck_ms;   /**< A worker that takes nothing for so long is killed. 0: off. */
+	/** From stop to the end of workers that have not ended by themselves; also of one that has disconnected. */
+	uint32_t drain_timeout_ms;
 
 	int backlog;      /**< For listen(2). */
 	int defer_accept; /**< Not 0: TCP_DEFER_ACCEPT, right where the client speaks first. */

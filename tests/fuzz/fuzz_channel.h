@@ -12,11 +12,13 @@
 
 #include "fuzz.h"
 #include "worker/channel.h"
+#include "worker/ports.h"
 
 enum { FUZZ_PARCELS = 4 };
 
 struct fuzz_channel {
 	struct lp_channel channel;
+	struct lp_ports ports;
 	struct lp_parcel parcels[FUZZ_PARCELS];
 	bool over[FUZZ_PARCELS]; /* Acknowledged or returned. */
 	uint64_t told;
@@ -174,6 +176,8 @@ static inline void fuzz_channel_open(struct fuzz_channel *fuzz, const struct lp_
 	*fuzz = (struct fuzz_channel){.told = FUZZ_HASH_EMPTY};
 	FUZZ_CHECK(lp_channel_open(&fuzz->channel, loop, dialect, 1, &events, &log, &fuzz->worker_end) == 0);
 	fuzz->channel.owner = fuzz;
+	fuzz->channel.ports = &fuzz->ports;
+	fuzz->ports.ours = "3000,unix:/run/x";
 }
 
 /** Close it. Every parcel has ended by then. @return What the channel told. */

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "worker/channel.h"
+#include "worker/ports.h"
 
 #define PARCELS_MAX 4096
 
@@ -26,6 +27,7 @@ struct fixture {
 	uv_loop_t loop;
 	struct lp_log log;
 	struct lp_channel channel;
+	struct lp_ports ports; /* limpet's: 8080 and 3999. */
 	int worker_end;
 	bool open;
 	bool ready;
@@ -137,6 +139,8 @@ static inline struct fixture *open_fixture(const struct lp_dialect *dialect)
 					 &fixture->worker_end),
 			 0);
 	fixture->channel.owner = fixture;
+	fixture->channel.ports = &fixture->ports;
+	fixture->ports.ours = "8080,3999";
 	fixture->open = true;
 	return fixture;
 }

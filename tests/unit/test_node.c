@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "worker/node.h"
 #include "worker/v8frame.h"
 
 static const char online[] = "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"online\",\"seq\":0}\n";
@@ -47,6 +48,108 @@ static void a_connection_goes_to_the_server_of_its_port(void **state)
 	hand_over(fixture, 2, 80);
 	assert_true(receive(fixture, text, sizeof(text)));
 	assert_non_null(strstr(text, "\"key\":\"limpet:3999:0\",\"seq\":3}"));
+	close_fixture(fixture);
+}
+
+static void a_server_gets_no_connection_for_a_port_that_another_has_asked_for(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_cluster);
+	char text[1024];
+	(void)state;
+	lp_ports_claim(&fixture->ports, 8080); /* By another worker. */
+	say(fixture, query);
+	receive(fixture, text, sizeof(text));
+	hand_over(fixture, 0, 8080);
+	assert_false(receive(fixture, text, sizeof(text)));
+	assert_int_equal(fixture->returned, 1);
+	assert_int_equal(fixture->reason, LP_RETURN_REFUSED);
+	hand_over(fixture, 1, 3999);
+	assert_true(receive(fixture, text, sizeof(text)));
+	lp_ports_release(&fixture->ports, 8080);
+	hand_over(fixture, 2, 8080);
+	assert_true(receive(fixture, text, sizeof(text)));
+	assert_non_null(strstr(text, "\"key\":\"limpet:3999:0\""));
+	close_fixture(fixture);
+}
+
+static void a_closed_servers_port_is_nobody_elses_and_it_may_listen_again(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_cluster);
+	char text[1024];
+	(void)state;
+	say(fixture, query);
+	say(fixture, "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"address\":null,\"port\":8080,"
+		     "\"addressType\":4,\"seq\":2}\n");
+	say(fixture, "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"close\",\"key\":\"limpet:3999:0\",\"seq\":3}\n");
+	assert_true(fixture->ready);
+	receive(fixture, text, sizeof(text));
+	hand_over(fixture, 0, 3999);
+	assert_false(receive(fixture, text, sizeof(text)));
+	assert_int_equal(fixture->returned, 1);
+	for (unsigned i = 0; i < 2 * LP_NODE_SERVERS_MAX; i++) {
+		say(fixture, query);
+		receive(fixture, text, sizeof(text));
+		assert_non_null(strstr(text, "\"errno\":null"));
+		snprintf(text, sizeof(text),
+			 "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"close\",\"key\":\"limpet:3999:%u\"}\n", 2 + i);
+		say(fixture, text);
+	}
+	say(fixture, query);
+	receive(fixture, text, sizeof(text));
+	hand_over(fixture, 1, 3999);
+	assert_true(receive(fixture, text, sizeof(text)));
+	lp_channel_close(&fixture->channel, NULL);
+	fixture->open = false;
+	assert_false(lp_ports_claimed(&fixture->ports, 3999));
+	assert_false(lp_ports_claimed(&fixture->ports, 8080));
+	close_fixture(fixture);
+}
+
+static void a_server_without_a_port_is_told_limpets(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_cluster);
+	char text[1024];
+	(void)state;
+	say(fixture, "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"address\":null,\"port\":0,"
+		     "\"addressType\":4,\"seq\":1}\n");
+	receive(fixture, text, sizeof(text));
+	assert_non_null(strstr(text, "\"port\":8080"));
+	close_fixture(fixture);
+}
+
+static void with_wait_ready_a_worker_is_ready_when_it_says_so(void **state)
+{
+	struct lp_dialect waiting;
+	(void)state;
+	assert_false(lp_dialect_wait_ready(&lp_dialect_native, &waiting));
+	assert_true(lp_dialect_wait_ready(&lp_dialect_cluster, &waiting));
+	struct fixture *fixture = open_fixture(&waiting);
+	say(fixture, query);
+	assert_false(fixture->ready);
+	say(fixture, "\"already\"\n{\"type\":\"ready\"}\n17\n");
+	assert_false(fixture->ready);
+	say(fixture, "\"ready\"\n");
+	assert_true(fixture->ready);
+	close_fixture(fixture);
+	fixture = open_fixture(&waiting);
+	say(fixture, "\"ready\"\n");
+	assert_false(fixture->ready);
+	say(fixture, query);
+	assert_true(fixture->ready);
+	close_fixture(fixture);
+}
+
+static void with_shutdown_a_worker_is_told_as_pm2_does(void **state)
+{
+	struct lp_dialect saying;
+	char text[1024];
+	(void)state;
+	assert_false(lp_dialect_say_shutdown(&lp_dialect_preload, &saying));
+	assert_true(lp_dialect_say_shutdown(&lp_dialect_cluster, &saying));
+	struct fixture *fixture = open_fixture(&saying);
+	lp_channel_drain(&fixture->channel);
+	receive(fixture, text, sizeof(text));
+	assert_string_equal(text, "\"shutdown\"\n");
 	close_fixture(fixture);
 }
 
@@ -147,6 +250,11 @@ static void a_worker_that_closes_takes_no_more(void **state)
 	say(fixture, online);
 	say(fixture, "{\"type\":\"close\"}\n");
 	assert_false(fixture->ready);
+	close_fixture(fixture);
+	fixture = open_fixture(&lp_dialect_socketio_sticky);
+	say(fixture, online);
+	say(fixture, "{\"type\":\"close\"}\n"); /* The program's own word. */
+	assert_true(fixture->ready);
 	close_fixture(fixture);
 }
 
@@ -290,6 +398,18 @@ static void an_advanced_worker_says_the_same_in_frames(void **state)
 	receive_frame(fixture, text, sizeof(text));
 	assert_string_equal(text, "{\"cmd\":\"NODE_HANDLE_ACK\"}");
 	close_fixture(fixture);
+	assert_true(lp_dialect_wait_ready(&advanced, &advanced));
+	assert_true(lp_dialect_say_shutdown(&advanced, &advanced));
+	fixture = open_fixture(&advanced);
+	say_frame(fixture, query);
+	receive_frame(fixture, text, sizeof(text));
+	assert_false(fixture->ready);
+	say_frame(fixture, "\"ready\"");
+	assert_true(fixture->ready);
+	lp_channel_drain(&fixture->channel);
+	receive_frame(fixture, text, sizeof(text));
+	assert_string_equal(text, "\"shutdown\"");
+	close_fixture(fixture);
 }
 
 static void an_advanced_worker_may_stop_anywhere_in_a_frame(void **state)
@@ -339,6 +459,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_cluster_worker_is_ready_when_it_listens),
 		cmocka_unit_test(a_connection_goes_to_the_server_of_its_port),
+		cmocka_unit_test(a_server_gets_no_connection_for_a_port_that_another_has_asked_for),
+		cmocka_unit_test(a_closed_servers_port_is_nobody_elses_and_it_may_listen_again),
+		cmocka_unit_test(a_server_without_a_port_is_told_limpets),
+		cmocka_unit_test(with_wait_ready_a_worker_is_ready_when_it_says_so),
+		cmocka_unit_test(with_shutdown_a_worker_is_told_as_pm2_does),
 		cmocka_unit_test(a_cluster_worker_acknowledges_by_accepting),
 		cmocka_unit_test(the_other_dialects_acknowledge_by_arrival),
 		cmocka_unit_test(sessions_are_learnt_and_forgotten),

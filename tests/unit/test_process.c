@@ -22,7 +22,8 @@
 
 static const struct lp_dialect dialect = {
 	.name = "test",
-	.environment = {"WHO=worker %u of many", "INSTANCE=%i", "OVERRIDDEN=by the dialect", "NODE_UNIQUE_ID=%u"},
+	.environment = {"WHO=worker %u of many", "INSTANCE=%i", "COUNT=%n", "OVERRIDDEN=by the dialect",
+			"NODE_UNIQUE_ID=%u"},
 };
 
 struct world {
@@ -78,12 +79,22 @@ static int tear_down(void **state)
 	return 0;
 }
 
+static struct lp_process_config config_of(struct world *world, char *const *command, bool prefix)
+{
+	return (struct lp_process_config){.command = command,
+					  .dialect = &dialect,
+					  .id = 7,
+					  .count = 9,
+					  .channel_fd = world->theirs,
+					  .prefix = prefix,
+					  .limit = &world->limit};
+}
+
 static void start(struct world *world, const char *script, bool prefix)
 {
 	char *command[] = {(char *)"sh", (char *)"-c", (char *)script, NULL};
-	assert_int_equal(lp_process_start(&world->process, &world->loop, command, &dialect, NULL, 7, world->theirs,
-					  prefix, &world->limit, on_exited, world),
-			 0);
+	struct lp_process_config config = config_of(world, command, prefix);
+	assert_int_equal(lp_process_start(&world->process, &world->loop, &config, on_exited, world), 0);
 	close(world->theirs); /* So that the process's is the only one. */
 	world->theirs = -1;
 }
@@ -171,9 +182,8 @@ static void a_missing_program_is_an_error_and_nothing_runs(void **state)
 	char *command[] = {(char *)"/no/such/program", NULL};
 	for (int prefix = 0; prefix <= 1; prefix++) {
 		world->closed = false;
-		assert_int_equal(lp_process_start(&world->process, &world->loop, command, &dialect, NULL, 7,
-						  world->theirs, prefix, &world->limit, on_exited, world),
-				 UV_ENOENT);
+		struct lp_process_config config = config_of(world, command, prefix);
+		assert_int_equal(lp_process_start(&world->process, &world->loop, &config, on_exited, world), UV_ENOENT);
 		assert_int_equal(world->process.pid, 0);
 		lp_process_close(&world->process, on_closed);
 		uv_run(&world->loop, UV_RUN_DEFAULT);
@@ -269,6 +279,7 @@ static void its_environment_is_ours_but_for_what_the_dialect_says(void **state)
 	assert_has_line(all, "NODE_UNIQUE_ID=7");
 	assert_has_line(all, "WHO=worker 7 of many");
 	assert_has_line(all, "INSTANCE=6");
+	assert_has_line(all, "COUNT=9");
 	assert_has_line(all, "OVERRIDDEN=by the dialect");
 	assert_has_line(all, "OVERRIDDEN_NOT=ours");
 	assert_null(strstr(all, "NODE_CHANNEL_FD="));

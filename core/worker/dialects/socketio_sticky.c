@@ -3,7 +3,7 @@
  * chunk it has read along with the socket; nothing was read here, so that chunk is empty and the worker reads the socket
  * from its first byte. The worker tells each session's beginning and end (node.c).
  *
- * @socket.io/pm2 starts the same workers, with the number of each, from 0, in its environment; so do we.
+ * @socket.io/pm2 starts the same workers.
  */
 #include <sys/socket.h>
 
@@ -14,7 +14,7 @@ const struct lp_dialect lp_dialect_socketio_sticky = {
 	.socket_type = SOCK_STREAM,
 	.readiness = "is started by node",
 	.keep_until_read = true,
-	.environment = LP_NODE_ENVIRONMENT("NODE_APP_INSTANCE=%i", "pm_id=%i", NULL),
+	.environment = LP_NODE_ENVIRONMENT(LP_NODE_PM2_ENVIRONMENT, NULL),
 	.message = "{\"type\":\"sticky:connection\",\"data\":\"\"}",
 	.open = lp_node_open,
 	.close = lp_node_close,

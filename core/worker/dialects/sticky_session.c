@@ -11,6 +11,7 @@ const struct lp_dialect lp_dialect_sticky_session = {
 	.socket_type = SOCK_STREAM,
 	.readiness = "is started by node",
 	.keep_until_read = true,
+	.close_ends = true,
 	.environment = LP_NODE_ENVIRONMENT(NULL),
 	.message = "\"sticky:balance\"",
 	.open = lp_node_open,

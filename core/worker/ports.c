@@ -1,0 +1,93 @@
+/*
+ * limpet's own ports stay text, as other workers are told them: they are few, and looked at when a worker's server begins
+ * to listen. A path with a comma and digits behind it would be taken for a port; that costs a warning at most.
+ */
+#include "worker/ports.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The number that *at begins with, or 0 at the end; *at moves behind it. */
+static int next_ours(const char **at)
+{
+	if (!**at)
+		return 0;
+	int number = (int)strtol(*at, NULL, 10);
+	*at += strcspn(*at, ",");
+	*at += **at == ',';
+	return number > 0 ? number : LP_PORT_UNIX;
+}
+
+static const struct lp_port *find(const struct lp_ports *ports, int number)
+{
+	for (size_t i = 0; i < ports->count; i++)
+		if (ports->all[i].number == number)
+			return &ports->all[i];
+	return NULL;
+}
+
+static int any_path(int number)
+{
+	return number < 0 ? LP_PORT_UNIX : number;
+}
+
+void lp_ports_claim(struct lp_ports *ports, int number)
+{
+	struct lp_port *port = (struct lp_port *)find(ports, any_path(number));
+	if (number == 0 || (!port && ports->count == LP_PORTS_MAX))
+		return;
+	if (!port) {
+		port = &ports->all[ports->count++];
+		*port = (struct lp_port){.number = any_path(number)};
+	}
+	port->claims++;
+}
+
+void lp_ports_release(struct lp_ports *ports, int number)
+{
+	struct lp_port *port = (struct lp_port *)find(ports, any_path(number));
+	if (port && port->claims)
+		port->claims--;
+}
+
+bool lp_ports_claimed(const struct lp_ports *ports, int number)
+{
+	const struct lp_port *port = find(ports, number);
+	return port && port->claims;
+}
+
+bool lp_ports_is_ours(const struct lp_ports *ports, int number)
+{
+	int ours;
+	for (const char *at = ports->ours; (ours = next_ours(&at));)
+		if (ours == number)
+			return true;
+	return false;
+}
+
+bool lp_ports_has_free(const struct lp_ports *ports)
+{
+	int ours;
+	for (const char *at = ports->ours; (ours = next_ours(&at));)
+		if (!lp_ports_claimed(ports, ours))
+			return true;
+	return false;
+}
+
+int lp_ports_first(const struct lp_ports *ports)
+{
+	int ours;
+	for (const char *at = ports->ours; (ours = next_ours(&at));)
+		if (ours > 0)
+			return ours;
+	return 0;
+}
+
+bool lp_ports_tell(struct lp_ports *ports, int number)
+{
+	struct lp_port *port = (struct lp_port *)find(ports, number);
+	if (!port || port->told)
+		return false;
+	port->told = true;
+	return true;
+}
