@@ -157,6 +157,28 @@ test('a worker that closes its server gets no more', run(CLUSTER, { files: FIRST
 		assert.equal((await limpet.get('/')).json.worker, 2);
 }));
 
+test('workers of sticky-session that close: each finishes, then one comes in its place, and never more than there were', run(
+	'--workers 2 --policy round_robin --drain-timeout 60s --dialect sticky-session -- node workers/sticky_session.js',
+	async (limpet) => {
+		const pids = new Set(limpet.lines.map((line) => /is ready \(pid (\d+)\)/.exec(line)?.[1]).filter(Boolean));
+		for (let closes = 1; closes <= 4; closes++) {
+			const { answer } = await begin(limpet, `go${closes}`);
+			const since = limpet.now;
+			const { worker, pid } = (await limpet.get('/?close')).json;
+			await eventually('limpet has heard', async () => !(await limpet.worker(worker)).usable);
+			for (let i = 0; i < 3; i++)
+				assert.equal((await limpet.get('/')).json.worker, 3 - worker);
+			limpet.write(`go${closes}`, '');
+			assert.equal((await answer).status, 200);
+			await limpet.said(new RegExp(`^limpet: worker ${worker} \\(pid ${pid}\\) ended with status 0; starting`), since);
+			const [, next] = await limpet.said(new RegExp(`^limpet: worker ${worker} is ready \\(pid (\\d+)\\)`), since);
+			assert.ok(!pids.has(next));
+			pids.add(next);
+			const { worker_starts, worker_exits } = await limpet.counts();
+			assert.deepEqual([worker_starts, worker_exits], [2 + closes, closes]);
+		}
+	}));
+
 test('a worker of sticky-session that closes its server ends, and another takes its place', run(
 	'--workers 1 --dialect sticky-session -- node workers/sticky_session.js',
 	async (limpet) => {

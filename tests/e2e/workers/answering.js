@@ -31,6 +31,7 @@ async function answer(request, response) {
 	}
 }
 
+/** Call `then` when a file exists. */
 function whenThere(file, then) {
 	const timer = setInterval(() => {
 		if (!fs.existsSync(file))
@@ -40,4 +41,4 @@ function whenThere(file, then) {
 	}, 5);
 }
 
-module.exports = { answer };
+module.exports = { answer, whenThere };

@@ -1,0 +1,141 @@
+'use strict';
+/**
+ * A worker may have servers on several of limpet's ports and paths: each gets what comes there. limpet opens no port because
+ * a worker asks for it, and says so. Where the ports are limpet's, they are told to the workers when the kernel has chosen.
+ */
+const assert = require('node:assert/strict');
+const test = require('node:test');
+const { eventually, run } = require('./harness');
+
+const WORKERS = '--workers 2 --policy round_robin --dialect cluster -- node workers/servers.js';
+const TWO_PORTS = `--listen 127.0.0.1:0 --listen 127.0.0.1:0 ${WORKERS}`;
+const LATE = { ready: false };
+
+/** A port that is none of limpet's; nobody binds it. */
+const FOREIGN = 9;
+
+const port = (address) => Number(address.split(':').at(-1));
+
+/** Say what the workers' servers are, and wait for the workers. */
+async function serve(limpet, servers) {
+	limpet.write('servers.json', JSON.stringify(servers));
+	await limpet.ready();
+}
+
+/** Once limpet listens at so many addresses: these. */
+async function listening(limpet, count) {
+	await limpet.saidTimes(count, /^limpet: listening on /);
+	return limpet.addresses;
+}
+
+/** Who answers so many requests in turn: ["SERVER of WORKER", …], each once. */
+async function answers(limpet, address, requests = 4) {
+	const found = new Set();
+	for (let i = 0; i < requests; i++) {
+		const { json } = await limpet.get('/', { address });
+		found.add(`${json.server} of ${json.worker}`);
+	}
+	return [...found].sort();
+}
+
+/** Have a worker's server do something; asked for through an address at which every worker answers. */
+async function have(limpet, worker, action, address) {
+	await eventually(`worker ${worker} is asked to ${action}`,
+		async () => (await limpet.get('/', { address })).json.worker !== worker);
+	assert.equal((await limpet.get(action, { address })).json.worker, worker);
+}
+
+test('two ports and a path', run(
+	`--listen 127.0.0.1:0 --listen 127.0.0.1:0 --listen unix:./limpet.socket ${WORKERS}`, LATE,
+	async (limpet) => {
+		const [a, b, path] = await listening(limpet, 3);
+		await serve(limpet, [
+			{ name: 'path', at: './servers.socket' }, { name: 'b', at: port(b) }, { name: 'a', at: port(a) },
+		]);
+		assert.deepEqual(await answers(limpet, a), ['a of 1', 'a of 2']);
+		assert.deepEqual(await answers(limpet, b), ['b of 1', 'b of 2']);
+		assert.deepEqual(await answers(limpet, path), ['path of 1', 'path of 2']);
+	}));
+
+test('a port that no worker has asked for: the first server', run(TWO_PORTS, LATE, async (limpet) => {
+	const [a, b] = await listening(limpet, 2);
+	await serve(limpet, [{ name: 'only', at: 0 }]);
+	assert.deepEqual(await answers(limpet, a), ['only of 1', 'only of 2']);
+	assert.deepEqual(await answers(limpet, b), ['only of 1', 'only of 2']);
+	await limpet.said(new RegExp(`listens at .*"port":${port(a)}\\b`));
+}));
+
+test('a port where limpet does not listen: nothing comes there, and the log says what to do', run(
+	WORKERS, LATE,
+	async (limpet) => {
+		const [main] = await listening(limpet, 1);
+		await serve(limpet, [{ name: 'metrics', at: FOREIGN }, { name: 'app', at: port(main) }]);
+		await limpet.saidTimes(2, /listens at .*"port":(?!9\b)/);
+		assert.deepEqual(await answers(limpet, main), ['app of 1', 'app of 2']);
+		const told = limpet.lines.filter((line) => /nothing comes to it/.test(line));
+		assert.equal(told.length, 1, 'once for all workers');
+		assert.match(told[0], /^limpet: worker \d has a server on port 9, .*; add --listen :9$/);
+	}));
+
+test('nor where the first server serves whatever comes', run(
+	WORKERS, LATE,
+	async (limpet) => {
+		await listening(limpet, 1);
+		await serve(limpet, [{ name: 'app', at: 3000 }, { name: 'metrics', at: FOREIGN }, { name: 'path', at: './path' }]);
+		await limpet.said(/has a server on port 9, where limpet does not listen/);
+		await limpet.said(/has a server on a unix path, and limpet none/);
+		assert.deepEqual(await answers(limpet, limpet.address), ['app of 1', 'app of 2']);
+		assert.deepEqual(limpet.lines.filter((line) => /server on port 3000/.test(line)), []);
+	}));
+
+test('a worker that has yet to ask for the port gets none of it', run(
+	WORKERS, LATE,
+	async (limpet) => {
+		const [main] = await listening(limpet, 1);
+		limpet.write('go2', '');
+		await serve(limpet, [{ name: 'metrics', at: FOREIGN }, { name: 'app', at: port(main), after: 'go' }]);
+		await limpet.said(new RegExp(`worker 2 listens at .*"port":${port(main)}`));
+		assert.deepEqual(await answers(limpet, main, 6), ['app of 2']);
+		limpet.write('go1', '');
+		await limpet.said(new RegExp(`worker 1 listens at .*"port":${port(main)}`));
+		assert.deepEqual(await answers(limpet, main), ['app of 1', 'app of 2']);
+	}));
+
+test('a server that closes in one worker: the others have its port until it listens again', run(
+	TWO_PORTS, LATE,
+	async (limpet) => {
+		const [a, b] = await listening(limpet, 2);
+		await serve(limpet, [{ name: 'a', at: port(a) }, { name: 'b', at: port(b) }]);
+		await have(limpet, 1, '/close?a', b);
+		assert.deepEqual(await answers(limpet, a, 6), ['a of 2']);
+		assert.deepEqual(await answers(limpet, b), ['b of 1', 'b of 2']);
+		await have(limpet, 1, '/listen?a', b);
+		assert.deepEqual(await answers(limpet, a), ['a of 1', 'a of 2']);
+	}));
+
+test('a server that closes in all workers: what comes waits until one listens again', run(
+	TWO_PORTS, LATE,
+	async (limpet) => {
+		const [a, b] = await listening(limpet, 2);
+		await serve(limpet, [{ name: 'a', at: port(a) }, { name: 'b', at: port(b) }]);
+		await have(limpet, 1, '/close?a', b);
+		await have(limpet, 2, '/close?a', b);
+		const answer = limpet.get('/', { address: a });
+		await eventually('both have refused it', async () => (await limpet.counts()).returned_refused >= 2);
+		await have(limpet, 2, '/listen?a', b);
+		assert.deepEqual((await answer).json, { worker: 2, server: 'a' });
+	}));
+
+test('the only server closes and listens again: its worker is back', run(
+	WORKERS, LATE,
+	async (limpet) => {
+		await listening(limpet, 1);
+		await serve(limpet, [{ name: 'only', at: 3000 }]);
+		const { json } = await limpet.get('/relisten?again');
+		await eventually('it gets no more', async () => !(await limpet.worker(json.worker)).usable);
+		assert.deepEqual(await answers(limpet, limpet.address), [`only of ${3 - json.worker}`]);
+		limpet.write('again', '');
+		await eventually('it does again', async () => (await limpet.worker(json.worker)).usable);
+		assert.deepEqual(await answers(limpet, limpet.address), ['only of 1', 'only of 2']);
+		assert.equal((await limpet.counts()).worker_exits, 0);
+	}));
