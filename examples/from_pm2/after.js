@@ -1,5 +1,6 @@
 'use strict';
-// The same chat on limpet, not a line changed:  limpet run --listen :3000 --workers 4 --policy sid -- node after.js
+// The same chat on limpet, not a line changed:
+// limpet run --listen :3000 --workers 4 --policy sid --node-serialization advanced -- node after.js
 const http = require('http');
 const { Server } = require('socket.io');
 const { createAdapter } = require('@socket.io/cluster-adapter');

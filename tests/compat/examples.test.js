@@ -119,6 +119,13 @@ function ready(log) {
 	return workers.size === 4 && /^limpet: listening on (\S+)$/m.exec(log)?.[1];
 }
 
+const PM2 = require.resolve('@socket.io/pm2/bin/pm2-runtime');
+
+/** Whether pm2 says that all instances are there. */
+function online(log) {
+	return new Set(log.match(/App \[\w+:\d+\] online/g)).size === 4;
+}
+
 for (const folder of fs.readdirSync(EXAMPLES).filter((name) => /^from_\w+$/.test(name))) {
 	const old = folder === STORE && 'xhr-polling';
 	if (fs.existsSync(path.join(EXAMPLES, folder, 'before.js'))) {
@@ -142,6 +149,19 @@ for (const folder of fs.readdirSync(EXAMPLES).filter((name) => /^from_\w+$/.test
 			assert.deepEqual(added.filter((line) => !/^server\.listen\(|^const \{ \w+ \} = require\(/.test(line)), []);
 		});
 	}
+
+	if (fs.existsSync(path.join(EXAMPLES, folder, 'before.config.js')))
+		test(`${folder}: before, in pm2`, async () => {
+			const port = String(await freePort());
+			const home = fs.mkdtempSync(path.join(os.tmpdir(), 'limpet-compat-'));
+			const command = [process.execPath, PM2, 'start', 'before.config.js'];
+			try {
+				await during(folder, command, { PM2_HOME: home, PM2_PORT: port }, online,
+					() => chat(`127.0.0.1:${port}`, { transport: 'websocket' }));
+			} finally {
+				fs.rmSync(home, { recursive: true, force: true });
+			}
+		});
 
 	test(`${folder}: after`, () => during(folder, ['./run'], { PORT: '0' }, ready,
 		(address) => chat(address, { old, transport: 'polling' })));
