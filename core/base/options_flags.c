@@ -165,7 +165,7 @@ static const struct lp_flag run_flags[] = {
 	HEADING("Which worker a connection belongs to"),
 	{LP_FLAG_LIST, "--policy", "NAME|FILE", LIST(LP_FLAG_POLICIES, policies, policy_count), .check = check_policy,
 	 .help = "a Lua file, such as ./mine.lua, or one of sid, sid_tag, ip_hash, bounded_hash, forwarded_for, "
-		 "least_connections, round_robin, random; repeatable, the first with an opinion decides, "
+		 "least_connections, least_sessions, round_robin, random; repeatable, the first with an opinion decides, "
 		 "and without one the least busy worker is taken"},
 	{LP_FLAG_LIST, "--set", "KEY=VALUE", LIST(LP_FLAG_SETTINGS, settings, setting_count), .check = check_setting,
 	 .help = "an option for the policies' setup(options); repeatable"},

@@ -10,7 +10,7 @@ const test = require('node:test');
 const { connect, handshakeAndReturn, head, receiveAll } = require('../e2e/clients');
 const { app, eventually } = require('./app');
 
-const POLICY = { 'least-connection': 'least_connections', 'round-robin': 'round_robin', random: 'random' };
+const POLICY = { 'least-connection': 'least_sessions', 'round-robin': 'round_robin', random: 'random' };
 
 function sticky(method, body) {
 	const ours = `--dialect socket.io-sticky --policy sid --policy ${POLICY[method]}`;
@@ -46,10 +46,11 @@ test('round-robin: two sessions for each of three workers', sticky('round-robin'
 	assert.deepEqual(await running.onAll('sessions'), [2, 2, 2]);
 }));
 
-test('least-connection: a session goes where the fewest are', sticky('least-connection', async (running) => {
+test('least-connection: a session goes where the fewest are, of equals to the lowest id', sticky('least-connection', async (running) => {
 	const clients = [];
 	for (let i = 0; i < 6; i++)
 		clients.push(await running.client({ transports: ['websocket'] }));
+	assert.deepEqual(clients.map(({ worker }) => worker), [1, 2, 3, 1, 2, 3]);
 	assert.deepEqual(await running.onAll('sessions'), [2, 2, 2]);
 
 	clients.filter(({ worker }) => worker === 2).forEach((client) => client.close());

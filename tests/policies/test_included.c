@@ -138,6 +138,25 @@ static void least_connections_takes_the_first_of_equals(void **state)
 	assert_worker(ask(fixture), 1);
 }
 
+static void least_sessions_looks_at_nothing_but_sessions(void **state)
+{
+	struct fixture *fixture = *state;
+
+	load_named(fixture, "least_sessions");
+	assert_false(lp_policy_looks(fixture->policy));
+	for (unsigned id = 1; id <= FIXTURE_WORKERS; id++) {
+		lp_workers_find(&fixture->workers, id)->sessions = id == 1 ? 2 : 1;
+		lp_workers_find(&fixture->workers, id)->connections = 10 - id;
+	}
+	assert_worker(ask(fixture), 2);
+	lp_workers_set_usable(&fixture->workers, 2, false);
+	assert_worker(ask(fixture), 3);
+	for (unsigned id = 1; id <= FIXTURE_WORKERS; id++)
+		lp_workers_set_usable(&fixture->workers, id, false);
+	assert_no_opinion(ask(fixture));
+	assert_int_equal(lp_policy_errors(fixture->policy), 0);
+}
+
 static void round_robin_goes_round_past_the_dead(void **state)
 {
 	static const unsigned turns[] = {1, 2, 4, 1, 2, 4};
@@ -191,6 +210,7 @@ int main(void)
 		policy_test(sid_returns_a_session_to_its_worker),
 		policy_test(sid_leaves_new_clients_to_the_next_policy),
 		policy_test(least_connections_takes_the_first_of_equals),
+		policy_test(least_sessions_looks_at_nothing_but_sessions),
 		policy_test(round_robin_goes_round_past_the_dead),
 		policy_test(random_comes_to_every_usable_worker),
 		policy_test(bounded_hash_spreads_an_office_and_leaves_others_at_home),

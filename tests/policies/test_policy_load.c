@@ -38,11 +38,10 @@ static void an_unknown_name_is_told_which_there_are(void **state)
 {
 	struct fixture *fixture = *state;
 
-	assert_string_equal(
-		refusal_of(fixture, "tenants", LP_EPOLICY),
-		"policy tenants: no included policy has this name; there are bounded_hash, forwarded_for, "
-		"ip_hash, least_connections, random, round_robin, sid, sid_tag (a file is named with a slash or .lua: "
-		"./tenants.lua)");
+	assert_string_equal(refusal_of(fixture, "tenants", LP_EPOLICY),
+			    "policy tenants: no included policy has this name; there are bounded_hash, forwarded_for, "
+			    "ip_hash, least_connections, least_sessions, random, round_robin, sid, sid_tag (a file is "
+			    "named with a slash or .lua: ./tenants.lua)");
 	assert_contains(refusal_of(fixture, "siid", LP_EPOLICY),
 			"policy siid: no included policy has this name; did you mean sid?");
 	assert_contains(refusal_of(fixture, "iphash", LP_EPOLICY), "did you mean ip_hash?");
