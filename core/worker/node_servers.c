@@ -143,6 +143,26 @@ bool lp_node_listens(const struct lp_node *node)
 	return first_server(node);
 }
 
+static void tell_of(struct lp_channel *channel, int port)
+{
+	const struct lp_node *node = channel->state;
+	if (!node->by_cluster)
+		lp_log_write(channel->log, LP_LOG_WARNING,
+			     "worker %u listens by itself: in the dialect %s nothing comes to such a server, for "
+			     "connections go to workers by message",
+			     channel->worker, channel->dialect->name);
+	else if (port > 0)
+		lp_log_write(channel->log, LP_LOG_WARNING,
+			     "worker %u has a server on port %d, where limpet does not listen: nothing comes to it; "
+			     "add --listen :%d",
+			     channel->worker, port, port);
+	else
+		lp_log_write(channel->log, LP_LOG_WARNING,
+			     "worker %u has a server on a unix path, and limpet none: nothing comes to it; add "
+			     "--listen unix:/PATH",
+			     channel->worker);
+}
+
 /* Which servers nothing comes to may only show when there is another. */
 static void tell_unreached(struct lp_channel *channel)
 {
@@ -151,20 +171,9 @@ static void tell_unreached(struct lp_channel *channel)
 		const struct lp_node_server *server = &node->servers[i];
 		int port = server->port < 0 ? LP_PORT_UNIX : server->port;
 		bool gets_the_rest = server == first_server(node) && lp_ports_has_free(node->ports);
-		if (!server->open || gets_the_rest || lp_ports_is_ours(node->ports, port) ||
-		    !lp_ports_tell(node->ports, port))
-			continue;
-		if (port > 0)
-			lp_log_write(
-				channel->log, LP_LOG_WARNING,
-				"worker %u has a server on port %d, where limpet does not listen: nothing comes to it; "
-				"add --listen :%d",
-				channel->worker, port, port);
-		else
-			lp_log_write(channel->log, LP_LOG_WARNING,
-				     "worker %u has a server on a unix path, and limpet none: nothing comes to it; add "
-				     "--listen unix:/PATH",
-				     channel->worker);
+		bool is_reached = node->by_cluster && (gets_the_rest || lp_ports_is_ours(node->ports, port));
+		if (server->open && !is_reached && lp_ports_tell(node->ports, port))
+			tell_of(channel, port);
 	}
 }
 
@@ -196,8 +205,7 @@ void lp_node_query_server(struct lp_channel *channel, json_t *message)
 	json_t *data = json_is_object(json_object_get(message, "data")) ? share_data(channel, message) : json_null();
 	lp_node_send_cluster(channel, json_pack("{s:O, s:o, s:n, s:s, s:o}", "ack", seq, "data", data, "errno", "key",
 						server->key, "sockname", name_server(node, message)));
-	if (node->by_cluster)
-		tell_unreached(channel);
+	tell_unreached(channel);
 }
 
 void lp_node_close_server(struct lp_node *node, const char *key)

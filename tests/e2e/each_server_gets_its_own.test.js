@@ -139,3 +139,11 @@ test('the only server closes and listens again: its worker is back', run(
 		assert.deepEqual(await answers(limpet, limpet.address), ['only of 1', 'only of 2']);
 		assert.equal((await limpet.counts()).worker_exits, 0);
 	}));
+
+test('workers of a sticky package that listen besides: the log says that nothing comes there', run(
+	'--workers 2 --dialect socket.io-sticky -- node workers/servers.js',
+	async (limpet) => {
+		limpet.write('servers.json', JSON.stringify([{ name: 'metrics', at: FOREIGN }]));
+		await limpet.saidTimes(2, /^worker \d listens at /);
+		await limpet.said(/^limpet: worker \d listens by itself: in the dialect socket\.io-sticky nothing comes to such a server/);
+	}));

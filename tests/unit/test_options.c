@@ -38,6 +38,8 @@ static void without_flags_the_defaults_hold(void **state)
 	assert_int_equal(options->workers, 0);
 	assert_string_equal(options->dialect, "auto");
 	assert_int_equal(options->worker_prefix, 0);
+	assert_int_equal(options->wait_ready, 0);
+	assert_string_equal(options->stop_with, "auto");
 	assert_int_equal(options->head_timeout_ms, 10000);
 	assert_int_equal(options->max_head_bytes, 16384);
 	assert_int_equal(options->max_waiting, 10000);
@@ -64,7 +66,8 @@ static void without_flags_the_defaults_hold(void **state)
 static void every_flag_of_run_reaches_its_option(void **state)
 {
 	const struct limpet_options *options =
-		options_of(*state, "--workers 4 --dialect cluster --worker-prefix --head-timeout 20s --max-head 32k "
+		options_of(*state, "--workers 4 --dialect cluster --worker-prefix --wait-ready --stop-with SIGINT "
+				   "--head-timeout 20s --max-head 32k "
 				   "--max-waiting 5 --max-sessions 6 --session-wait 7ms --drain-timeout 1m --backlog 8 "
 				   "--no-defer-accept --control /run/l.sock --log-level debug --log-format json "
 				   "--ack-timeout 3s --kill-stuck 1h --max-per-ip 9 --max-rate-per-ip 10 --user 11:12 "
@@ -73,6 +76,8 @@ static void every_flag_of_run_reaches_its_option(void **state)
 	assert_int_equal(options->workers, 4);
 	assert_string_equal(options->dialect, "cluster");
 	assert_int_equal(options->worker_prefix, 1);
+	assert_int_equal(options->wait_ready, 1);
+	assert_string_equal(options->stop_with, "SIGINT");
 	assert_int_equal(options->head_timeout_ms, 20000);
 	assert_int_equal(options->max_head_bytes, 32768);
 	assert_int_equal(options->max_waiting, 5);
@@ -221,6 +226,9 @@ static void a_wrong_value_is_named_with_what_belongs_there(void **state)
 	assert_refused(*state, "run --policy ''",
 		       "--policy: \"\" is neither a file nor an included policy, such as sid");
 	assert_refused(*state, "run --control ''", "--control: \"\" is not the path of a unix socket, 1 to 107 bytes");
+	assert_refused(*state, "run --stop-with SIGKILL",
+		       "--stop-with: \"SIGKILL\" is not one of auto, SIGINT, SIGTERM, SIGQUIT, SIGUSR2, SIGWINCH, "
+		       "shutdown");
 	assert_refused(*state, "run --worker-prefix=yes", "--worker-prefix takes no value, but got \"yes\"");
 }
 
