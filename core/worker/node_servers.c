@@ -146,21 +146,22 @@ bool lp_node_listens(const struct lp_node *node)
 static void tell_of(struct lp_channel *channel, int port)
 {
 	const struct lp_node *node = channel->state;
-	if (!node->by_cluster)
+	char where[32] = "a unix path";
+	char listen[32] = "unix:/PATH";
+	if (port > 0) {
+		snprintf(where, sizeof(where), "port %d", port);
+		snprintf(listen, sizeof(listen), ":%d", port);
+	}
+	if (node->by_cluster)
 		lp_log_write(channel->log, LP_LOG_WARNING,
-			     "worker %u listens by itself: in the dialect %s nothing comes to such a server, for "
-			     "connections go to workers by message",
-			     channel->worker, channel->dialect->name);
-	else if (port > 0)
-		lp_log_write(channel->log, LP_LOG_WARNING,
-			     "worker %u has a server on port %d, where limpet does not listen: nothing comes to it; "
-			     "add --listen :%d",
-			     channel->worker, port, port);
+			     "worker %u has a server on %s, where limpet does not listen: nothing comes to it; add "
+			     "--listen %s",
+			     channel->worker, where, listen);
 	else
 		lp_log_write(channel->log, LP_LOG_WARNING,
-			     "worker %u has a server on a unix path, and limpet none: nothing comes to it; add "
-			     "--listen unix:/PATH",
-			     channel->worker);
+			     "worker %u has a server on %s: in the dialect %s nothing comes to it, for connections go "
+			     "to workers by message; with exclusive: true it would have a port of its own",
+			     channel->worker, where, channel->dialect->name);
 }
 
 /* Which servers nothing comes to may only show when there is another. */

@@ -42,6 +42,8 @@ test('process.send while limpet stops: each is called back, the one behind the e
 		await limpet.stop();
 		const said = limpet.lines.slice(since).map((line) => /^called back (\d+) of (\d+), the last: (.*)$/.exec(line)).filter(Boolean);
 		assert.equal(said.length, 2);
+		for (const worker of [1, 2])
+			assert.ok(limpet.lines.includes(`worker ${worker}, disconnect: true`), 'exitedAfterDisconnect');
 		for (const [, back, sent, last] of said)
 			assert.deepEqual([back, last], [sent, 'ERR_IPC_CHANNEL_CLOSED']);
 	}));
