@@ -118,6 +118,7 @@ void lp_connection_note_return(struct lp_waiting *waiting, struct lp_connection 
 		waiting->counts.returned_lost++;
 		break;
 	case LP_RETURN_REFUSED:
+	case LP_RETURN_NO_SERVER:
 		waiting->counts.returned_refused++;
 		break;
 	case LP_RETURN_NO_ROOM:

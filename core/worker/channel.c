@@ -78,7 +78,7 @@ static int send_parcel(struct lp_channel *channel, struct lp_parcel *parcel)
 	parcel->arrived = false;
 	size_t length = channel->dialect->address(channel, parcel, text);
 	if (!length) {
-		channel->events->on_returned(channel, parcel, LP_RETURN_REFUSED);
+		channel->events->on_returned(channel, parcel, LP_RETURN_NO_SERVER);
 		return 0;
 	}
 	ssize_t sent = send_now(channel, text, length, parcel->fd);

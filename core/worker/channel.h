@@ -75,8 +75,8 @@ struct lp_channel {
 	const struct lp_channel_events *events;
 	struct lp_log *log;
 	void *owner; /**< The user's. */
-	struct lp_ports
-		*ports; /**< Which workers' servers have asked for. Borrowed; the user's to set, once it is open. */
+	/** Which workers' servers have asked for. Borrowed; the user's to set once it is open. */
+	struct lp_ports *ports;
 
 	struct lp_list queue; /**< Parcels the socket had no room for. */
 	unsigned queued;

@@ -219,7 +219,7 @@ static void on_returned(struct lp_channel *channel, struct lp_parcel *parcel, en
 	struct lp_slot *slot = channel->owner;
 	slot->worker->waiting--;
 	slot->worker->connections--;
-	if (reason != LP_RETURN_LOST)
+	if (reason != LP_RETURN_LOST && reason != LP_RETURN_NO_SERVER) /* Those are no signs of life. */
 		lp_stuck_end(slot);
 	slot->slots->config.events->on_returned(slot->slots->config.owner, parcel, slot->worker->id, reason);
 }

@@ -30,9 +30,10 @@ struct lp_parcel {
 
 /** Why a parcel came back. */
 enum lp_return_reason {
-	LP_RETURN_LOST,    /**< The channel closed, mostly with the worker's death. */
-	LP_RETURN_REFUSED, /**< The worker does not take it: its server closed, or it has all it wants. */
-	LP_RETURN_NO_ROOM, /**< The descriptor did not get through: the worker is at its limit of open files. */
+	LP_RETURN_LOST,      /**< The channel closed, mostly with the worker's death. */
+	LP_RETURN_REFUSED,   /**< The worker does not take it: its server closed, or it has all it wants. */
+	LP_RETURN_NO_ROOM,   /**< The descriptor did not get through: the worker is at its limit of open files. */
+	LP_RETURN_NO_SERVER, /**< It was not sent: the worker has no server for the port it came through, now. */
 };
 
 #endif

@@ -203,7 +203,7 @@ static void tell_to_finish(struct lp_slot *slot)
 {
 	int signal = slot->slots->config.stop_signal;
 	uv_timer_stop(&slot->timer);
-	if (slot->channel_open && signal)
+	if (slot->channel_open && slot->has_process && signal)
 		lp_channel_flush(&slot->channel); /* What it was handed comes first. */
 	else if (slot->channel_open)
 		lp_channel_drain(&slot->channel);

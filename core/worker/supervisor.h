@@ -117,8 +117,9 @@ uint64_t lp_supervisor_kills(const struct lp_supervisor *supervisor);
 const struct lp_histogram *lp_supervisor_latency(const struct lp_supervisor *supervisor);
 
 /**
- * End all workers: tell them to finish, by stop_signal or the dialect; after grace_ms send SIGTERM, two seconds later SIGKILL. on_stopped runs when the
- * last one is gone. No process is started any more. A second call can shorten the grace; 0 kills at once.
+ * End all workers: tell them to finish, by stop_signal or the dialect; after grace_ms send SIGTERM, two seconds later
+ * SIGKILL. on_stopped runs when the last one is gone. No process is started any more. A second call can shorten the grace;
+ * 0 kills at once.
  *
  * @param supervisor  Started.
  * @param grace_ms    How long they may take.

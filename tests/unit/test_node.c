@@ -62,7 +62,7 @@ static void a_server_gets_no_connection_for_a_port_that_another_has_asked_for(vo
 	hand_over(fixture, 0, 8080);
 	assert_false(receive(fixture, text, sizeof(text)));
 	assert_int_equal(fixture->returned, 1);
-	assert_int_equal(fixture->reason, LP_RETURN_REFUSED);
+	assert_int_equal(fixture->reason, LP_RETURN_NO_SERVER);
 	hand_over(fixture, 1, 3999);
 	assert_true(receive(fixture, text, sizeof(text)));
 	lp_ports_release(&fixture->ports, 8080);
