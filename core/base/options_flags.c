@@ -202,7 +202,7 @@ static const struct lp_flag run_flags[] = {
 	{LP_FLAG_DURATION, "--kill-stuck", "TIME", FIELD(kill_stuck_ms), .least = 0, .most = 86400000,
 	 .help = "kill a worker that has taken none of its connections for so long, and hand them to others; 0: never"},
 	{LP_FLAG_DURATION, "--drain-timeout", "TIME", FIELD(drain_timeout_ms), .least = 0, .most = 86400000,
-	 .help = "how long workers may take to end by themselves after TERM"},
+	 .help = "how long workers may take to end by themselves: after TERM, or disconnected, behind their last client"},
 	{LP_FLAG_NUMBER, "--backlog", "N", FIELD(backlog), .least = 1, .most = 1000000,
 	 .help = "how many connections the kernel holds until they are accepted"},
 	{LP_FLAG_OFF, "--no-defer-accept", NULL, FIELD(defer_accept),
