@@ -101,7 +101,8 @@ size_t lp_node_seal(struct lp_channel *channel, char *text, size_t length)
 
 size_t lp_node_address(struct lp_channel *channel, const struct lp_parcel *parcel, char *out)
 {
-	(void)parcel;
+	if (parcel->port && lp_ports_claimed(channel->ports, parcel->port))
+		return lp_node_address_server(channel, parcel, out);
 	int length =
 		snprintf(out, LP_DIALECT_MESSAGE_MAX, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Socket\",\"msg\":%s}\n",
 			 channel->dialect->message);
@@ -172,7 +173,7 @@ static void on_handle_arrived(struct lp_channel *channel)
 	struct lp_parcel *parcel = lp_channel_oldest(channel);
 	if (take_other_handle(node_of(channel), parcel) || !parcel)
 		return;
-	if (node_of(channel)->by_cluster)
+	if (lp_node_is_asked(node_of(channel), parcel))
 		parcel->arrived = true;
 	else
 		lp_channel_acknowledge(channel, parcel);

@@ -27,6 +27,7 @@ struct lp_node_server {
 	char key[LP_NODE_KEY_SIZE]; /**< By which worker and primary name it. */
 	int port;                   /**< As the worker asked for; negative for a unix path. */
 	bool open;                  /**< It was not closed since. */
+	uint64_t since;             /**< Number of the last parcel that was sent before any such server was there. */
 };
 
 /** A Node dialect's state of a channel. */
@@ -89,25 +90,28 @@ size_t lp_node_seal(struct lp_channel *channel, char *text, size_t length);
 void lp_node_close(void *state);
 
 /**
- * For lp_dialect.address: the connection as a net.Socket, with the dialect's message.
+ * For lp_dialect.address: the connection as a net.Socket, with the dialect's message; or to a server, when a worker has one
+ * at the port that it came through.
  *
  * @param channel  Open, of a dialect with a message.
- * @param parcel   Not looked at.
+ * @param parcel   Numbered.
  * @param out      At least LP_DIALECT_MESSAGE_MAX bytes.
  *
- * @return The length.
+ * @return The length; 0: that server is not, or no longer, this worker's.
  */
 size_t lp_node_address(struct lp_channel *channel, const struct lp_parcel *parcel, char *out);
 
 /**
- * The server that a connection goes to.
+ * For lp_dialect.address: the connection as node:cluster's round robin hands it to a server ("newconn").
  *
- * @param node  Of a channel that is ready.
- * @param port  Through which the connection came; 0 for a unix path.
+ * @param channel  Open.
+ * @param parcel   Numbered.
+ * @param out      At least LP_DIALECT_MESSAGE_MAX bytes.
  *
- * @return It; NULL: none of this worker's, for another's has asked for that port, or this one's has closed.
+ * @return The length; 0: no server of this worker's gets it, for another's has asked for that port, or this one's has
+ *         closed.
  */
-const struct lp_node_server *lp_node_server_for(const struct lp_node *node, uint16_t port);
+size_t lp_node_address_server(struct lp_channel *channel, const struct lp_parcel *parcel, char *out);
 
 /** For lp_dialect.receive. @param channel Open. @param bytes What came. @param length How much. @return Bytes used. */
 long lp_node_receive(struct lp_channel *channel, const char *bytes, size_t length);

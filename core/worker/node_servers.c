@@ -3,7 +3,7 @@
  *
  * A UDP server gets the socket itself, and shares it with all that ask for the same address. A TCP or unix server is told
  * that it listens, and gets the connections that limpet hands to it (ports.h says which), as under node:cluster's round
- * robin. limpet opens no TCP port or path because a worker asks for it: what can be reached from outside is the operator's
+ * robin. In the dialects by message that is only what comes through the very port that it asked for. limpet opens no TCP port or path because a worker asks for it: what can be reached from outside is the operator's
  * to say, with --listen. A server that nothing comes to is told of in the log, once.
  *
  *     state of a TCP or unix server
@@ -102,7 +102,7 @@ static json_t *share_data(struct lp_channel *channel, json_t *message)
 }
 
 /* The key is made anew: whatever it was called by before does not reach it. */
-static struct lp_node_server *add_server(struct lp_node *node, int port)
+static struct lp_node_server *add_server(struct lp_node *node, int port, uint64_t sent)
 {
 	struct lp_node_server *server = NULL;
 	for (size_t i = 0; !server && i < node->server_count; i++)
@@ -112,6 +112,7 @@ static struct lp_node_server *add_server(struct lp_node *node, int port)
 		return NULL;
 	if (!server) {
 		server = &node->servers[node->server_count++];
+		server->since = sent;
 		lp_ports_claim(node->ports, port);
 	}
 	server->open = true;
@@ -128,7 +129,7 @@ static const struct lp_node_server *first_server(const struct lp_node *node)
 	return NULL;
 }
 
-const struct lp_node_server *lp_node_server_for(const struct lp_node *node, uint16_t port)
+static const struct lp_node_server *server_for(const struct lp_node *node, uint16_t port)
 {
 	for (size_t i = 0; i < node->server_count; i++) {
 		const struct lp_node_server *server = &node->servers[i];
@@ -138,6 +139,28 @@ const struct lp_node_server *lp_node_server_for(const struct lp_node *node, uint
 	return node->ports && lp_ports_claimed(node->ports, port ? port : LP_PORT_UNIX) ? NULL : first_server(node);
 }
 
+size_t lp_node_address_server(struct lp_channel *channel, const struct lp_parcel *parcel, char *out)
+{
+	const struct lp_node_server *server = server_for(channel->state, parcel->port);
+	if (!server)
+		return 0;
+	int length = snprintf(out, LP_DIALECT_MESSAGE_MAX,
+			      "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\","
+			      "\"act\":\"newconn\",\"key\":\"%s\",\"seq\":%llu}}\n",
+			      server->key, (unsigned long long)parcel->number);
+	return lp_node_seal(channel, out, (size_t)length);
+}
+
+bool lp_node_is_asked(const struct lp_node *node, const struct lp_parcel *parcel)
+{
+	if (node->by_cluster)
+		return true;
+	for (size_t i = 0; parcel->port && i < node->server_count; i++)
+		if (node->servers[i].port == parcel->port)
+			return parcel->number > node->servers[i].since;
+	return false;
+}
+
 bool lp_node_listens(const struct lp_node *node)
 {
 	return first_server(node);
@@ -145,23 +168,22 @@ bool lp_node_listens(const struct lp_node *node)
 
 static void tell_of(struct lp_channel *channel, int port)
 {
-	const struct lp_node *node = channel->state;
-	char where[32] = "a unix path";
-	char listen[32] = "unix:/PATH";
-	if (port > 0) {
-		snprintf(where, sizeof(where), "port %d", port);
-		snprintf(listen, sizeof(listen), ":%d", port);
-	}
-	if (node->by_cluster)
+	if (port > 0)
 		lp_log_write(channel->log, LP_LOG_WARNING,
-			     "worker %u has a server on %s, where limpet does not listen: nothing comes to it; add "
-			     "--listen %s",
-			     channel->worker, where, listen);
+			     "worker %u has a server on port %d, where limpet does not listen: nothing comes to it; "
+			     "add --listen :%d",
+			     channel->worker, port, port);
+	else if (!lp_ports_is_ours(channel->ports, port))
+		lp_log_write(channel->log, LP_LOG_WARNING,
+			     "worker %u has a server on a unix path, and limpet none: nothing comes to it; add "
+			     "--listen unix:/PATH",
+			     channel->worker);
 	else
-		lp_log_write(channel->log, LP_LOG_WARNING,
-			     "worker %u has a server on %s: in the dialect %s nothing comes to it, for connections go "
-			     "to workers by message; with exclusive: true it would have a port of its own",
-			     channel->worker, where, channel->dialect->name);
+		lp_log_write(
+			channel->log, LP_LOG_WARNING,
+			"worker %u has a server on a unix path: nothing comes to it, for in the dialect %s what comes "
+			"through a path goes to workers by message",
+			channel->worker, channel->dialect->name);
 }
 
 /* Which servers nothing comes to may only show when there is another. */
@@ -172,7 +194,8 @@ static void tell_unreached(struct lp_channel *channel)
 		const struct lp_node_server *server = &node->servers[i];
 		int port = server->port < 0 ? LP_PORT_UNIX : server->port;
 		bool gets_the_rest = server == first_server(node) && lp_ports_has_free(node->ports);
-		bool is_reached = node->by_cluster && (gets_the_rest || lp_ports_is_ours(node->ports, port));
+		bool is_reached = (node->by_cluster && gets_the_rest) ||
+				  ((node->by_cluster || port > 0) && lp_ports_is_ours(node->ports, port));
 		if (server->open && !is_reached && lp_ports_tell(node->ports, port))
 			tell_of(channel, port);
 	}
@@ -196,7 +219,7 @@ void lp_node_query_server(struct lp_channel *channel, json_t *message)
 	int port = (int)json_integer_value(json_object_get(message, "port"));
 	json_t *seq = json_object_get(message, "seq");
 	node->ports = channel->ports;
-	const struct lp_node_server *server = add_server(node, port);
+	const struct lp_node_server *server = add_server(node, port, channel->sent);
 	if (!server) {
 		lp_log_write(channel->log, LP_LOG_WARNING, "worker %u has %d servers already; it gets no more",
 			     channel->worker, LP_NODE_SERVERS_MAX);

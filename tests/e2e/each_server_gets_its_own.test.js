@@ -83,7 +83,7 @@ test('nor where the first server serves whatever comes', run(
 		await listening(limpet, 1);
 		await serve(limpet, [{ name: 'app', at: 3000 }, { name: 'metrics', at: FOREIGN }, { name: 'path', at: './path' }]);
 		await limpet.said(/has a server on port 9, where limpet does not listen/);
-		await limpet.said(/has a server on a unix path, where limpet does not listen: .*; add --listen unix:/);
+		await limpet.said(/has a server on a unix path, and limpet none: nothing comes to it; add --listen unix:/);
 		assert.deepEqual(await answers(limpet, limpet.address), ['app of 1', 'app of 2']);
 		assert.deepEqual(limpet.lines.filter((line) => /server on port 3000/.test(line)), []);
 	}));
@@ -140,10 +140,17 @@ test('the only server closes and listens again: its worker is back', run(
 		assert.equal((await limpet.counts()).worker_exits, 0);
 	}));
 
-test('workers of a sticky package that listen besides: the log says that nothing comes there', run(
-	'--workers 2 --dialect socket.io-sticky -- node workers/servers.js',
+test('workers of a sticky package that listen besides: each server gets what comes through its own port', run(
+	'--listen 127.0.0.1:0 --listen 127.0.0.1:0 --workers 2 --policy round_robin --dialect socket.io-sticky -- ' +
+		'node workers/sticky_besides.js',
+	LATE,
 	async (limpet) => {
-		limpet.write('servers.json', JSON.stringify([{ name: 'metrics', at: FOREIGN }]));
-		await limpet.saidTimes(2, /^worker \d listens at /);
-		await limpet.said(/^limpet: worker \d has a server on port 9: in the dialect socket\.io-sticky nothing comes to it/);
+		const [main, metrics] = await listening(limpet, 2);
+		await serve(limpet, [{ name: 'metrics', at: port(metrics) }, { name: 'foreign', at: FOREIGN }]);
+		await limpet.said(/has a server on port 9, where limpet does not listen/);
+		assert.deepEqual(await answers(limpet, metrics), ['metrics of 1', 'metrics of 2']);
+		assert.deepEqual(await answers(limpet, main), ['io of 1', 'io of 2']);
+		await have(limpet, 1, '/close?metrics', metrics);
+		assert.deepEqual(await answers(limpet, metrics, 6), ['metrics of 2']);
+		assert.deepEqual(await answers(limpet, main), ['io of 1', 'io of 2']);
 	}));
