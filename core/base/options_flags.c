@@ -58,6 +58,19 @@ static int check_setting(const char *value, struct lp_error *error)
 			    *value == '=' ? "key before the =" : "=");
 }
 
+static int check_variable(const char *value, struct lp_error *error)
+{
+	static const char *const taken[] = {"LIMPET_", "NODE_CHANNEL_", "NODE_UNIQUE_ID="};
+	if (*value == '=' || !strchr(value, '='))
+		return lp_error_set(error, LP_EUSAGE, "\"%s\" has no %s; write it as NAME=value", value,
+				    *value == '=' ? "name before the =" : "=");
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
+		if (strncmp(value, taken[i], strlen(taken[i])) == 0)
+			return lp_error_set(error, LP_EUSAGE, "%.*s is limpet's own to set; use another name",
+					    (int)strcspn(value, "="), value);
+	return 0;
+}
+
 static int check_learn(const char *value, struct lp_error *error)
 {
 	unsigned count = 0;
@@ -159,6 +172,10 @@ static const struct lp_flag run_flags[] = {
 	 .help = "with --dialect preload: where workers find limpet (default /run/limpet, or the user's own)"},
 	{LP_FLAG_TEXT, "--user", "NAME[:GROUP]", FIELD(user), .check = check_user,
 	 .help = "whom root becomes, workers too, once it listens; policies must be readable for that user"},
+	{LP_FLAG_LIST, "--worker-env", "NAME=VALUE", LIST(LP_FLAG_WORKER_ENV, worker_env, worker_env_count),
+	 .check = check_variable,
+	 .help = "a variable in each worker's environment; %u in it becomes the worker's number from 1, %i the same "
+		 "from 0, %n how many there are; repeatable"},
 	{LP_FLAG_ON, "--worker-prefix", NULL, FIELD(worker_prefix),
 	 .help = "put the worker's id before each line that it prints"},
 

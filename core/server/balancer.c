@@ -412,6 +412,8 @@ static int start_workers(struct limpet_balancer *balancer, struct lp_error *erro
 					      .address = first,
 					      .addresses = balancer->addresses,
 					      .learn = balancer->data.options.learn,
+					      .variables = balancer->data.options.worker_env,
+					      .variable_count = balancer->data.options.worker_env_count,
 					      .prefix = balancer->data.options.worker_prefix != 0,
 					      .ack_timeout_ms = balancer->data.options.ack_timeout_ms,
 					      .kill_stuck_ms = balancer->data.options.kill_stuck_ms,

@@ -53,12 +53,6 @@ struct lp_node {
 		"NODE_CHANNEL_FD=3", "NODE_CHANNEL_SERIALIZATION_MODE=json", "NODE_UNIQUE_ID=%u", __VA_ARGS__          \
 	}
 
-/**
- * For LP_NODE_ENVIRONMENT: what programs that were written for pm2's cluster mode go by, `if (process.env.NODE_APP_INSTANCE
- * === '0')` above all.
- */
-#define LP_NODE_PM2_ENVIRONMENT "NODE_APP_INSTANCE=%i", "pm_id=%i", "instances=%n"
-
 /** For lp_dialect.open: a worker that gets connections by message. @param channel Open. @param state Set. @return 0, or -ENOMEM. */
 int lp_node_open(struct lp_channel *channel, void **state);
 

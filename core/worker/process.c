@@ -29,9 +29,6 @@
 
 #define OUTPUTS 2
 
-/* Variables that a worker can be given besides its dialect's. */
-#define MORE_VARIABLES 12
-
 /* How soon a stalled output is looked at again. */
 #define RETRY_MS 10
 
@@ -56,7 +53,7 @@ static const char *const parents_variables[] = {"LIMPET_CHANNEL_FD=",
 /* A worker's environment: `added` are its own strings, the other entries are ours. */
 struct environment {
 	char **entries;
-	char *added[LP_DIALECT_VARIABLES + MORE_VARIABLES + 1];
+	char **added;
 	size_t added_count;
 };
 
@@ -66,15 +63,20 @@ static bool has_name_of(const char *entry, const char *other)
 	return strncmp(entry, other, length) == 0;
 }
 
+static bool is_added(const struct environment *environment, const char *entry)
+{
+	for (size_t i = 0; i < environment->added_count; i++)
+		if (has_name_of(entry, environment->added[i]))
+			return true;
+	return false;
+}
+
 static bool is_passed_on(const struct environment *environment, const char *entry)
 {
 	for (size_t i = 0; i < PARENTS_VARIABLES; i++)
 		if (has_name_of(entry, parents_variables[i]))
 			return false;
-	for (size_t i = 0; i < environment->added_count; i++)
-		if (has_name_of(entry, environment->added[i]))
-			return false;
-	return true;
+	return !is_added(environment, entry);
 }
 
 /* The first %u, %i or %n. */
@@ -92,8 +94,11 @@ static unsigned number_of(char mark, const struct lp_process_config *config)
 	return mark == 'n' ? config->count : mark == 'i' ? config->id - 1 : config->id;
 }
 
+/* One that is there already stays as it is. */
 static int add_variable(struct environment *environment, const char *entry, const struct lp_process_config *config)
 {
+	if (is_added(environment, entry))
+		return 0;
 	const char *mark = find_mark(entry);
 	int before = mark ? (int)(mark - entry) : (int)strlen(entry);
 	char number[16] = "";
@@ -110,19 +115,34 @@ static void free_environment(struct environment *environment)
 {
 	for (size_t i = 0; i < environment->added_count; i++)
 		free(environment->added[i]);
+	free(environment->added);
 	free(environment->entries);
+}
+
+static int add_variables(struct environment *environment, const struct lp_process_config *config)
+{
+	const char *const *theirs = config->dialect->environment;
+	size_t more = 0;
+	while (config->more && config->more[more])
+		more++;
+	environment->added = calloc(1 + config->variable_count + LP_DIALECT_VARIABLES + more, sizeof(char *));
+	if (!environment->added)
+		return UV_ENOMEM;
+	int status = add_variable(environment, "LIMPET_WORKER_ID=%u", config);
+	for (size_t i = 0; status == 0 && i < config->variable_count; i++)
+		status = add_variable(environment, config->variables[i], config);
+	for (size_t i = 0; status == 0 && i < LP_DIALECT_VARIABLES && theirs[i]; i++)
+		status = add_variable(environment, theirs[i], config);
+	for (size_t i = 0; status == 0 && i < more; i++)
+		status = add_variable(environment, config->more[i], config);
+	return status;
 }
 
 /* Returns 0 or UV_ENOMEM; free_environment in both cases. */
 static int make_environment(struct environment *environment, const struct lp_process_config *config)
 {
-	const char *const *theirs = config->dialect->environment;
 	*environment = (struct environment){0};
-	int status = add_variable(environment, "LIMPET_WORKER_ID=%u", config);
-	for (size_t i = 0; status == 0 && i < LP_DIALECT_VARIABLES && theirs[i]; i++)
-		status = add_variable(environment, theirs[i], config);
-	for (size_t i = 0; status == 0 && config->more && config->more[i] && i < MORE_VARIABLES; i++)
-		status = add_variable(environment, config->more[i], config);
+	int status = add_variables(environment, config);
 	if (status)
 		return status;
 	size_t ours = 0, count = 0;

@@ -327,6 +327,8 @@ static void start_process(struct lp_slot *slot)
 	struct lp_process_config process = {.command = config->command,
 					    .dialect = config->dialect,
 					    .more = slots->registry ? lp_registry_environment(slots->registry) : NULL,
+					    .variables = config->variables,
+					    .variable_count = config->variable_count,
 					    .id = slot->worker->id,
 					    .count = config->processes,
 					    .channel_fd = worker_end,

@@ -50,7 +50,9 @@ struct lp_supervisor_config {
 	const char *folder; /**< For workers that register, as in registry.h; so the next two. */
 	const char *address;
 	const char *learn;
-	const char *addresses;   /**< Where we listen: "5000,unix:/run/x". */
+	const char *addresses;        /**< Where we listen: "5000,unix:/run/x". */
+	const char *const *variables; /**< "NAME=value"s for the workers' environment, as process.h has them. */
+	size_t variable_count;
 	bool prefix;             /**< Mark each line of the workers' output with their id. */
 	uint32_t ack_timeout_ms; /**< A worker that takes nothing for so long gets no new connections; 0: off. */
 	uint32_t kill_stuck_ms;  /**< One that takes nothing for so long is killed; 0: off. */

@@ -65,6 +65,10 @@ struct limpet_options {
 	/** How workers are told to finish: "auto", as the dialect has it; "SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR2" or
 	 * "SIGWINCH"; "shutdown", as a message to Node workers. */
 	const char *stop_with;
+	/** "NAME=value", each a variable in a worker's environment; in the value %u stands for the worker's number from
+	 * 1, %i for it from 0, %n for how many there are. */
+	const char *const *worker_env;
+	size_t worker_env_count;
 	int worker_prefix; /**< Not 0: each line of a worker's output is passed on behind "[id] ". */
 
 	uint32_t policy_time_ms; /**< 1 – 10,000. A hook that takes longer is stopped, and its policies made anew. */

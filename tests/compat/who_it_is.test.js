@@ -22,7 +22,8 @@ const PATIENCE_MS = 30_000;
 /** node's flags, and the script with its arguments. */
 const NODE = ['--max-old-space-size=100', '--no-warnings'];
 const SCRIPT = [WHO, 'one', '--two', 'three four'];
-const RUN = [LIMPET, 'run', '--listen', '127.0.0.1:0', '--workers', '2', '--drain-timeout', '1s', '--dialect', 'cluster', '--'];
+const run = (...flags) => [LIMPET, 'run', '--listen', '127.0.0.1:0', '--workers', '2', '--drain-timeout', '1s', ...flags, '--',
+	process.execPath, ...NODE, ...SCRIPT];
 
 /**
  * Run a command until two workers have said who they are, and a third, in place of the first that is killed: what each says,
@@ -67,16 +68,13 @@ function without(object, ...names) {
 	return Object.fromEntries(Object.entries(object).filter(([name]) => !names.includes(name)));
 }
 
-/** What limpet adds to a worker's environment. */
-const OURS = ['LIMPET_WORKER_ID', 'NODE_APP_INSTANCE', 'pm_id', 'instances'];
-
 test('as with a Node primary, but that a successor has the number of whom it succeeds', async () => {
 	const theirs = await ask([process.execPath, ...NODE, ...SCRIPT]);
-	const ours = await ask([...RUN, process.execPath, ...NODE, ...SCRIPT]);
+	const ours = await ask(run('--dialect', 'cluster'));
 	assert.deepEqual(theirs.map(({ id }) => id), [1, 2, 3]);
 	assert.deepEqual(ours.map(({ id }) => id), [1, 2, 1]);
 	for (const [i, their] of theirs.entries()) {
-		const our = { ...ours[i], env: without(ours[i].env, ...OURS) };
+		const our = { ...ours[i], env: without(ours[i].env, 'LIMPET_WORKER_ID') };
 		assert.deepEqual(without(our, 'id'), without(their, 'id'));
 	}
 	assert.deepEqual(ours[0].argv, [process.execPath, ...SCRIPT]);
@@ -91,7 +89,7 @@ test('as with pm2: the numbers, the arguments and the flags', async () => {
 	fs.writeFileSync(config, `module.exports = ${JSON.stringify({ apps: [app] })};`);
 	try {
 		const theirs = await ask([process.execPath, PM2, 'start', config], { PM2_PORT: '0' });
-		const ours = await ask([...RUN, process.execPath, ...NODE, ...SCRIPT]);
+		const ours = await ask(run('--dialect', 'socket.io-sticky'));
 		const seen = ({ env, argv, execArgv, isWorker, main, cwd }) => ({
 			instance: env.NODE_APP_INSTANCE, pm_id: env.pm_id, instances: env.instances,
 			args: argv.slice(-app.args.length), // Before them pm2-runtime, which is no daemon, leaves its own.

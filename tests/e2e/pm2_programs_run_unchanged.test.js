@@ -1,18 +1,19 @@
 'use strict';
 /**
- * Programs that were written for pm2's cluster mode find what they know from there. tests/compat/pm2.test.js has the same
- * program under pm2 itself.
+ * Programs that were written for pm2's cluster mode find what they know from there. tests/compat/who_it_is.test.js compares
+ * with pm2 itself.
  */
 const assert = require('node:assert/strict');
 const test = require('node:test');
 const { eventually, run, runToItsEnd } = require('./harness');
 
 const PROGRAM = 'node workers/pm2_program.js';
+const INSTANCES = '--worker-env NODE_APP_INSTANCE=%i --worker-env pm_id=%i --worker-env instances=%n';
 const THERE = { files: { database: '' } };
 
 for (const dialect of ['cluster', 'socket.io-sticky'])
 	test(`each instance has its number, which its successor has too: ${dialect}`, run(
-		`--workers 3 --wait-ready --dialect ${dialect} -- ${PROGRAM}`, THERE,
+		`--workers 3 --wait-ready --dialect ${dialect} ${dialect === 'cluster' ? INSTANCES : ''} -- ${PROGRAM}`, THERE,
 		async (limpet) => {
 			for (const i of [0, 1, 2])
 				await limpet.said(new RegExp(`^instance ${i} listens$`));
@@ -24,7 +25,7 @@ for (const dialect of ['cluster', 'socket.io-sticky'])
 		}));
 
 test('the environment that programs go by', run(
-	`--workers 2 --policy round_robin --dialect cluster -- ${PROGRAM}`, { env: { NODE_APP_INSTANCE: '7', pm_id: '7' } },
+	`--workers 2 --policy round_robin --dialect cluster ${INSTANCES} -- ${PROGRAM}`, { env: { NODE_APP_INSTANCE: '7', pm_id: '7' } },
 	async (limpet) => {
 		const found = [(await limpet.get('/')).json.env, (await limpet.get('/')).json.env];
 		found.sort((one, other) => one.pm_id - other.pm_id);
@@ -35,7 +36,7 @@ test('the environment that programs go by', run(
 	}));
 
 test('--wait-ready: nobody is sent to a worker before it says so, and who comes waits', run(
-	`--workers 2 --wait-ready --dialect cluster -- ${PROGRAM}`, { ready: false },
+	`--workers 2 --wait-ready --dialect cluster ${INSTANCES} -- ${PROGRAM}`, { ready: false },
 	async (limpet) => {
 		await limpet.said(/^instance 0 listens$/);
 		await limpet.said(/^instance 1 listens$/);
@@ -49,7 +50,7 @@ test('--wait-ready: nobody is sent to a worker before it says so, and who comes 
 
 for (const [how, message] of [['SIGINT', 'SIGINT'], ['shutdown', 'shutdown']])
 	test(`--stop-with ${how}: the program closes by itself, and has --drain-timeout to do so`, run(
-		`--workers 2 --wait-ready --stop-with ${how} --drain-timeout 60s --dialect cluster -- ${PROGRAM}`, THERE,
+		`--workers 2 --wait-ready --stop-with ${how} --drain-timeout 60s --dialect cluster ${INSTANCES} -- ${PROGRAM}`, THERE,
 		async (limpet) => {
 			limpet.signal('SIGTERM');
 			for (const i of [0, 1]) {
@@ -64,7 +65,7 @@ for (const [how, message] of [['SIGINT', 'SIGINT'], ['shutdown', 'shutdown']])
 		}));
 
 test('--stop-with SIGINT: past --drain-timeout it is terminated', run(
-	`--workers 1 --stop-with SIGINT --drain-timeout 300ms --dialect cluster -- ${PROGRAM}`,
+	`--workers 1 --stop-with SIGINT --drain-timeout 300ms --dialect cluster ${INSTANCES} -- ${PROGRAM}`,
 	async (limpet) => {
 		await limpet.said(/^instance 0 listens$/); // By then it has its handler.
 		limpet.signal('SIGTERM');

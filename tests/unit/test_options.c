@@ -221,6 +221,11 @@ static void a_wrong_value_is_named_with_what_belongs_there(void **state)
 	assert_refused(*state, "run --listen 3000", "--listen: \"3000\" is not an address; did you mean :3000?");
 	assert_refused(*state, "run --trust 10.0.0.0/33",
 		       "--trust: \"10.0.0.0/33\": what follows the / is a number from 0 to 32");
+	assert_refused(*state, "run --worker-env A", "--worker-env: \"A\" has no =; write it as NAME=value");
+	assert_refused(*state, "run --worker-env =1",
+		       "--worker-env: \"=1\" has no name before the =; write it as NAME=value");
+	assert_refused(*state, "run --worker-env NODE_CHANNEL_FD=4",
+		       "--worker-env: NODE_CHANNEL_FD is limpet's own to set; use another name");
 	assert_refused(*state, "run --set tenants", "--set: \"tenants\" has no =; write it as key=value");
 	assert_refused(*state, "run --set =1", "--set: \"=1\" has no key before the =; write it as key=value");
 	assert_refused(*state, "run --policy ''",

@@ -22,7 +22,7 @@
 
 static const struct lp_dialect dialect = {
 	.name = "test",
-	.environment = {"WHO=worker %u of many", "INSTANCE=%i", "COUNT=%n", "OVERRIDDEN=by the dialect",
+	.environment = {"WHO=worker %u of many", "INSTANCE=%i", "OF=%n", "COUNT=%n", "OVERRIDDEN=by the dialect",
 			"NODE_UNIQUE_ID=%u"},
 };
 
@@ -81,8 +81,11 @@ static int tear_down(void **state)
 
 static struct lp_process_config config_of(struct world *world, char *const *command, bool prefix)
 {
+	static const char *const variables[] = {"MINE=%ith of many", "COUNT=mine"};
 	return (struct lp_process_config){.command = command,
 					  .dialect = &dialect,
+					  .variables = variables,
+					  .variable_count = 2,
 					  .id = 7,
 					  .count = 9,
 					  .channel_fd = world->theirs,
@@ -262,7 +265,7 @@ static void assert_has_line(const char *text, const char *line)
 		fail_msg("no line \"%s\" in:%s", line, text);
 }
 
-static void its_environment_is_ours_but_for_what_the_dialect_says(void **state)
+static void its_environment_is_ours_but_for_what_user_and_dialect_say(void **state)
 {
 	struct world *world = *state;
 	setenv("NODE_CHANNEL_FD", "99", 1);
@@ -279,7 +282,10 @@ static void its_environment_is_ours_but_for_what_the_dialect_says(void **state)
 	assert_has_line(all, "NODE_UNIQUE_ID=7");
 	assert_has_line(all, "WHO=worker 7 of many");
 	assert_has_line(all, "INSTANCE=6");
-	assert_has_line(all, "COUNT=9");
+	assert_has_line(all, "OF=9");
+	assert_has_line(all, "MINE=6th of many");
+	assert_has_line(all, "COUNT=mine");
+	assert_null(strstr(all, "COUNT=9"));
 	assert_has_line(all, "OVERRIDDEN=by the dialect");
 	assert_has_line(all, "OVERRIDDEN_NOT=ours");
 	assert_null(strstr(all, "NODE_CHANNEL_FD="));
@@ -457,7 +463,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_that_was_never_started_closes_at_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(it_has_four_descriptors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(its_channel_is_descriptor_3, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(its_environment_is_ours_but_for_what_the_dialect_says, set_up,
+		cmocka_unit_test_setup_teardown(its_environment_is_ours_but_for_what_user_and_dialect_say, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(our_ignored_and_blocked_signals_are_its_own_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(lines_are_passed_on_behind_its_id, set_up, tear_down),

@@ -14,7 +14,7 @@ const struct lp_dialect lp_dialect_socketio_sticky = {
 	.socket_type = SOCK_STREAM,
 	.readiness = "is started by node",
 	.keep_until_read = true,
-	.environment = LP_NODE_ENVIRONMENT(LP_NODE_PM2_ENVIRONMENT, NULL),
+	.environment = LP_NODE_ENVIRONMENT("NODE_APP_INSTANCE=%i", "pm_id=%i", "instances=%n", NULL),
 	.message = "{\"type\":\"sticky:connection\",\"data\":\"\"}",
 	.open = lp_node_open,
 	.close = lp_node_close,
