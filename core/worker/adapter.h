@@ -2,13 +2,14 @@
  * What Socket.IO's servers in the workers say to each other, passed on as their packages' own primaries do:
  * @socket.io/cluster-adapter 0.1 to 0.2 and 0.3, @socket.io/cluster-engine 0.1.
  *
- * An answer goes to whom it is for, everything else to all but who said it, and every message as it came. When a worker
- * ends those that would wait for it are told, so that a fetchSockets() answers at once, not after its time-out.
+ * An answer goes to whom it is for, everything else to all others that understand it, and every message as it came. When a
+ * worker ends those that would wait for it are told, so that a fetchSockets() answers at once, not after its time-out.
  */
 #ifndef LP_WORKER_ADAPTER_H
 #define LP_WORKER_ADAPTER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "worker/letter.h"
 #include "worker/nodes.h"
@@ -19,7 +20,7 @@ struct lp_adapter {
 	const struct lp_post *post;
 	struct lp_nodes adapters; /**< By uid: those of 0.3. */
 	struct lp_nodes engines;  /**< By senderId. */
-	bool *is_old;             /**< By the worker's id: it has an adapter of before 0.3. */
+	uint8_t *speaks;          /**< By the worker's id: bits for the versions of its adapters. */
 };
 
 /**

@@ -33,17 +33,11 @@ struct lp_speaker *lp_nodes_find(const struct lp_nodes *nodes, struct lp_slice i
 	return id.bytes ? (struct lp_speaker *)lp_table_find(&nodes->table, id) : NULL;
 }
 
-int lp_nodes_learn(struct lp_nodes *nodes, struct lp_slice id, struct lp_slice nsp, unsigned worker)
+static struct lp_speaker *make_speaker(struct lp_slice id, struct lp_slice nsp, unsigned worker)
 {
-	if (lp_nodes_find(nodes, id))
-		return 0;
-	if (id.length > LP_NODE_ID_MAX || nsp.length > LP_NODE_ID_MAX)
-		return -EMSGSIZE;
-	if (nodes->table.count == LP_NODES_MAX)
-		return -ENOBUFS;
 	struct lp_speaker *speaker = malloc(sizeof(*speaker) + id.length + nsp.length);
 	if (!speaker)
-		return -ENOMEM;
+		return NULL;
 	char *behind = (char *)(speaker + 1);
 	memcpy(behind, id.bytes, id.length);
 	if (nsp.bytes)
@@ -51,12 +45,21 @@ int lp_nodes_learn(struct lp_nodes *nodes, struct lp_slice id, struct lp_slice n
 	*speaker = (struct lp_speaker){.named.name = {behind, id.length},
 				       .worker = worker,
 				       .nsp = {nsp.bytes ? behind + id.length : NULL, nsp.length}};
-	int status = lp_table_add(&nodes->table, &speaker->named);
-	if (status)
-		free(speaker);
-	else
+	return speaker;
+}
+
+void lp_nodes_learn(struct lp_nodes *nodes, struct lp_slice id, struct lp_slice nsp, unsigned worker)
+{
+	if (!id.bytes || lp_nodes_find(nodes, id))
+		return;
+	bool fits = id.length <= LP_NODE_ID_MAX && nsp.length <= LP_NODE_ID_MAX && nodes->table.count < LP_NODES_MAX;
+	struct lp_speaker *speaker = fits ? make_speaker(id, nsp, worker) : NULL;
+	if (speaker && lp_table_add(&nodes->table, &speaker->named) == 0) {
 		lp_list_append(&nodes->of_worker[worker], &speaker->link);
-	return status;
+		return;
+	}
+	free(speaker);
+	nodes->incomplete = true;
 }
 
 void lp_nodes_forget(struct lp_nodes *nodes, struct lp_speaker *speaker)
@@ -64,6 +67,13 @@ void lp_nodes_forget(struct lp_nodes *nodes, struct lp_speaker *speaker)
 	lp_table_remove(&nodes->table, &speaker->named);
 	lp_list_remove(&speaker->link);
 	free(speaker);
+}
+
+void lp_nodes_forget_id(struct lp_nodes *nodes, struct lp_slice id, unsigned worker)
+{
+	struct lp_speaker *speaker = lp_nodes_find(nodes, id);
+	if (speaker && speaker->worker == worker)
+		lp_nodes_forget(nodes, speaker);
 }
 
 struct lp_speaker *lp_nodes_of(const struct lp_nodes *nodes, unsigned worker)

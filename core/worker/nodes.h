@@ -5,6 +5,7 @@
 #ifndef LP_WORKER_NODES_H
 #define LP_WORKER_NODES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,7 +13,7 @@
 #include "base/slice.h"
 #include "worker/table.h"
 
-/** Ids that are known at a time. More are not learnt, and what is for them goes to all. */
+/** Ids that are known at a time. More are not learnt, and the directory is incomplete from then on. */
 #define LP_NODES_MAX 65536
 
 /** Bytes of an id, and of a namespace, as they are written. A longer one is not learnt. */
@@ -31,6 +32,7 @@ struct lp_nodes {
 	struct lp_table table;
 	struct lp_list *of_worker; /**< By the worker's id. */
 	unsigned workers;
+	bool incomplete; /**< One was not learnt: an id that is not found may be somebody's. */
 };
 
 /**
@@ -51,19 +53,22 @@ void lp_nodes_deinit(struct lp_nodes *nodes);
 struct lp_speaker *lp_nodes_find(const struct lp_nodes *nodes, struct lp_slice id);
 
 /**
- * Learn an id, if it is new.
+ * Learn an id, if it is new. There may be too many already, it may be too long, or there is no memory: the directory is
+ * incomplete then.
  *
  * @param nodes   Made.
- * @param id      As it is written.
+ * @param id      As it is written; absent is fine.
  * @param nsp     As it is written; absent for none.
- * @param worker  Whose.
- *
- * @return 0, or negative: it is not known, as there are too many, it is too long, or there is no memory.
+ * @param worker  Whose. An id that is another worker's stays that one's.
  */
-int lp_nodes_learn(struct lp_nodes *nodes, struct lp_slice id, struct lp_slice nsp, unsigned worker);
+void lp_nodes_learn(struct lp_nodes *nodes, struct lp_slice id, struct lp_slice nsp, unsigned worker);
 
 /** Forget one. @param nodes Made. @param speaker Known. */
 void lp_nodes_forget(struct lp_nodes *nodes, struct lp_speaker *speaker);
+
+/** Forget an id, if it is this worker's. @param nodes Made. @param id As it is written; absent is fine.
+ * @param worker Who says so. */
+void lp_nodes_forget_id(struct lp_nodes *nodes, struct lp_slice id, unsigned worker);
 
 /** One of a worker's, or NULL when it has none. @param nodes Made. @param worker Its id. */
 struct lp_speaker *lp_nodes_of(const struct lp_nodes *nodes, unsigned worker);
