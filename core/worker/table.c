@@ -33,6 +33,7 @@ static int grow(struct lp_table *table)
 {
 	struct lp_table grown = *table;
 	grown.row_count = table->row_count ? table->row_count * 2 : FEWEST_ROWS;
+	grown.empty_rows = 0;
 	grown.rows = calloc(grown.row_count, sizeof(*grown.rows));
 	if (!grown.rows)
 		return -ENOMEM;
@@ -61,6 +62,8 @@ int lp_table_add(struct lp_table *table, struct lp_named *named)
 	struct lp_named **row = row_of(table, named->hash);
 	named->next = *row;
 	*row = named;
+	if ((size_t)(row - table->rows) < table->empty_rows)
+		table->empty_rows = (size_t)(row - table->rows);
 	table->count++;
 	return 0;
 }
@@ -74,12 +77,13 @@ void lp_table_remove(struct lp_table *table, struct lp_named *named)
 	table->count--;
 }
 
-struct lp_named *lp_table_any(const struct lp_table *table)
+struct lp_named *lp_table_any(struct lp_table *table)
 {
-	for (size_t i = 0; table->count && i < table->row_count; i++)
-		if (table->rows[i])
-			return table->rows[i];
-	return NULL;
+	if (table->count == 0)
+		return NULL;
+	while (!table->rows[table->empty_rows])
+		table->empty_rows++;
+	return table->rows[table->empty_rows];
 }
 
 void lp_table_clear(struct lp_table *table)
@@ -87,4 +91,5 @@ void lp_table_clear(struct lp_table *table)
 	free(table->rows);
 	table->rows = NULL;
 	table->row_count = 0;
+	table->empty_rows = 0;
 }

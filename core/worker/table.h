@@ -20,9 +20,10 @@ struct lp_named {
 /** The owner's memory; all zero but for the seed is an empty table. */
 struct lp_table {
 	struct lp_named **rows;
-	size_t row_count; /**< 0, or a power of two. */
-	size_t count;     /**< Members. */
-	uint64_t seed;    /**< Random, so that nobody can choose names that fall together. */
+	size_t row_count;  /**< 0, or a power of two. */
+	size_t empty_rows; /**< As many are empty for certain, from the first on. */
+	size_t count;      /**< Members. */
+	uint64_t seed;     /**< Random, so that nobody can choose names that fall together. */
 };
 
 /** The member of a name, or NULL. @param table Borrowed. @param name Any. */
@@ -41,8 +42,8 @@ int lp_table_add(struct lp_table *table, struct lp_named *named);
 /** Take a member out. @param table Borrowed. @param named A member. */
 void lp_table_remove(struct lp_table *table, struct lp_named *named);
 
-/** Any member, or NULL when there is none: to empty a table. Takes time by its rows. @param table Borrowed. */
-struct lp_named *lp_table_any(const struct lp_table *table);
+/** Any member, or NULL when there is none: to empty a table, which takes time by its rows in all. @param table Borrowed. */
+struct lp_named *lp_table_any(struct lp_table *table);
 
 /** Free the rows. @param table Empty; usable again. */
 void lp_table_clear(struct lp_table *table);
