@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/list.h"
+#include "route/workers.h"
 #include "worker/table.h"
 
 /* NOLINTBEGIN(clang-analyzer-unix.Malloc): it does not see that lp_list_remove takes a list's first member out. */
@@ -35,6 +36,7 @@ struct lp_queues {
 	size_t bytes_max;
 	lp_queues_send_cb send;
 	void *owner;
+	uint64_t full[LP_WORKERS_MAX / 64 + 1]; /* Bits of the workers that had no room since begin_round. */
 };
 
 static struct queue *find_queue(struct lp_queues *queues, struct lp_slice name)
@@ -93,13 +95,24 @@ static void free_if_unused(struct lp_queues *queues, struct queue *queue)
 		free_queue(queues, queue);
 }
 
+/* A letter is written for each worker that is asked, so who has no room is asked once, however often it pulls. */
+static void begin_round(struct lp_queues *queues)
+{
+	memset(queues->full, 0, sizeof(queues->full));
+}
+
 /* To the one whose turn it is, or the next that has room. */
 static bool send_one(struct lp_queues *queues, struct queue *queue, struct lp_slice msg)
 {
 	for (size_t tries = 0; tries < queue->pull_count; tries++) {
 		queue->turn %= queue->pull_count;
-		if (queues->send(queues->owner, queue->pulls[queue->turn++], queue->named.name, msg))
+		unsigned worker = queue->pulls[queue->turn++];
+		uint64_t *full = &queues->full[worker / 64], bit = 1ull << worker % 64;
+		if (*full & bit)
+			continue;
+		if (queues->send(queues->owner, worker, queue->named.name, msg))
 			return true;
+		*full |= bit;
 	}
 	return false;
 }
@@ -119,6 +132,7 @@ int lp_queues_push(struct lp_queues *queues, struct lp_slice name, struct lp_sli
 	struct queue *queue = get_queue(queues, name);
 	if (!queue)
 		return -ENOMEM;
+	begin_round(queues);
 	send_waiting(queues, queue);
 	if (lp_list_empty(&queue->items) && send_one(queues, queue, msg))
 		return 0;
@@ -148,27 +162,31 @@ int lp_queues_pull(struct lp_queues *queues, struct lp_slice name, unsigned work
 	}
 	queue->pulls = pulls;
 	queue->pulls[queue->pull_count++] = worker;
+	begin_round(queues);
 	send_waiting(queues, queue);
 	return 0;
-}
-
-static bool remove_pull(struct queue *queue, unsigned worker)
-{
-	for (size_t i = 0; i < queue->pull_count; i++) {
-		if (queue->pulls[i] != worker)
-			continue;
-		queue->pull_count--;
-		memmove(&queue->pulls[i], &queue->pulls[i + 1], (queue->pull_count - i) * sizeof(*queue->pulls));
-		return true;
-	}
-	return false;
 }
 
 void lp_queues_stop(struct lp_queues *queues, struct lp_slice name, unsigned worker)
 {
 	struct queue *queue = find_queue(queues, name);
-	if (queue && remove_pull(queue, worker))
+	for (size_t i = 0; queue && i < queue->pull_count; i++) {
+		if (queue->pulls[i] != worker)
+			continue;
+		queue->pull_count--;
+		memmove(&queue->pulls[i], &queue->pulls[i + 1], (queue->pull_count - i) * sizeof(*queue->pulls));
 		free_if_unused(queues, queue);
+		return;
+	}
+}
+
+static void remove_pulls(struct queue *queue, unsigned worker)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < queue->pull_count; i++)
+		if (queue->pulls[i] != worker)
+			queue->pulls[kept++] = queue->pulls[i];
+	queue->pull_count = kept;
 }
 
 void lp_queues_forget_worker(struct lp_queues *queues, unsigned worker)
@@ -177,8 +195,7 @@ void lp_queues_forget_worker(struct lp_queues *queues, unsigned worker)
 	for (struct lp_list *link = queues->all.next; link != &queues->all; link = next) {
 		struct queue *queue = LP_LIST_OWNER(link, struct queue, link);
 		next = link->next;
-		while (remove_pull(queue, worker))
-			;
+		remove_pulls(queue, worker);
 		free_if_unused(queues, queue);
 	}
 }
@@ -186,6 +203,7 @@ void lp_queues_forget_worker(struct lp_queues *queues, unsigned worker)
 bool lp_queues_retry(struct lp_queues *queues)
 {
 	bool waits = false;
+	begin_round(queues);
 	for (struct lp_list *link = queues->all.next; link != &queues->all; link = link->next) {
 		struct queue *queue = LP_LIST_OWNER(link, struct queue, link);
 		if (lp_list_empty(&queue->items) || queue->pull_count == 0)

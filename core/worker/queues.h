@@ -60,7 +60,7 @@ void lp_queues_free(struct lp_queues *queues);
  */
 int lp_queues_push(struct lp_queues *queues, struct lp_slice name, struct lp_slice msg);
 
-/** A worker begins to pull: what waits is sent. @param queues Borrowed. @param name Any. @param worker Its id.
+/** A worker begins to pull: what waits is sent. @param queues Borrowed. @param name Any. @param worker 1 – LP_WORKERS_MAX.
  * @return 0, or -ENOMEM: it does not pull. */
 int lp_queues_pull(struct lp_queues *queues, struct lp_slice name, unsigned worker);
 

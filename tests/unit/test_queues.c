@@ -17,6 +17,7 @@ struct fixture {
 	struct lp_queues *queues;
 	char sent[1024];        /* "WORKER:MSG " of each. */
 	bool full[WORKERS + 1]; /* Who has no room. */
+	unsigned asked;         /* How often one was asked that has none. */
 };
 
 static bool on_send(void *owner, unsigned worker, struct lp_slice name, struct lp_slice msg)
@@ -24,8 +25,10 @@ static bool on_send(void *owner, unsigned worker, struct lp_slice name, struct l
 	struct fixture *fixture = owner;
 	size_t length = strlen(fixture->sent);
 	assert_int_equal(name.length, 1);
-	if (fixture->full[worker])
+	if (fixture->full[worker]) {
+		fixture->asked++;
 		return false;
+	}
 	snprintf(fixture->sent + length, sizeof(fixture->sent) - length, "%u:%.*s ", worker, LP_SLICE_ARG(msg));
 	return true;
 }
@@ -141,12 +144,44 @@ static void at_the_bound_the_newest_is_dropped(void **state)
 	lp_queues_free(fixture.queues);
 }
 
+static void who_has_no_room_is_asked_once_however_often_it_pulls(void **state)
+{
+	struct fixture fixture;
+	(void)state;
+	open_queues(&fixture, LP_QUEUES_BYTES_MAX);
+	for (int i = 0; i < 1000; i++) {
+		lp_queues_pull(fixture.queues, LP_SLICE("q"), 1);
+		lp_queues_pull(fixture.queues, LP_SLICE("r"), 1);
+	}
+	lp_queues_pull(fixture.queues, LP_SLICE("q"), 2);
+	fixture.full[1] = fixture.full[2] = true;
+	assert_int_equal(push(&fixture, "a"), 1);
+	assert_int_equal(fixture.asked, 2);
+	assert_int_equal(lp_queues_push(fixture.queues, LP_SLICE("r"), LP_SLICE("b")), 1);
+	assert_int_equal(fixture.asked, 3);
+	assert_true(lp_queues_retry(fixture.queues));
+	assert_int_equal(fixture.asked, 5);
+	fixture.full[1] = false;
+	assert_false(lp_queues_retry(fixture.queues));
+	assert_sent(&fixture, "1:a 1:b ");
+
+	lp_queues_forget_worker(fixture.queues, 1);
+	fixture.full[2] = false;
+	push(&fixture, "c");
+	push(&fixture, "d");
+	assert_sent(&fixture, "2:c 2:d ");
+	lp_queues_free(fixture.queues);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_pushed_goes_to_each_in_turn), cmocka_unit_test(while_nobody_pulls_it_waits),
-		cmocka_unit_test(a_dead_worker_pulls_no_more),         cmocka_unit_test(who_has_no_room_is_passed_over),
+		cmocka_unit_test(what_is_pushed_goes_to_each_in_turn),
+		cmocka_unit_test(while_nobody_pulls_it_waits),
+		cmocka_unit_test(a_dead_worker_pulls_no_more),
+		cmocka_unit_test(who_has_no_room_is_passed_over),
 		cmocka_unit_test(at_the_bound_the_newest_is_dropped),
+		cmocka_unit_test(who_has_no_room_is_asked_once_however_often_it_pulls),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
