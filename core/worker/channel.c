@@ -143,28 +143,33 @@ static int put_out(struct lp_channel *channel, const char *bytes, size_t length)
 }
 
 /* What is to be sent at once of the bytes that wait. */
-static struct lp_slice next_out(const struct lp_channel *channel, size_t at)
+static struct lp_slice next_out(const struct lp_channel *channel)
 {
-	const char *bytes = channel->out.bytes + at;
+	const char *bytes = channel->out.bytes + channel->out_sent;
 	uint32_t length;
 	if (!sends_messages(channel))
-		return (struct lp_slice){bytes, channel->out.length - at};
+		return (struct lp_slice){bytes, channel->out.length - channel->out_sent};
 	memcpy(&length, bytes, sizeof(length));
 	return (struct lp_slice){bytes + sizeof(length), length};
 }
 
+/*
+ * Write bytes that wait, as far as the socket takes them. What is left is moved to the front only when it is no more than
+ * what was written: with much waiting for a slow worker, moving it each time would cost more than all else.
+ */
 static void flush_out(struct lp_channel *channel)
 {
 	ssize_t sent = 0;
-	size_t at = 0;
-	while (sent >= 0 && at < channel->out.length) {
-		struct lp_slice next = next_out(channel, at);
+	while (sent >= 0 && channel->out_sent < channel->out.length) {
+		struct lp_slice next = next_out(channel);
 		sent = send_now(channel, next.bytes, next.length, -1);
 		if (sent >= 0)
-			at = (size_t)(next.bytes - channel->out.bytes) + (size_t)sent;
+			channel->out_sent = (size_t)(next.bytes - channel->out.bytes) + (size_t)sent;
 	}
-	if (at)
-		lp_buffer_consume(&channel->out, at);
+	if (channel->out_sent && channel->out_sent >= channel->out.length - channel->out_sent) {
+		lp_buffer_consume(&channel->out, channel->out_sent);
+		channel->out_sent = 0;
+	}
 	if (sent == UV_ENOBUFS)
 		retry_later(channel);
 }
@@ -212,9 +217,14 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 	update_poll(channel);
 }
 
+static bool may_send(const struct lp_channel *channel)
+{
+	return !channel->blocked && !channel->ended && !uv_is_active((const uv_handle_t *)&channel->retry);
+}
+
 void lp_channel_flush(struct lp_channel *channel)
 {
-	if (channel->blocked || channel->ended || uv_is_active((uv_handle_t *)&channel->retry))
+	if (!may_send(channel))
 		return;
 	flush(channel);
 	update_poll(channel);
@@ -339,24 +349,27 @@ int lp_channel_send_descriptor(struct lp_channel *channel, struct lp_slice messa
 	return 0;
 }
 
-static void log_dropped(struct lp_channel *channel)
+/* Whether more bytes may wait; if not, it is logged. */
+static bool has_room(struct lp_channel *channel, size_t length)
 {
+	size_t waiting = channel->out.length - channel->out_sent;
+	if (waiting + length <= LP_CHANNEL_OUT_MAX)
+		return true;
 	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
 		       "worker %u does not read its messages (%zu bytes wait); one for it is dropped", channel->worker,
-		       channel->out.length);
+		       waiting);
+	return false;
 }
 
 bool lp_channel_post(struct lp_channel *channel, struct lp_slice message)
 {
 	if (channel->broken)
 		return false;
-	if (channel->out.length >= POSTED_AT_ONCE)
-		lp_channel_flush(channel);
-	if (channel->out.length + message.length > LP_CHANNEL_OUT_MAX) {
-		log_dropped(channel);
-		return false;
+	if (channel->out.length >= POSTED_AT_ONCE && may_send(channel)) {
+		flush_out(channel); /* Bytes only: no event runs, so who posts to many is not called in between. */
+		update_poll(channel);
 	}
-	return put_out(channel, message.bytes, message.length) == 0;
+	return has_room(channel, message.length) && put_out(channel, message.bytes, message.length) == 0;
 }
 
 void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t length)
@@ -372,10 +385,8 @@ void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t lengt
 	}
 	if (sent == length)
 		return;
-	if (sent == 0 && channel->out.length + length > LP_CHANNEL_OUT_MAX) {
-		log_dropped(channel);
+	if (sent == 0 && !has_room(channel, length))
 		return;
-	}
 	int status =
 		sent ? lp_buffer_append(&channel->out, bytes + sent, length - sent) : put_out(channel, bytes, length);
 	if (status && sent)

@@ -83,6 +83,7 @@ struct lp_channel {
 	struct lp_list in_flight; /**< Parcels sent and not acknowledged, oldest first. */
 	uint64_t sent;            /**< Number of the last parcel sent. */
 	struct lp_buffer out;     /**< Bytes that wait to be written, before the queue. */
+	size_t out_sent;          /**< As many of them are written. */
 	struct lp_buffer in;      /**< The incomplete rest of what came. */
 
 	int polled;         /**< Events that poll is started for. */
@@ -242,7 +243,7 @@ void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t lengt
 int lp_channel_send_descriptor(struct lp_channel *channel, struct lp_slice message, int fd);
 
 /**
- * Send a message with the next flush, together with all others until then. Of a SOCK_STREAM channel.
+ * Send a message with the next flush, together with all others until then. Of a SOCK_STREAM channel. No event runs.
  *
  * @param channel  Open.
  * @param message  The whole of it. Copied.

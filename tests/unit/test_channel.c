@@ -123,6 +123,70 @@ static void descriptors_from_a_worker_are_closed(void **state)
 	close_fixture(fixture);
 }
 
+static bool post(struct fixture *fixture, char *bytes, size_t length, unsigned number)
+{
+	memset(bytes, 'x', length);
+	snprintf(bytes, length, "%u", number);
+	bytes[length - 1] = '\n';
+	return lp_channel_post(&fixture->channel, (struct lp_slice){bytes, length});
+}
+
+/* Who posts to many workers, one after another, must not be called in between. */
+static void posting_runs_no_event(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_socketio_sticky);
+	char bytes[LP_CHANNEL_READ_SIZE], text[4096];
+	int pair[2];
+	unsigned given = 0;
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	for (int status = 0; status == 0; given += status == 0) {
+		fixture->parcels[given].fd = dup(pair[0]);
+		status = lp_channel_hand_over(&fixture->channel, &fixture->parcels[given]);
+	}
+	close(fixture->parcels[given].fd);
+	assert_int_equal(given, LP_CHANNEL_BACKLOG);
+	assert_true(post(fixture, bytes, sizeof(bytes), 1));
+	assert_true(post(fixture, bytes, 100, 2));
+	assert_int_equal(fixture->rooms, 0);
+	assert_int_equal(fixture->channel.queued, LP_CHANNEL_BACKLOG);
+	lp_channel_flush(&fixture->channel);
+	while (fixture->rooms == 0) {
+		if (!receive(fixture, text, sizeof(text)))
+			uv_run(&fixture->loop, UV_RUN_NOWAIT);
+	}
+	close(pair[0]);
+	close(pair[1]);
+	close_fixture(fixture);
+}
+
+static void what_waits_for_a_slow_worker_comes_in_order(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_socketio_sticky);
+	const size_t length = 50000;
+	char bytes[50000], text[4096];
+	unsigned posted = 0, came = 0;
+	size_t at = 0;
+	bool dropped = false;
+	(void)state;
+	while (!dropped || came < posted) {
+		for (int i = 0; i < 40 && !dropped; i++) {
+			dropped = !post(fixture, bytes, length, posted);
+			posted += !dropped;
+		}
+		lp_channel_flush(&fixture->channel);
+		uv_run(&fixture->loop, UV_RUN_NOWAIT);
+		receive(fixture, text, sizeof(text));
+		if (at == 0 && text[0])
+			assert_int_equal(strtoul(text, NULL, 10), came);
+		for (char *byte = text; *byte; byte++, at = (at + 1) % length)
+			came += *byte == '\n';
+	}
+	assert_true(posted * length > LP_CHANNEL_OUT_MAX - length);
+	assert_int_equal(fixture->channel.out.length, 0);
+	close_fixture(fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -132,6 +196,8 @@ int main(void)
 		cmocka_unit_test(a_dead_workers_last_words_count),
 		cmocka_unit_test(drain_follows_what_is_queued),
 		cmocka_unit_test(descriptors_from_a_worker_are_closed),
+		cmocka_unit_test(posting_runs_no_event),
+		cmocka_unit_test(what_waits_for_a_slow_worker_comes_in_order),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
