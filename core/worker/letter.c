@@ -37,6 +37,9 @@ static const struct lp_slice names[LP_LETTER_FIELDS] = {
 
 _Static_assert(LP_LETTER_FIELDS <= 32, "each field has a bit in `lossy`");
 
+/* The longest of these names. */
+#define LONGEST_NAME 12
+
 static void keep(struct lp_slice *fields, struct lp_slice name, struct lp_slice value)
 {
 	for (size_t i = 0; i < LP_LETTER_FIELDS; i++) {
@@ -67,22 +70,50 @@ static struct lp_slice message_of(struct lp_slice frame)
 	return (struct lp_slice){frame.bytes + LP_V8_FRAME_HEAD, frame.length - LP_V8_FRAME_HEAD};
 }
 
-/* The values of members that have a name of ours, as V8 has written them. */
+/* A name of V8's as ours are: in bytes. Names of ours are ASCII, in whatever way they are written. */
+static struct lp_slice name_of(const struct lp_v8_token *key, char room[LONGEST_NAME])
+{
+	size_t length = key->text.length / 2;
+	if (key->kind == LP_V8_NUMBER || (key->kind == LP_V8_UTF16 && length > LONGEST_NAME))
+		return (struct lp_slice){0};
+	if (key->kind != LP_V8_UTF16)
+		return key->text;
+	for (size_t i = 0; i < length; i++)
+		room[i] = (char)(key->text.bytes[2 * i + 1] ? 0 : key->text.bytes[2 * i]);
+	return (struct lp_slice){room, length};
+}
+
+/* The values of members that have a name of ours, as V8 has written them. One that is undefined is none, as in JSON. */
 static int find_values(struct lp_v8 *v8, struct lp_slice *values)
 {
-	struct lp_v8_token token;
-	struct lp_slice value;
-	int status = lp_v8_next(v8, &token);
-	bool object = status == 1 && token.kind == LP_V8_OPEN && token.tag == 'o';
+	struct lp_v8_token key;
+	char room[LONGEST_NAME];
+	int status = lp_v8_next(v8, &key);
+	bool object = status == 1 && key.kind == LP_V8_OPEN && key.tag == 'o';
 	while (status == 1) {
-		status = lp_v8_next(v8, &token);
-		if (status != 1 || !object || v8->depth != 1 || token.kind == LP_V8_CLOSE)
+		struct lp_slice value;
+		status = lp_v8_next(v8, &key);
+		if (status != 1 || !object || v8->depth != 1 || key.kind == LP_V8_CLOSE)
 			continue;
 		status = lp_v8_pass(v8, &value);
-		if (status == 1 && token.kind == LP_V8_LATIN1)
-			keep(values, token.text, value);
+		bool none = status == 1 && value.bytes[value.length - 1] == '_' && value.length == 1;
+		if (status == 1)
+			keep(values, name_of(&key, room), none ? (struct lp_slice){0} : value);
 	}
 	return status;
+}
+
+/*
+ * What engines and adapters say to each other is most of their messages, and nobody goes by it. But the answers of adapters
+ * before 0.3, of types 9 and 11, have in it whom they are for.
+ */
+static bool needs_data(const struct lp_slice *values)
+{
+	struct lp_slice type = values[LP_LETTER_TYPE];
+	if (!values[LP_LETTER_SOURCE].bytes && !values[LP_LETTER_ENGINE_SOURCE].bytes)
+		return true;
+	return !values[LP_LETTER_UID].bytes && type.length == 2 &&
+	       (memcmp(type.bytes, "I\x12", 2) == 0 || memcmp(type.bytes, "I\x16", 2) == 0);
 }
 
 /* Where each text begins is known only when all are written: the memory may move. */
@@ -114,9 +145,11 @@ int lp_letter_read_v8(struct lp_letter *letter, struct lp_slice frame, struct lp
 	int status = lp_v8_open(&v8, message_of(frame));
 	if (!status)
 		status = find_values(&v8, values);
-	if (values[LP_LETTER_SOURCE].bytes && values[LP_LETTER_UID].bytes)
+	if (status)
+		return status;
+	if (!needs_data(values))
 		values[LP_LETTER_DATA] = (struct lp_slice){0};
-	return status ? status : convert_values(letter, values, v8.version, room);
+	return convert_values(letter, values, v8.version, room);
 }
 
 struct lp_slice lp_letter_json(struct lp_slice frame, struct lp_buffer *room)

@@ -54,8 +54,8 @@ struct lp_letter {
 int lp_letter_read(struct lp_letter *letter, struct lp_slice bytes);
 
 /**
- * Look at a message of V8's. An adapter's `data` from 0.3 on, which nobody goes by and which is most of the message, is left
- * out.
+ * Look at a message of V8's. An adapter's or engine's `data`, which nobody goes by and which is most of the message, is left
+ * out; answers before 0.3 keep it. A member that is undefined is none, as in JSON.
  *
  * @param letter  Filled. Without any field when the message is no object.
  * @param frame   One frame, its length included.

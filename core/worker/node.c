@@ -314,10 +314,13 @@ static void on_program_message(struct lp_channel *channel, const struct lp_lette
 		lp_channel_letter(channel, letter);
 }
 
+/* Node writes its own without escapes; one that is written so must not get to another worker, which reads it as Node's. */
 static bool is_internal(struct lp_slice cmd)
 {
 	static const char begins[] = "\"NODE_";
-	return cmd.length > sizeof(begins) && memcmp(cmd.bytes, begins, sizeof(begins) - 1) == 0;
+	if (cmd.length <= sizeof(begins))
+		return false;
+	return memcmp(cmd.bytes, begins, sizeof(begins) - 1) == 0 || memchr(cmd.bytes, '\\', sizeof(begins) - 1);
 }
 
 static void on_letter(struct lp_channel *channel, const struct lp_letter *letter)

@@ -84,81 +84,15 @@ static void leave(struct fixture *fixture, unsigned worker, const char *sent)
 	assert_sent(fixture, sent);
 }
 
-#define S "{\"source\":\"_sio_adapter\","
-
-static void adapters_of_before_0_3_are_answered_by_worker(void **state)
+static void adapters_hear_each_other(void **state)
 {
 	struct fixture fixture;
 	(void)state;
 	open_meeting(&fixture);
-	say(&fixture, 1, S "\"type\":1,\"data\":1,\"nsp\":\"/\"}\n",
-	    "2<-" S "\"type\":1,\"data\":1,\"nsp\":\"/\"}\n3<-" S "\"type\":1,\"data\":1,\"nsp\":\"/\"}\n");
-	say(&fixture, 2, S "\"type\":9,\"data\":{\"requestId\":\"x\",\"workerId\":3,\"sockets\":[]}}\n",
-	    "3<-" S "\"type\":9,\"data\":{\"requestId\":\"x\",\"workerId\":3,\"sockets\":[]}}\n");
-	say(&fixture, 2, S "\"type\":11,\"data\":{\"workerId\":1 }}\n",
-	    "1<-" S "\"type\":11,\"data\":{\"workerId\":1 }}\n");
-	say(&fixture, 2, S "\"type\":8,\"data\":{\"workerId\":2}}\n",
-	    "1<-" S "\"type\":8,\"data\":{\"workerId\":2}}\n3<-" S "\"type\":8,\"data\":{\"workerId\":2}}\n");
-	say(&fixture, 2, S "\"type\":9,\"data\":{\"workerId\":99}}\n", "");
-	say(&fixture, 2, S "\"type\":9}\n", "");
-	leave(&fixture, 2, "1<-" S "\"type\":3,\"data\":2}\n");
-	leave(&fixture, 2, "");
-	leave(&fixture, 3, "");
-	close_meeting(&fixture);
-}
-
-static void adapters_of_0_3_are_answered_by_uid(void **state)
-{
-	struct fixture fixture;
-	(void)state;
-	open_meeting(&fixture);
-	say(&fixture, 1, S "\"type\":1,\"uid\":\"a\",\"nsp\":\"/\"}\n",
-	    "2<-" S "\"type\":1,\"uid\":\"a\",\"nsp\":\"/\"}\n3<-" S "\"type\":1,\"uid\":\"a\",\"nsp\":\"/\"}\n");
-	say(&fixture, 2, S "\"type\":8,\"uid\":\"b\",\"nsp\":\"/\",\"requesterUid\":\"a\"}\n",
-	    "1<-" S "\"type\":8,\"uid\":\"b\",\"nsp\":\"/\",\"requesterUid\":\"a\"}\n");
-	say(&fixture, 2, S "\"type\":10,\"uid\":\"b\",\"nsp\":\"/\",\"requesterUid\":\"nobody\"}\n", "");
-	say(&fixture, 2, S "\"type\":9,\"uid\":\"b\"}\n",
-	    "1<-" S "\"type\":9,\"uid\":\"b\"}\n3<-" S "\"type\":9,\"uid\":\"b\"}\n");
-	close_meeting(&fixture);
-}
-
-static void for_a_dead_worker_each_of_its_adapters_says_goodbye(void **state)
-{
-	struct fixture fixture;
-	(void)state;
-	open_meeting(&fixture);
-	say(&fixture, 1, S "\"type\":1,\"uid\":\"a\",\"nsp\":\"/\"}\n",
-	    "2<-" S "\"type\":1,\"uid\":\"a\",\"nsp\":\"/\"}\n3<-" S "\"type\":1,\"uid\":\"a\",\"nsp\":\"/\"}\n");
-	say(&fixture, 1, S "\"type\":1,\"uid\":\"b\",\"nsp\":\"/x\\\"\"}\n",
-	    "2<-" S "\"type\":1,\"uid\":\"b\",\"nsp\":\"/x\\\"\"}\n3<-" S
-	    "\"type\":1,\"uid\":\"b\",\"nsp\":\"/x\\\"\"}\n");
-	say(&fixture, 3, S "\"type\":2,\"uid\":\"c\",\"nsp\":\"/\"}\n",
-	    "1<-" S "\"type\":2,\"uid\":\"c\",\"nsp\":\"/\"}\n2<-" S "\"type\":2,\"uid\":\"c\",\"nsp\":\"/\"}\n");
-	leave(&fixture, 1,
-	      "3<-" S "\"type\":13,\"uid\":\"a\",\"nsp\":\"/\"}\n3<-" S
-	      "\"type\":13,\"uid\":\"b\",\"nsp\":\"/x\\\"\"}\n");
-	say(&fixture, 3, S "\"type\":8,\"uid\":\"c\",\"requesterUid\":\"a\"}\n", "");
-	say(&fixture, 3, S "\"type\":13,\"uid\":\"c\",\"nsp\":\"/\"}\n",
-	    "1<-" S "\"type\":13,\"uid\":\"c\",\"nsp\":\"/\"}\n2<-" S "\"type\":13,\"uid\":\"c\",\"nsp\":\"/\"}\n");
-	leave(&fixture, 3, "");
-	close_meeting(&fixture);
-}
-
-static void engines_are_known_by_the_first_sender_id(void **state)
-{
-	struct fixture fixture;
-	(void)state;
-	open_meeting(&fixture);
-	say(&fixture, 1, "{\"_source\":\"_eio\",\"senderId\":\"a\"}\n",
-	    "2<-{\"_source\":\"_eio\",\"senderId\":\"a\"}\n3<-{\"_source\":\"_eio\",\"senderId\":\"a\"}\n");
-	say(&fixture, 2, "{\"_source\":\"_eio\",\"senderId\":\"b\",\"recipientId\":\"a\"}\n",
-	    "1<-{\"_source\":\"_eio\",\"senderId\":\"b\",\"recipientId\":\"a\"}\n");
-	say(&fixture, 1, "{\"_source\":\"_eio\",\"senderId\":\"other\",\"recipientId\":\"b\"}\n",
-	    "2<-{\"_source\":\"_eio\",\"senderId\":\"other\",\"recipientId\":\"b\"}\n");
-	leave(&fixture, 1, "");
-	say(&fixture, 2, "{\"_source\":\"_eio\",\"senderId\":\"b\",\"recipientId\":\"a\"}\n",
-	    "1<-{\"_source\":\"_eio\",\"senderId\":\"b\",\"recipientId\":\"a\"}\n3<-{\"_source\":\"_eio\","
-	    "\"senderId\":\"b\",\"recipientId\":\"a\"}\n");
+	say(&fixture, 1, "{\"source\":\"_sio_adapter\",\"type\":1,\"uid\":\"a\",\"nsp\":\"/\"}\n", "");
+	say(&fixture, 2, "{\"source\":\"_sio_adapter\",\"type\":1,\"uid\":\"b\",\"nsp\":\"/\"}\n",
+	    "1<-{\"source\":\"_sio_adapter\",\"type\":1,\"uid\":\"b\",\"nsp\":\"/\"}\n");
+	leave(&fixture, 1, "2<-{\"source\":\"_sio_adapter\",\"type\":13,\"uid\":\"a\",\"nsp\":\"/\"}\n");
 	close_meeting(&fixture);
 }
 
@@ -270,6 +204,9 @@ static void say_advanced(struct fixture *fixture, unsigned worker, struct lp_sli
 
 #define FRAME(literal) ((struct lp_slice){"\0\0\0\0\xff\x0f" literal, sizeof("\0\0\0\0\xff\x0f" literal) - 1})
 
+#define V8_ASK "o\"\4type\"\13DSM_REQUEST\"\12collection\"\1c\"\3key\"\1k\"\6method"
+#define V8_REPLY "{\"type\":\"DSM_REPLY\",\"requestId\":"
+
 static void advanced_workers_hear_what_limpet_says_as_values(void **state)
 {
 	struct fixture fixture;
@@ -281,13 +218,16 @@ static void advanced_workers_hear_what_limpet_says_as_values(void **state)
 		     "2<-{\"type\":\"publish\",\"name\":\"q\",\"topic\":\"undefined\",\"msg\":1}"
 		     "3<-{\"type\":\"publish\",\"name\":\"q\",\"topic\":\"undefined\",\"msg\":1}");
 	say_advanced(&fixture, 1, FRAME("o\"\4name\"\1q\"\4type\"\12publishreq\"\3msg\\\0\n\1x{\3"), "");
-	say_advanced(&fixture, 2, FRAME("o\"\6source\"\14_sio_adapter\"\4typeI\2\"\3uid\"\1u\"\3nsp\"\1/{\4"),
-		     "1<-{\"source\":\"_sio_adapter\",\"type\":1,\"uid\":\"u\",\"nsp\":\"/\"}"
-		     "3<-{\"source\":\"_sio_adapter\",\"type\":1,\"uid\":\"u\",\"nsp\":\"/\"}");
+	say_advanced(&fixture, 2, FRAME("o\"\6source\"\14_sio_adapter\"\4typeI\2\"\3uid\"\1u\"\3nsp\"\1/{\4"), "");
 	say_advanced(&fixture, 1, FRAME("o\"\6source\"\14_sio_adapter\"\4typeI\2\"\3uid\"\1v\"\3nsp\"\1/{\4"),
-		     "2<-{\"source\":\"_sio_adapter\",\"type\":1,\"uid\":\"v\",\"nsp\":\"/\"}"
-		     "3<-{\"source\":\"_sio_adapter\",\"type\":1,\"uid\":\"v\",\"nsp\":\"/\"}");
+		     "2<-{\"source\":\"_sio_adapter\",\"type\":1,\"uid\":\"v\",\"nsp\":\"/\"}");
 	leave(&fixture, 2, "1<-{\"source\":\"_sio_adapter\",\"type\":13,\"uid\":\"u\",\"nsp\":\"/\"}");
+
+	/* JSON has no undefined; a value that is that is none here, too: to set a key to it is to delete it. */
+	say_advanced(&fixture, 1, FRAME(V8_ASK "\"\3set\"\4json\"\0011\"\11requestIdI\2{\6"), "1<-" V8_REPLY "1}");
+	say_advanced(&fixture, 1, FRAME(V8_ASK "\"\3get\"\11requestIdI\4{\5"), "1<-" V8_REPLY "2,\"json\":\"1\"}");
+	say_advanced(&fixture, 1, FRAME(V8_ASK "\"\3set\"\4json_\"\11requestIdI\6{\6"), "1<-" V8_REPLY "3}");
+	say_advanced(&fixture, 1, FRAME(V8_ASK "\"\3get\"\11requestIdI\10{\5"), "1<-" V8_REPLY "4}");
 	close_meeting(&fixture);
 }
 
@@ -371,10 +311,7 @@ static void native_workers_have_the_same_queues(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(adapters_of_before_0_3_are_answered_by_worker),
-		cmocka_unit_test(adapters_of_0_3_are_answered_by_uid),
-		cmocka_unit_test(for_a_dead_worker_each_of_its_adapters_says_goodbye),
-		cmocka_unit_test(engines_are_known_by_the_first_sender_id),
+		cmocka_unit_test(adapters_hear_each_other),
 		cmocka_unit_test(the_store_is_asked_as_strong_store_cluster_does),
 		cmocka_unit_test(what_is_published_goes_to_every_worker),
 		cmocka_unit_test(what_is_pushed_goes_to_one_who_pulls),

@@ -300,16 +300,33 @@ static void a_letter_has_its_fields_as_json(void **state)
 	assert_field(&letter, LP_LETTER_SOURCE, "\"_sio_adapter\"");
 	assert_field(&letter, LP_LETTER_TYPE, "3");
 	assert_field(&letter, LP_LETTER_NSP, "\"/\"");
-	assert_field(&letter, LP_LETTER_DATA, "{\"b\":null,\"uid\":\"q\"}");
 	assert_null(letter.fields[LP_LETTER_UID].bytes);
-	assert_int_equal(letter.lossy, 1u << LP_LETTER_DATA);
 
-	/* With a uid nobody goes by the data. */
+	/* Of an adapter nobody goes by the data, but for answers before 0.3. */
+	assert_null(letter.fields[LP_LETTER_DATA].bytes);
+	assert_int_equal(letter.lossy, 0);
+	read_letter(
+		&letter, &room,
+		BYTES("\xff\x0fo\"\6source\"\14_sio_adapter\"\4typeI\x12\"\4datao\"\1b\\\0\n\1x\"\3uid\"\1q{\2\"\3nsp"
+		      "\"\1/{\4"));
+	assert_field(&letter, LP_LETTER_DATA, "{\"b\":null,\"uid\":\"q\"}");
+	assert_int_equal(letter.lossy, 1u << LP_LETTER_DATA);
 	read_letter(&letter, &room,
 		    BYTES("\xff\x0fo\"\6source\"\14_sio_adapter\"\4typeI\6\"\4datao\"\1b\\\0\n\1x{\1\"\3uid\"\1q{\4"));
 	assert_field(&letter, LP_LETTER_UID, "\"q\"");
 	assert_null(letter.fields[LP_LETTER_DATA].bytes);
 	assert_int_equal(letter.lossy, 0);
+	read_letter(&letter, &room, BYTES("\xff\x0fo\"\7_source\"\4_eio\"\4typeI\4\"\4datao{\0\"\13recipientId_{\4"));
+	assert_field(&letter, LP_LETTER_ENGINE_SOURCE, "\"_eio\"");
+	assert_null(letter.fields[LP_LETTER_DATA].bytes);
+	assert_null(letter.fields[LP_LETTER_RECIPIENT].bytes);
+
+	/* In whatever way a name is written, Node reads the same. */
+	read_letter(&letter, &room, BYTES("\xff\x0fo\0c\6c\0m\0d\0\"\1xS\4type\"\1y{\2"));
+	assert_field(&letter, LP_LETTER_CMD, "\"x\"");
+	assert_field(&letter, LP_LETTER_TYPE, "\"y\"");
+	read_letter(&letter, &room, BYTES("\xff\x0fo\0c\6c\1m\0d\0\"\1xI\2\"\1y{\2"));
+	assert_null(letter.fields[LP_LETTER_CMD].bytes);
 
 	read_letter(&letter, &room, BYTES("\xff\x0f\"\4type"));
 	for (size_t i = 0; i < LP_LETTER_FIELDS; i++)
