@@ -117,14 +117,13 @@ static bool needs_data(const struct lp_slice *values)
 }
 
 /* Where each text begins is known only when all are written: the memory may move. */
-static int convert_values(struct lp_letter *letter, const struct lp_slice *values, unsigned version,
-			  struct lp_buffer *room)
+static int convert_values(struct lp_letter *letter, const struct lp_slice *values, struct lp_buffer *room)
 {
 	size_t starts[LP_LETTER_FIELDS + 1];
 	for (size_t i = 0; i < LP_LETTER_FIELDS; i++) {
 		bool lossy = false;
 		starts[i] = room->length;
-		int status = values[i].bytes ? lp_v8_to_json(values[i], version, room, &lossy) : 0;
+		int status = values[i].bytes ? lp_v8_to_json(values[i], room, &lossy) : 0;
 		if (status)
 			return status;
 		letter->lossy |= (uint32_t)lossy << i;
@@ -149,7 +148,7 @@ int lp_letter_read_v8(struct lp_letter *letter, struct lp_slice frame, struct lp
 		return status;
 	if (!needs_data(values))
 		values[LP_LETTER_DATA] = (struct lp_slice){0};
-	return convert_values(letter, values, v8.version, room);
+	return convert_values(letter, values, room);
 }
 
 struct lp_slice lp_letter_json(struct lp_slice frame, struct lp_buffer *room)
@@ -158,7 +157,7 @@ struct lp_slice lp_letter_json(struct lp_slice frame, struct lp_buffer *room)
 	struct lp_slice value = {message.bytes + 2, message.length - 2};
 	bool lossy;
 	lp_buffer_consume(room, room->length);
-	if (lp_v8_to_json(value, (unsigned char)message.bytes[1], room, &lossy))
+	if (lp_v8_to_json(value, room, &lossy))
 		return (struct lp_slice){0};
 	return (struct lp_slice){room->bytes, room->length};
 }

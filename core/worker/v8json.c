@@ -247,7 +247,7 @@ static int convert(struct converter *converter, const struct lp_v8_level *level,
 	return 1;
 }
 
-int lp_v8_to_json(struct lp_slice value, unsigned version, struct lp_buffer *out, bool *lossy)
+int lp_v8_to_json(struct lp_slice value, struct lp_buffer *out, bool *lossy)
 {
 	struct converter converter;
 	struct lp_v8_token token;
@@ -257,7 +257,7 @@ int lp_v8_to_json(struct lp_slice value, unsigned version, struct lp_buffer *out
 	converter.lossy = lossy;
 	converter.sparse = 0;
 	converter.no_element = false;
-	lp_v8_open_value(&converter.v8, value, version);
+	lp_v8_open_value(&converter.v8, value);
 	for (;;) {
 		const struct lp_v8_level *level =
 			converter.v8.depth ? &converter.v8.levels[converter.v8.depth - 1] : NULL;

@@ -12,13 +12,12 @@
 /**
  * Write a value as JSON.stringify would, but for Buffers, dates and what else has no word of its own in JSON: that is null.
  *
- * @param value    One value, without V8's version before it.
- * @param version  V8's.
- * @param out      The text is added to it.
- * @param lossy    Set to true when something became null in that way; else left.
+ * @param value  One value, without V8's version before it.
+ * @param out    The text is added to it.
+ * @param lossy  Set to true when something became null in that way; else left.
  *
  * @return 0; or -EINVAL, -ENOTSUP (lp_v8_next), -ENOMEM, with part of it added.
  */
-int lp_v8_to_json(struct lp_slice value, unsigned version, struct lp_buffer *out, bool *lossy);
+int lp_v8_to_json(struct lp_slice value, struct lp_buffer *out, bool *lossy);
 
 #endif

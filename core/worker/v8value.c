@@ -10,41 +10,49 @@
  *     ; … :n   ' … ,n            a map and a set: n keys and values
  *     r … .                      an error: letters for its kind, and for what the value behind the letter is
  *     ^ D R y x n z s            an object that came before, Date, RegExp, objects of Boolean, Number, BigInt, String
- *     B ~ V                      an ArrayBuffer (that can grow), and a view of it that follows at once
- *     \0 type length bytes       how Node writes Buffers and typed arrays
- *     \1 value                   and its other objects
+ *     B ~                        an ArrayBuffer (that can grow)
+ *     \\ 0 type length bytes     how Node writes Buffers and typed arrays
+ *     \\ 1 object                and its other objects
  *
  * Numbers of things are varints: seven bits a byte, the lowest first. Zero bytes may be before any tag: V8 aligns UTF-16.
  *
  * There is no recursion: what is open is kept in levels. Values that cannot be sent between processes, such as shared
- * memory, have no tags here.
+ * memory, have no tags here, nor have V8's own views of ArrayBuffers, which Node does not use.
+ *
+ * "^" names an object by its number. That is one that has begun, but no error and no object of Node's before its end:
+ * V8 makes those last.
  */
 #include "worker/v8value.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* From this version on a view has flags. */
-#define FLAGS_VERSION 14
-
 /* The first version that counts as this format: Node 12's. */
 #define OLDEST_VERSION 13
+
+/* Kinds of Buffers and typed arrays, the newest being Float16Array. */
+#define VIEW_TYPES 14
+
+/* The objects of a message before one of its values, when nobody knows how many. */
+#define MANY_OBJECTS (1u << 31)
 
 int lp_v8_open(struct lp_v8 *v8, struct lp_slice bytes)
 {
 	if (bytes.length < 2 || bytes.bytes[0] != '\xff' || bytes.bytes[1] < OLDEST_VERSION)
 		return -EINVAL;
-	lp_v8_open_value(v8, (struct lp_slice){bytes.bytes + 2, bytes.length - 2}, (unsigned char)bytes.bytes[1]);
+	lp_v8_open_value(v8, (struct lp_slice){bytes.bytes + 2, bytes.length - 2});
+	v8->objects = 0;
 	return 0;
 }
 
-void lp_v8_open_value(struct lp_v8 *v8, struct lp_slice value, unsigned version)
+void lp_v8_open_value(struct lp_v8 *v8, struct lp_slice value)
 {
 	v8->at = value.bytes;
 	v8->end = value.bytes + value.length;
-	v8->version = version;
 	v8->depth = 0;
 	v8->done = false;
+	v8->objects = MANY_OBJECTS;
+	v8->lowest = UINT32_MAX;
 }
 
 static bool take_varint(struct lp_v8 *v8, uint32_t *number)
@@ -107,20 +115,41 @@ static bool take_big(struct lp_v8 *v8)
 {
 	uint32_t field;
 	struct lp_slice digits;
-	return take_varint(v8, &field) && take_bytes(v8, field >> 1, &digits);
+	return take_varint(v8, &field) && field != 1 && take_bytes(v8, field >> 1, &digits);
 }
 
-/* A buffer's view belongs to it: V8 reads them as one. */
-static bool take_view(struct lp_v8 *v8)
+/* The level that an object has opened, among those open now; NULL when it has ended. Their numbers ascend. */
+static const struct lp_v8_level *find_level(const struct lp_v8 *v8, uint32_t object)
 {
-	uint32_t skipped;
-	if (v8->at == v8->end || *v8->at != 'V')
-		return true;
-	v8->at++;
-	for (int i = v8->version < FLAGS_VERSION ? 1 : 0; i < 4; i++)
-		if (!take_varint(v8, &skipped))
-			return false;
-	return true;
+	unsigned low = 0, high = v8->depth;
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+		if (v8->levels[middle].object < object)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < v8->depth ? &v8->levels[low] : NULL;
+}
+
+static bool take_reference(struct lp_v8 *v8)
+{
+	uint32_t object;
+	if (!take_varint(v8, &object) || object >= v8->objects)
+		return false;
+	if (object < v8->lowest)
+		v8->lowest = object;
+	const struct lp_v8_level *level = find_level(v8, object);
+	bool open = level && (level->object == object || (level->wrapped && level->object - 1 == object));
+	return !open || (level->object == object && level->tag != 'r');
+}
+
+/* An ArrayBuffer that can grow: how long it is, and how long it may be. */
+static bool take_growing(struct lp_v8 *v8)
+{
+	uint32_t length, most;
+	struct lp_slice bytes;
+	return take_varint(v8, &length) && take_varint(v8, &most) && length <= most && take_bytes(v8, length, &bytes);
 }
 
 static bool take_regexp(struct lp_v8 *v8)
@@ -135,8 +164,10 @@ static int take_other(struct lp_v8 *v8, int tag)
 {
 	struct lp_v8_token token;
 	struct lp_slice bytes;
-	uint32_t number;
 	bool taken;
+	if (tag == '^')
+		return take_reference(v8) ? 1 : -EINVAL;
+	v8->objects += tag != 'Z';
 	switch (tag) {
 	case 'x':
 	case 'y':
@@ -155,15 +186,11 @@ static int take_other(struct lp_v8 *v8, int tag)
 	case 'R':
 		taken = take_regexp(v8);
 		break;
-	case '^':
-		taken = take_varint(v8, &number) && take_view(v8);
-		break;
 	case 'B':
-		taken = take_counted(v8, &bytes) && take_view(v8);
+		taken = take_counted(v8, &bytes);
 		break;
 	case '~':
-		taken = take_varint(v8, &number) && take_varint(v8, &(uint32_t){0}) && take_bytes(v8, number, &bytes) &&
-			take_view(v8);
+		taken = take_growing(v8);
 		break;
 	default:
 		return -ENOTSUP;
@@ -171,19 +198,20 @@ static int take_other(struct lp_v8 *v8, int tag)
 	return taken ? 1 : -EINVAL;
 }
 
-/* Node's own objects. *tag becomes that of the value which follows, or stays when it was all. */
+/* Node's own objects. *tag becomes that of the object which follows, or stays when it was all. */
 static int take_host_object(struct lp_v8 *v8, int *tag)
 {
 	uint32_t how, type;
 	struct lp_slice bytes;
+	v8->objects++;
 	if (!take_varint(v8, &how))
 		return -EINVAL;
 	if (how == 0)
-		return take_varint(v8, &type) && take_counted(v8, &bytes) ? 1 : -EINVAL;
+		return take_varint(v8, &type) && type < VIEW_TYPES && take_counted(v8, &bytes) ? 1 : -EINVAL;
 	if (how != 1)
 		return -ENOTSUP;
 	*tag = take_tag(v8);
-	return *tag == '\\' ? -EINVAL : 1;
+	return *tag == 'o' ? 1 : -EINVAL;
 }
 
 static int open_level(struct lp_v8 *v8, int tag, struct lp_v8_token *token)
@@ -191,7 +219,8 @@ static int open_level(struct lp_v8 *v8, int tag, struct lp_v8_token *token)
 	uint32_t declared = 0;
 	if (v8->depth == LP_V8_DEPTH_MAX || ((tag == 'A' || tag == 'a') && !take_varint(v8, &declared)))
 		return -EINVAL;
-	v8->levels[v8->depth++] = (struct lp_v8_level){.tag = (char)tag, .declared = declared};
+	v8->levels[v8->depth++] = (struct lp_v8_level){
+		.tag = (char)tag, .declared = declared, .object = v8->objects++, .wrapped = token->kind == LP_V8_OTHER};
 	token->kind = LP_V8_OPEN;
 	return 1;
 }
@@ -210,7 +239,8 @@ static int close_level(struct lp_v8 *v8, struct lp_v8_token *token)
 	uint64_t expected = level->tag == 'o' || array ? 2 * (uint64_t)count : count;
 	if (level->tag == 'A')
 		expected += length;
-	return level->values == expected ? 1 : -EINVAL;
+	bool pairs = level->tag != ';' || count % 2 == 0;
+	return level->values == expected && pairs ? 1 : -EINVAL;
 }
 
 /* 0: an error has its own way to end. */
@@ -262,32 +292,45 @@ static int take_value(struct lp_v8 *v8, int tag, struct lp_v8_token *token)
 	}
 }
 
-/* An error's letters up to its next value. Returns 1 when that comes, 0 at the error's end. */
-static int take_error_letters(struct lp_v8 *v8)
+/* An error's letters up to its next value. Returns 1 when that comes, and whether it is a text; 0 at the error's end. */
+static int take_error_letters(struct lp_v8 *v8, bool *text)
 {
 	for (;;) {
 		int letter = take_tag(v8);
+		*text = letter == 'm' || letter == 's';
 		if (letter == '.')
 			return 0;
-		if (letter == 'm' || letter == 's' || letter == 'c')
+		if (*text || letter == 'c')
 			return 1;
 		if (letter <= 0 || !strchr("ERFSTU", letter))
 			return letter < 0 ? -EINVAL : -ENOTSUP;
 	}
 }
 
-static bool is_key(const struct lp_v8_token *token)
+/* Whether what was begun last in a level is a key. */
+static bool is_key(const struct lp_v8_level *level)
 {
-	return token->kind >= LP_V8_NUMBER && token->kind <= LP_V8_UTF8;
+	uint32_t elements = level->tag == 'A' ? level->declared : 0;
+	return strchr("oaA", level->tag) && level->values > elements && (level->values - elements) % 2 == 1;
+}
+
+/* Whether a value may be where it is; text: where an error has one. */
+static bool fits(const struct lp_v8_level *level, const struct lp_v8_token *token, bool text)
+{
+	bool is_text = token->kind >= LP_V8_LATIN1 && token->kind <= LP_V8_UTF8;
+	if (text)
+		return is_text;
+	return is_text || token->kind == LP_V8_NUMBER || !is_key(level);
 }
 
 int lp_v8_next(struct lp_v8 *v8, struct lp_v8_token *token)
 {
 	struct lp_v8_level *level = v8->depth ? &v8->levels[v8->depth - 1] : NULL;
+	bool text = false;
 	if (v8->done)
 		return v8->at == v8->end ? 0 : -EINVAL;
 	if (level && level->tag == 'r') {
-		int status = take_error_letters(v8);
+		int status = take_error_letters(v8, &text);
 		if (status <= 0)
 			return status ? status : close_level(v8, token);
 	}
@@ -300,7 +343,7 @@ int lp_v8_next(struct lp_v8 *v8, struct lp_v8_token *token)
 	if (tag == '-' && level && level->tag == 'A' && level->values <= level->declared)
 		return 1;
 	int status = take_value(v8, tag, token);
-	if (status == 1 && level && level->tag == 'o' && level->values % 2 == 1 && !is_key(token))
+	if (status == 1 && level && !fits(level, token, text))
 		return -EINVAL;
 	v8->done = status == 1 && v8->depth == 0;
 	return status;

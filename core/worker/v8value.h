@@ -2,7 +2,8 @@
  * Values as V8's serializer writes them, which is what Node workers with `serialization: 'advanced'` say in place of JSON:
  * looked at piece by piece, without being taken apart. Nothing is allocated and nothing copied.
  *
- * What is accepted is well formed to the last byte: counts are right, brackets match, keys are strings or numbers.
+ * What is accepted is well formed to the last byte, as Node reads it: a worker that is sent anything else ends. Two things
+ * that V8 never writes are not looked for: a RegExp that is none, and a key that an object has twice.
  */
 #ifndef LP_WORKER_V8VALUE_H
 #define LP_WORKER_V8VALUE_H
@@ -43,15 +44,18 @@ struct lp_v8_level {
 	char tag;
 	uint32_t declared; /**< An array's length. */
 	uint32_t values;   /**< That have begun in it, keys included. */
+	uint32_t object;   /**< Its number. */
+	bool wrapped;      /**< In an object of Node's, whose number is one less. */
 };
 
 /** A place in a value. The caller's memory. */
 struct lp_v8 {
 	const char *at;
 	const char *end;
-	unsigned version;
 	unsigned depth;
-	bool done; /**< The outermost value has ended. */
+	bool done;        /**< The outermost value has ended. */
+	uint32_t objects; /**< That have begun: V8 numbers them from 0, to name one that came before. */
+	uint32_t lowest;  /**< The lowest number that was named. */
 	struct lp_v8_level levels[LP_V8_DEPTH_MAX];
 };
 
@@ -66,13 +70,12 @@ struct lp_v8 {
 int lp_v8_open(struct lp_v8 *v8, struct lp_slice bytes);
 
 /**
- * Begin with a value of a message.
+ * Begin with a value of a message that was found to be right.
  *
- * @param v8       Filled, but for the levels.
- * @param value    As lp_v8_pass gave it.
- * @param version  Of the message: v8->version there.
+ * @param v8     Filled, but for the levels.
+ * @param value  As lp_v8_pass gave it. What it names of the rest of the message is taken to be there.
  */
-void lp_v8_open_value(struct lp_v8 *v8, struct lp_slice value, unsigned version);
+void lp_v8_open_value(struct lp_v8 *v8, struct lp_slice value);
 
 /**
  * Go on to the next piece.
