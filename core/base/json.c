@@ -7,6 +7,7 @@
  */
 #include "base/json.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
@@ -20,15 +21,20 @@ static const char *skip_blanks(const char *at, const char *end)
 	return at;
 }
 
-/* Whether one of eight bytes is below n; the first that is found is right, those behind it may not be. */
+/* A bit for each of eight bytes that is below n; the first that is found is right, those behind it may not be. */
 static uint64_t below(uint64_t bytes, unsigned n)
 {
 	return (bytes - EACH(n)) & ~bytes & EACH(128);
 }
 
-static bool is_plain(uint64_t bytes)
+/* How many of eight bytes mean nothing inside a string, up to the first that does. */
+static unsigned count_plain(const char *at)
 {
-	return !(below(bytes, 0x20) | below(bytes ^ EACH('"'), 1) | below(bytes ^ EACH('\\'), 1));
+	uint64_t bytes;
+	memcpy(&bytes, at, sizeof(bytes));
+	bytes = le64toh(bytes);
+	uint64_t special = below(bytes, 0x20) | below(bytes ^ EACH('"'), 1) | below(bytes ^ EACH('\\'), 1);
+	return special ? (unsigned)__builtin_ctzll(special) / 8 : sizeof(bytes);
 }
 
 static int hex_digit(char digit)
@@ -60,12 +66,10 @@ static const char *skip_string(const char *at, const char *end)
 	if (at == end || *at++ != '"')
 		return NULL;
 	for (;;) {
-		uint64_t bytes;
-		while ((size_t)(end - at) >= sizeof(bytes)) {
-			memcpy(&bytes, at, sizeof(bytes));
-			if (!is_plain(bytes))
-				break;
-			at += sizeof(bytes);
+		unsigned plain = 8;
+		while (plain == 8 && end - at >= 8) {
+			plain = count_plain(at);
+			at += plain;
 		}
 		while (at < end && *at != '"' && *at != '\\' && (unsigned char)*at >= 0x20)
 			at++;

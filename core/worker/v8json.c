@@ -85,7 +85,12 @@ static void put_number(struct lp_v8_writer *writer, double number)
 {
 	char text[32] = "null";
 	if (number == 0)
-		number = 0; /* Of either sign. */
+		number = 0;                                  /* Of either sign. */
+	if (fabs(number) < 1e15 && number == rint(number)) { /* The most; the rest would do as well, slowly. */
+		snprintf(text, sizeof(text), "%ld", (long)number);
+		lp_v8_put(writer, text, strlen(text));
+		return;
+	}
 	for (int digits = 15; isfinite(number) && digits <= 17; digits++) {
 		snprintf(text, sizeof(text), "%.*g", digits, number);
 		if (strtod(text, NULL) == number)

@@ -246,32 +246,47 @@ static int close_level(struct lp_v8 *v8, struct lp_v8_token *token)
 /* 0: an error has its own way to end. */
 static int closing_tag(char tag)
 {
-	static const char opens[] = "oAa;'", closes[] = "{$@:,";
-	const char *found = strchr(opens, tag);
-	return found ? closes[found - opens] : 0;
+	switch (tag) {
+	case 'o':
+		return '{';
+	case 'A':
+		return '$';
+	case 'a':
+		return '@';
+	case ';':
+		return ':';
+	case '\'':
+		return ',';
+	default:
+		return 0;
+	}
 }
 
-static int take_value(struct lp_v8 *v8, int tag, struct lp_v8_token *token)
+static bool take_integer(struct lp_v8 *v8, int tag, struct lp_v8_token *token)
 {
-	static const char words[] = "_0TF", opens[] = "oAa;'r";
-	static const enum lp_v8_kind meanings[] = {LP_V8_UNDEFINED, LP_V8_NULL, LP_V8_TRUE, LP_V8_FALSE};
 	uint32_t number;
-	if (tag == '\\') {
-		int status = take_host_object(v8, &tag);
-		token->kind = LP_V8_OTHER;
-		if (status < 0 || tag == '\\')
-			return status;
-	}
-	token->tag = (char)tag;
-	if (tag <= 0)
-		return -EINVAL;
-	if (strchr(opens, tag))
-		return open_level(v8, tag, token);
-	if (strchr(words, tag)) {
-		token->kind = meanings[strchr(words, tag) - words];
-		return 1;
-	}
+	if (!take_varint(v8, &number))
+		return false;
+	token->number = tag == 'U' ? (double)number : (double)(int32_t)(number >> 1 ^ -(number & 1));
+	return true;
+}
+
+/* A value that is no object. */
+static int take_plain(struct lp_v8 *v8, int tag, struct lp_v8_token *token)
+{
 	switch (tag) {
+	case '_':
+		token->kind = LP_V8_UNDEFINED;
+		return 1;
+	case '0':
+		token->kind = LP_V8_NULL;
+		return 1;
+	case 'T':
+		token->kind = LP_V8_TRUE;
+		return 1;
+	case 'F':
+		token->kind = LP_V8_FALSE;
+		return 1;
 	case '"':
 	case 'c':
 	case 'S':
@@ -282,13 +297,34 @@ static int take_value(struct lp_v8 *v8, int tag, struct lp_v8_token *token)
 	case 'I':
 	case 'U':
 		token->kind = LP_V8_NUMBER;
-		if (!take_varint(v8, &number))
-			return -EINVAL;
-		token->number = tag == 'U' ? (double)number : (double)(int32_t)(number >> 1 ^ -(number & 1));
-		return 1;
+		return take_integer(v8, tag, token) ? 1 : -EINVAL;
 	default:
 		token->kind = LP_V8_OTHER;
 		return take_other(v8, tag);
+	}
+}
+
+static int take_value(struct lp_v8 *v8, int tag, struct lp_v8_token *token)
+{
+	if (tag == '\\') {
+		int status = take_host_object(v8, &tag);
+		token->kind = LP_V8_OTHER;
+		if (status < 0 || tag == '\\')
+			return status;
+	}
+	token->tag = (char)tag;
+	switch (tag) {
+	case -1:
+		return -EINVAL;
+	case 'o':
+	case 'A':
+	case 'a':
+	case ';':
+	case '\'':
+	case 'r':
+		return open_level(v8, tag, token);
+	default:
+		return take_plain(v8, tag, token);
 	}
 }
 
@@ -310,8 +346,9 @@ static int take_error_letters(struct lp_v8 *v8, bool *text)
 /* Whether what was begun last in a level is a key. */
 static bool is_key(const struct lp_v8_level *level)
 {
-	uint32_t elements = level->tag == 'A' ? level->declared : 0;
-	return strchr("oaA", level->tag) && level->values > elements && (level->values - elements) % 2 == 1;
+	if (level->tag == 'A')
+		return level->values > level->declared && (level->values - level->declared) % 2 == 1;
+	return (level->tag == 'o' || level->tag == 'a') && level->values % 2 == 1;
 }
 
 /* Whether a value may be where it is; text: where an error has one. */
