@@ -84,6 +84,65 @@ for (const adapter of ['@socket.io/cluster-adapter', 'adapter02'])
 			assert.deepEqual((await ask(limpet, 3, 'who')).sort(), [1, 2, 4]);
 		}));
 
+test('two versions of the adapter at once: each hears only its own, and none ends the other', run(
+	`${ROOMS} @socket.io/cluster-adapter adapter02`,
+	{ files: NAMED },
+	async (limpet) => {
+		const old = [1, 3];
+		const current = [2, 4];
+		for (const worker of ALL)
+			await eventually(`worker ${worker} knows one other`, async () => await ask(limpet, worker, 'count') === 2);
+		const clients = await Promise.all(ALL.map((worker) => join(limpet, worker)));
+		const of = (workers) => workers.map((worker) => clients[worker - 1]);
+
+		await ask(limpet, 1, 'join', { with: 'room' });
+		await ask(limpet, 1, 'leave', { with: 'room' }); // A newer one would take it for the order to disconnect.
+		await ask(limpet, 1, 'emit', { with: 'old' });
+		await allHear(of(old), 'old');
+		await ask(limpet, 2, 'emit', { with: 'current' });
+		await allHear(of(current), 'current');
+
+		const pids = await Promise.all(old.map(async (worker) => (await limpet.worker(worker)).pid));
+		const since = limpet.now;
+		process.kill((await limpet.worker(2)).pid, 'SIGKILL'); // An older one would fail over its goodbye.
+		await limpet.said(/^limpet: worker 2 is ready/, since);
+		for (const worker of ALL)
+			await eventually(`worker ${worker} knows one other`, async () => await ask(limpet, worker, 'count') === 2);
+		assert.deepEqual(await Promise.all(old.map(async (worker) => (await limpet.worker(worker)).pid)), pids);
+		assert.deepEqual(await ask(limpet, 1, 'fetch'), of(old).map(({ id }) => id).sort());
+		assert.deepEqual(await ask(limpet, 4, 'fetch'), of([4]).map(({ id }) => id));
+		for (const [worker, client] of clients.entries())
+			assert.equal(client.connected, worker !== 1);
+		assert.ok(!of(old).some(({ news }) => news.includes('current')));
+		assert.ok(!of(current).some(({ news }) => news.includes('old')));
+	}));
+
+for (const serialization of ['json', 'advanced'])
+	test(`engines without stickiness, ${serialization}: a session is found where it is, and no answer goes astray`, run(
+		`--workers 4 --policy ./named.lua --dialect cluster --node-serialization ${serialization} -- node workers/engine.js`,
+		{ files: NAMED },
+		async (limpet) => {
+			const packet = serialization === 'json' ? 'text "é"' : Buffer.from([0, 1, 255]);
+			const data = Buffer.from(packet).toString('base64');
+			await ask(limpet, 1, 'open', { sid: 'A', data, binary: serialization === 'advanced' });
+			assert.deepEqual(await ask(limpet, 2, 'poll', { sid: 'A' }), { type: 'message', data });
+			assert.deepEqual(await ask(limpet, 3, 'poll', { sid: 'A' }), { type: 'message', data });
+			// Those two have asked, and only they have been answered.
+			assert.deepEqual(await ask(limpet, 2, 'heard'), ['1', '2', '0 of 3']);
+			assert.deepEqual(await ask(limpet, 3, 'heard'), ['0 of 2', '1', '2']);
+			assert.deepEqual(await ask(limpet, 4, 'heard'), ['0 of 2', '0 of 3']);
+
+			const dead = await ask(limpet, 2, 'id');
+			const since = limpet.now;
+			process.kill((await limpet.worker(2)).pid, 'SIGKILL');
+			await limpet.said(/^limpet: worker 2 is ready/, since);
+			await ask(limpet, 1, 'answer', { id: dead }); // Too late: its request is one that each of the others has made.
+			assert.deepEqual(await ask(limpet, 3, 'poll', { sid: 'A' }), { type: 'message', data });
+			assert.deepEqual(await ask(limpet, 4, 'poll', { sid: 'A' }), { type: 'message', data });
+			assert.deepEqual((await ask(limpet, 3, 'heard')).slice(3), ['1', '2', '0 of 4']);
+			assert.deepEqual((await ask(limpet, 4, 'heard')).slice(2), ['0 of 3', '1', '2']);
+		}));
+
 test('a stopped worker holds nobody up, and what waits for it is bounded', run(
 	`${ROOMS} @socket.io/cluster-adapter`,
 	{ files: NAMED },

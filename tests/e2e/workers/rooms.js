@@ -1,12 +1,14 @@
 'use strict';
 /**
- * Socket.IO on plain cluster workers with the cluster adapter of the package that is named, as its README shows it, without
- * the primary's half. What the test wants of a worker's server it asks by HTTP: /METHOD?ARGUMENT.
+ * Socket.IO on plain cluster workers with the cluster adapter of the package that is named (of several, each worker takes
+ * one in turn), as its README shows it, without the primary's half. What the test wants of a worker's server it asks by
+ * HTTP: /METHOD?ARGUMENT.
  */
 const cluster = require('node:cluster');
 const http = require('node:http');
 const { Server } = require('socket.io');
-const { createAdapter } = require(process.argv[2]);
+const packages = process.argv.slice(2);
+const { createAdapter } = require(packages[cluster.worker.id % packages.length]);
 
 /** What is no Buffer stays what it is. */
 const hex = (answers) => answers.map((answer) => (Buffer.isBuffer(answer) ? answer.toString('hex') : answer));
@@ -18,6 +20,7 @@ const ACTIONS = {
 	acksBinary: async (io, bytes) => hex(await io.timeout(5000).emitWithAck('bytes', Buffer.from(bytes, 'hex'))),
 	toRoom: (io, room) => io.to(room).emit('news', `to ${room}`),
 	join: (io, room) => io.socketsJoin(room),
+	leave: (io, room) => io.socketsLeave(room),
 	fetch: async (io) => (await io.fetchSockets()).map((socket) => socket.id).sort(),
 	who: (io) => io.serverSideEmitWithAck('who'),
 	count: async (io) => io.of('/').adapter.serverCount(),
