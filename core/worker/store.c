@@ -21,8 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json.h"
 #include "base/list.h"
+#include "worker/store_options.h"
 #include "worker/table.h"
 
 /* NOLINTBEGIN(clang-analyzer-unix.Malloc): it does not see that lp_list_remove takes a list's first member out. */
@@ -38,7 +38,7 @@ static const char unknown_option[] = "Unspported configuration option: only expi
 
 struct collection {
 	struct lp_named named; /* First. Its name is behind it. */
-	struct lp_list link;
+	struct lp_list link;   /* In `expiring`, when its keys expire. */
 	struct lp_table entries;
 	struct lp_list idle;
 	uint64_t looks;
@@ -71,7 +71,7 @@ struct waiter {
 
 struct lp_store {
 	struct lp_table collections;
-	struct lp_list all; /* The same. */
+	struct lp_list expiring;
 	size_t keys;
 	size_t bytes;
 	size_t bytes_max;
@@ -141,8 +141,23 @@ static struct collection *get_collection(struct lp_store *store, struct lp_slice
 	}
 	collection->entries.seed = store->collections.seed;
 	lp_list_init(&collection->idle);
-	lp_list_append(&store->all, &collection->link);
+	lp_list_init(&collection->link);
 	return collection;
+}
+
+/* One without entries. */
+static void free_collection(struct lp_store *store, struct collection *collection)
+{
+	lp_table_clear(&collection->entries);
+	lp_table_remove(&store->collections, &collection->named);
+	lp_list_remove(&collection->link);
+	give(store, collection, sizeof(*collection) + collection->named.name.length);
+}
+
+static void free_if_unused(struct lp_store *store, struct collection *collection)
+{
+	if (!collection->entries.count && !collection->interval_ms)
+		free_collection(store, collection);
 }
 
 static struct entry *find_entry(struct lp_store *store, const struct lp_store_request *request)
@@ -207,6 +222,7 @@ static void settle(struct lp_store *store, struct entry *entry)
 		return;
 	if (!entry->json) {
 		free_entry(store, entry);
+		free_if_unused(store, collection);
 		return;
 	}
 	entry->used = collection->looks;
@@ -345,41 +361,26 @@ static int release(struct lp_store *store, const struct lp_store_request *reques
 	return status;
 }
 
-/* Seconds as JSON has them, from 0 on; negative for what is no number, or no number of seconds. 0, null and false are off. */
-static double read_seconds(struct lp_slice value)
-{
-	char text[32] = {0};
-	char *end;
-	if (value.length == 0 || value.length >= sizeof(text))
-		return -1;
-	memcpy(text, value.bytes, value.length);
-	if (strcmp(text, "null") == 0 || strcmp(text, "false") == 0)
-		return 0;
-	double seconds = strtod(text, &end);
-	return *end == '\0' && seconds >= 0 ? seconds : -1;
-}
-
 static int configure(struct lp_store *store, const struct lp_store_request *request)
 {
-	struct lp_json json;
-	struct lp_slice name, value;
-	double seconds = -1;
-	int status = request->config.bytes ? lp_json_open(&json, request->config) : -ENOENT;
-	while (status == 0 && lp_json_next(&json, &name, &value) == 1) {
-		seconds = name.length == 10 && memcmp(name.bytes, "expireKeys", 10) == 0 ? read_seconds(value) : -1;
-		if (seconds < 0)
-			return refuse(store, request, -EINVAL, unknown_option);
-	}
-	if (seconds >= 0) {
-		struct collection *collection = get_collection(store, request->collection);
-		if (!collection)
-			return refuse(store, request, -ENOMEM, no_room);
+	double seconds;
+	int status = lp_store_options_read(request->config, &seconds);
+	struct collection *collection = status == 1 ? get_collection(store, request->collection) : NULL;
+	if (status < 0)
+		return refuse(store, request, status, unknown_option);
+	if (status == 1 && !collection)
+		return refuse(store, request, -ENOMEM, no_room);
+	if (collection) {
 		double interval_ms = ceil(seconds * 1000 / 2);
 		uint64_t wanted_ms = (uint64_t)(interval_ms < LONGEST_MS ? interval_ms : LONGEST_MS);
 		if (wanted_ms != collection->interval_ms) {
 			collection->interval_ms = wanted_ms;
+			lp_list_remove(&collection->link);
+			if (wanted_ms)
+				lp_list_append(&store->expiring, &collection->link);
 			collection->next_ms = wanted_ms && collection->entries.count ? request->now_ms + wanted_ms : 0;
 		}
+		free_if_unused(store, collection);
 	}
 	reply(store, request->worker, request->id, (struct lp_slice){0}, NULL);
 	return 0;
@@ -437,7 +438,7 @@ static void look(struct lp_store *store, struct collection *collection)
 uint64_t lp_store_sweep(struct lp_store *store, uint64_t now_ms)
 {
 	uint64_t next_ms = 0;
-	for (struct lp_list *link = store->all.next; link != &store->all; link = link->next) {
+	for (struct lp_list *link = store->expiring.next; link != &store->expiring; link = link->next) {
 		struct collection *collection = LP_LIST_OWNER(link, struct collection, link);
 		if (collection->next_ms && collection->next_ms <= now_ms) {
 			collection->next_ms = now_ms + collection->interval_ms;
@@ -461,13 +462,13 @@ struct lp_store *lp_store_new(unsigned workers, size_t bytes_max, uint64_t seed,
 	store->collections.seed = seed;
 	store->reply = reply_cb;
 	store->owner = owner;
-	lp_list_init(&store->all);
+	lp_list_init(&store->expiring);
 	for (unsigned i = 0; i <= workers; i++)
 		lp_list_init(&store->of_worker[i]);
 	return store;
 }
 
-static void free_collection(struct lp_store *store, struct collection *collection)
+static void empty_collection(struct lp_store *store, struct collection *collection)
 {
 	struct entry *entry;
 	while ((entry = (struct entry *)lp_table_any(&collection->entries))) {
@@ -475,18 +476,17 @@ static void free_collection(struct lp_store *store, struct collection *collectio
 			free_waiter(store, LP_LIST_OWNER(entry->waiters.next, struct waiter, link));
 		free_entry(store, entry);
 	}
-	lp_table_clear(&collection->entries);
-	lp_table_remove(&store->collections, &collection->named);
-	lp_list_remove(&collection->link);
-	give(store, collection, sizeof(*collection) + collection->named.name.length);
 }
 
 void lp_store_free(struct lp_store *store)
 {
 	if (!store)
 		return;
-	while (!lp_list_empty(&store->all))
-		free_collection(store, LP_LIST_OWNER(store->all.next, struct collection, link));
+	struct lp_named *collection;
+	while ((collection = lp_table_any(&store->collections))) {
+		empty_collection(store, (struct collection *)collection);
+		free_collection(store, (struct collection *)collection);
+	}
 	lp_table_clear(&store->collections);
 	free(store);
 }

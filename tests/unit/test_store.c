@@ -231,6 +231,36 @@ static void at_the_bound_more_is_refused_and_nothing_lost(void **state)
 }
 
 /* Whoever asks, and whoever dies: in the end every lock is free, and everybody who lives was answered. */
+/* Nothing is left of what is gone, in as many collections as there are sessions, say. */
+static void a_collection_without_keys_is_gone(void **state)
+{
+	struct fixture fixture;
+	char name[16];
+	(void)state;
+	open_store(&fixture, 4096);
+	for (int i = 0; i < 1000; i++) {
+		snprintf(name, sizeof(name), "c%d", i);
+		struct lp_store_request request = {.method = LP_STORE_SET,
+						   .worker = 1,
+						   .id = LP_SLICE("1"),
+						   .collection = slice_of(name),
+						   .key = LP_SLICE("k"),
+						   .json = LP_SLICE("1")};
+		assert_int_equal(lp_store_ask(fixture.store, &request), 0);
+		request.json = (struct lp_slice){0};
+		assert_int_equal(lp_store_ask(fixture.store, &request), 0);
+		request.method = LP_STORE_ACQUIRE;
+		assert_int_equal(lp_store_ask(fixture.store, &request), 0);
+		request.method = LP_STORE_RELEASE;
+		assert_int_equal(lp_store_ask(fixture.store, &request), 0);
+		request.method = LP_STORE_CONFIGURE;
+		request.config = LP_SLICE("{\"expireKeys\":null}");
+		assert_int_equal(lp_store_ask(fixture.store, &request), 0);
+		fixture.said[0] = '\0';
+	}
+	lp_store_free(fixture.store);
+}
+
 static void at_random_nobody_waits_for_ever(void **state)
 {
 	struct fixture fixture;
@@ -273,6 +303,7 @@ int main(void)
 		cmocka_unit_test(a_key_not_used_goes_at_the_third_look),
 		cmocka_unit_test(configure_set_delete_set_is_nothing_special),
 		cmocka_unit_test(at_the_bound_more_is_refused_and_nothing_lost),
+		cmocka_unit_test(a_collection_without_keys_is_gone),
 		cmocka_unit_test(at_random_nobody_waits_for_ever),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
