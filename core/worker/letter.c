@@ -3,6 +3,9 @@
  * name's length first: few names share one.
  *
  * A value of V8's is passed over twice: once to find the members, and those that are ours again, to write them as JSON.
+ *
+ * Objects in a value of V8's may be named by number, which counts those before it in the message. A value that is kept gets
+ * into messages where one is before it, the message itself, so it has to be alike where it comes from.
  */
 #include "worker/letter.h"
 
@@ -40,14 +43,14 @@ _Static_assert(LP_LETTER_FIELDS <= 32, "each field has a bit in `lossy`");
 /* The longest of these names. */
 #define LONGEST_NAME 12
 
-static void keep(struct lp_slice *fields, struct lp_slice name, struct lp_slice value)
+/* Which field has this name, or LP_LETTER_FIELDS. */
+static size_t find_field(struct lp_slice name)
 {
-	for (size_t i = 0; i < LP_LETTER_FIELDS; i++) {
-		if (names[i].length == name.length && memcmp(names[i].bytes, name.bytes, name.length) == 0) {
-			fields[i] = value;
-			return;
-		}
-	}
+	size_t i = 0;
+	while (i < LP_LETTER_FIELDS &&
+	       (names[i].length != name.length || memcmp(names[i].bytes, name.bytes, name.length) != 0))
+		i++;
+	return i;
 }
 
 int lp_letter_read(struct lp_letter *letter, struct lp_slice bytes)
@@ -58,8 +61,11 @@ int lp_letter_read(struct lp_letter *letter, struct lp_slice bytes)
 	*letter = (struct lp_letter){.bytes = bytes};
 	if (lp_json_open(&json, bytes))
 		return lp_json_check(bytes);
-	while ((status = lp_json_next(&json, &name, &value)) == 1)
-		keep(letter->fields, name, value);
+	while ((status = lp_json_next(&json, &name, &value)) == 1) {
+		size_t field = find_field(name);
+		if (field < LP_LETTER_FIELDS)
+			letter->fields[field] = value;
+	}
 	return status;
 }
 
@@ -83,22 +89,40 @@ static struct lp_slice name_of(const struct lp_v8_token *key, char room[LONGEST_
 	return (struct lp_slice){room, length};
 }
 
-/* The values of members that have a name of ours, as V8 has written them. One that is undefined is none, as in JSON. */
-static int find_values(struct lp_v8 *v8, struct lp_slice *values)
+/** A member as V8 has written it. */
+struct member {
+	struct lp_slice value;
+	bool bound; /* It names objects by numbers that it would have nowhere else. */
+};
+
+/* The member behind its name. One that is undefined is none, as in JSON. */
+static int take_member(struct lp_v8 *v8, struct member *member)
+{
+	uint32_t before = v8->objects;
+	v8->lowest = UINT32_MAX;
+	int status = lp_v8_pass(v8, &member->value);
+	member->bound = v8->lowest != UINT32_MAX && (before != 1 || v8->lowest < before);
+	if (status == 1 && member->value.length == 1 && *member->value.bytes == '_')
+		member->value = (struct lp_slice){0};
+	return status;
+}
+
+/* The members that have a name of ours. */
+static int find_members(struct lp_v8 *v8, struct member *members)
 {
 	struct lp_v8_token key;
 	char room[LONGEST_NAME];
 	int status = lp_v8_next(v8, &key);
 	bool object = status == 1 && key.kind == LP_V8_OPEN && key.tag == 'o';
 	while (status == 1) {
-		struct lp_slice value;
+		struct member member;
 		status = lp_v8_next(v8, &key);
 		if (status != 1 || !object || v8->depth != 1 || key.kind == LP_V8_CLOSE)
 			continue;
-		status = lp_v8_pass(v8, &value);
-		bool none = status == 1 && value.bytes[value.length - 1] == '_' && value.length == 1;
-		if (status == 1)
-			keep(values, name_of(&key, room), none ? (struct lp_slice){0} : value);
+		status = take_member(v8, &member);
+		size_t field = status == 1 ? find_field(name_of(&key, room)) : LP_LETTER_FIELDS;
+		if (field < LP_LETTER_FIELDS)
+			members[field] = member;
 	}
 	return status;
 }
@@ -107,30 +131,42 @@ static int find_values(struct lp_v8 *v8, struct lp_slice *values)
  * What engines and adapters say to each other is most of their messages, and nobody goes by it. But the answers of adapters
  * before 0.3, of types 9 and 11, have in it whom they are for.
  */
-static bool needs_data(const struct lp_slice *values)
+static bool needs_data(const struct member *members)
 {
-	struct lp_slice type = values[LP_LETTER_TYPE];
-	if (!values[LP_LETTER_SOURCE].bytes && !values[LP_LETTER_ENGINE_SOURCE].bytes)
+	struct lp_slice type = members[LP_LETTER_TYPE].value;
+	if (!members[LP_LETTER_SOURCE].value.bytes && !members[LP_LETTER_ENGINE_SOURCE].value.bytes)
 		return true;
-	return !values[LP_LETTER_UID].bytes && type.length == 2 &&
+	return !members[LP_LETTER_UID].value.bytes && type.length == 2 &&
 	       (memcmp(type.bytes, "I\x12", 2) == 0 || memcmp(type.bytes, "I\x16", 2) == 0);
 }
 
+/* A value to be kept. UTF-16 in it is aligned, so it begins at an even place here, too. */
+static int copy_value(struct lp_slice value, const char *message, struct lp_buffer *room)
+{
+	int status = (value.bytes - message) % 2 ? lp_buffer_append(room, "", 1) : 0;
+	return status ? status : lp_buffer_append(room, value.bytes, value.length);
+}
+
 /* Where each text begins is known only when all are written: the memory may move. */
-static int convert_values(struct lp_letter *letter, const struct lp_slice *values, struct lp_buffer *room)
+static int convert_members(struct lp_letter *letter, const struct member *members, struct lp_buffer *room)
 {
 	size_t starts[LP_LETTER_FIELDS + 1];
+	const char *message = letter->bytes.bytes + LP_V8_FRAME_HEAD;
 	for (size_t i = 0; i < LP_LETTER_FIELDS; i++) {
-		bool lossy = false;
+		bool kept = i == LP_LETTER_JSON || i == LP_LETTER_MSG;
+		bool lossy = kept && members[i].bound;
+		int status = 0;
 		starts[i] = room->length;
-		int status = values[i].bytes ? lp_v8_to_json(values[i], room, &lossy) : 0;
+		if (members[i].value.bytes)
+			status = kept ? copy_value(members[i].value, message, room)
+				      : lp_v8_to_json(members[i].value, room, &lossy);
 		if (status)
 			return status;
 		letter->lossy |= (uint32_t)lossy << i;
 	}
 	starts[LP_LETTER_FIELDS] = room->length;
 	for (size_t i = 0; i < LP_LETTER_FIELDS; i++)
-		if (values[i].bytes)
+		if (members[i].value.bytes)
 			letter->fields[i] = (struct lp_slice){room->bytes + starts[i], starts[i + 1] - starts[i]};
 	return 0;
 }
@@ -138,17 +174,17 @@ static int convert_values(struct lp_letter *letter, const struct lp_slice *value
 int lp_letter_read_v8(struct lp_letter *letter, struct lp_slice frame, struct lp_buffer *room)
 {
 	struct lp_v8 v8;
-	struct lp_slice values[LP_LETTER_FIELDS] = {0};
+	struct member members[LP_LETTER_FIELDS] = {0};
 	*letter = (struct lp_letter){.bytes = frame};
 	lp_buffer_consume(room, room->length);
 	int status = lp_v8_open(&v8, message_of(frame));
 	if (!status)
-		status = find_values(&v8, values);
+		status = find_members(&v8, members);
 	if (status)
 		return status;
-	if (!needs_data(values))
-		values[LP_LETTER_DATA] = (struct lp_slice){0};
-	return convert_values(letter, values, room);
+	if (!needs_data(members))
+		members[LP_LETTER_DATA] = (struct member){0};
+	return convert_members(letter, members, room);
 }
 
 struct lp_slice lp_letter_json(struct lp_slice frame, struct lp_buffer *room)

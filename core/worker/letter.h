@@ -1,7 +1,7 @@
 /**
  * A letter: one message of a Node worker, looked at once. It is kept as it came; what limpet goes by are some of its
  * members, as JSON. Of a line of JSON those are as they are written (base/json.h); of a frame of V8's (v8value.h) they are
- * written anew.
+ * written anew, but for what nobody looks into: the values that limpet keeps for workers, "json" and "msg", stay V8's.
  */
 #ifndef LP_WORKER_LETTER_H
 #define LP_WORKER_LETTER_H
@@ -26,11 +26,11 @@ enum lp_letter_field {
 	LP_LETTER_RECIPIENT,     /**< "recipientId": the one that is spoken to. */
 	LP_LETTER_NAME,          /**< "name": of a strong-mq queue. */
 	LP_LETTER_TOPIC,         /**< "topic". */
-	LP_LETTER_MSG,           /**< "msg". */
+	LP_LETTER_MSG,           /**< "msg": kept as it is. */
 	LP_LETTER_METHOD,        /**< "method": of strong-store-cluster; so the next five. */
 	LP_LETTER_COLLECTION,    /**< "collection". */
 	LP_LETTER_KEY,           /**< "key". */
-	LP_LETTER_JSON,          /**< "json". */
+	LP_LETTER_JSON,          /**< "json": kept as it is. */
 	LP_LETTER_CONFIG,        /**< "config". */
 	LP_LETTER_REQUEST,       /**< "requestId". */
 	LP_LETTER_FIELDS
@@ -39,7 +39,8 @@ enum lp_letter_field {
 struct lp_letter {
 	struct lp_slice bytes;                    /**< As it came, its newline or its frame included. */
 	struct lp_slice fields[LP_LETTER_FIELDS]; /**< Values as they are written; absent when it has none. */
-	/** A bit for each field that is not all of the value: JSON has no word for a Buffer, say, and null is in its place. */
+	/** A bit for each field that is not all of the value: JSON has no word for a Buffer, say, and null is in its place; or
+	 * it is V8's and names an object of another part of the message. */
 	uint32_t lossy;
 };
 

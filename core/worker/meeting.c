@@ -186,19 +186,19 @@ static void pull(struct lp_meeting *meeting, unsigned worker, struct lp_slice na
 
 /* Letters */
 
-/* What limpet keeps, or puts into a letter of its own, is JSON: of that nothing may be missing. */
+/* What limpet goes by is JSON, and what it keeps stands by itself: of that nothing may be missing. */
 static bool is_whole(struct lp_meeting *meeting, unsigned worker, const struct lp_letter *letter)
 {
-	const uint32_t kept = 1u << LP_LETTER_NAME | 1u << LP_LETTER_TOPIC | 1u << LP_LETTER_MSG |
-			      1u << LP_LETTER_COLLECTION | 1u << LP_LETTER_KEY | 1u << LP_LETTER_JSON |
-			      1u << LP_LETTER_CONFIG | 1u << LP_LETTER_REQUEST;
-	if (!(letter->lossy & kept))
+	const uint32_t names = 1u << LP_LETTER_NAME | 1u << LP_LETTER_TOPIC | 1u << LP_LETTER_COLLECTION |
+			       1u << LP_LETTER_KEY | 1u << LP_LETTER_CONFIG | 1u << LP_LETTER_REQUEST;
+	const uint32_t values = 1u << LP_LETTER_MSG | 1u << LP_LETTER_JSON;
+	if (!(letter->lossy & (names | values)))
 		return true;
-	lp_log_limited(
-		meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
-		"worker %u sent a message of type %.*s with a value that JSON has no word for, such as a Buffer: "
-		"the shared store and queues take JSON only; it is dropped",
-		worker, LP_SLICE_ARG(letter->fields[LP_LETTER_TYPE]));
+	lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+		       "worker %u sent a message of type %.*s %s; it is dropped", worker,
+		       LP_SLICE_ARG(letter->fields[LP_LETTER_TYPE]),
+		       letter->lossy & names ? "with a name, key or option that JSON has no word for, such as a Buffer"
+					     : "whose value is, in part, an object of another part of the message");
 	return false;
 }
 
@@ -215,8 +215,7 @@ void lp_meeting_take(struct lp_meeting *meeting, unsigned worker, const struct l
 	else if (lp_json_is(type, LP_SLICE("publishreq")) && is_whole(meeting, worker, letter))
 		publish(meeting, fields);
 	else if (lp_json_is(type, LP_SLICE("pushreq")) && is_whole(meeting, worker, letter))
-		push(meeting, worker, fields[LP_LETTER_NAME],
-		     fields[LP_LETTER_MSG].bytes ? fields[LP_LETTER_MSG] : LP_SLICE("null"));
+		push(meeting, worker, fields[LP_LETTER_NAME], fields[LP_LETTER_MSG]);
 	else if (lp_json_is(type, LP_SLICE("startpull")))
 		pull(meeting, worker, fields[LP_LETTER_NAME]);
 	else if (lp_json_is(type, LP_SLICE("stoppull")))

@@ -1,6 +1,6 @@
 /*
  * What goes from worker to worker never comes here. Node's letters are put together as JSON, and turned into V8's values
- * as a whole; a native worker's are frames.
+ * as a whole, where the value that was kept goes in as it is; a native worker's are frames.
  */
 #include "worker/post.h"
 
@@ -25,9 +25,13 @@ struct lp_slice lp_post_letter(const struct lp_post *post, struct lp_slice line,
 
 static void put(struct lp_post *post, struct lp_slice bytes)
 {
-	if (lp_buffer_append(&post->text, bytes.bytes, bytes.length))
+	if (!post->cut && lp_buffer_append(&post->text, bytes.bytes, bytes.length) == 0)
+		return;
+	if (!post->cut)
 		lp_log_limited(post->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER,
-			       "no memory for a message of %zu bytes to a worker", bytes.length);
+			       "no memory for a message of %zu bytes to a worker; it is dropped",
+			       post->text.length + bytes.length);
+	post->cut = true;
 }
 
 /* A member, when there is a value; `before` has its name and what goes before it. */
@@ -39,15 +43,28 @@ static void put_member(struct lp_post *post, struct lp_slice before, struct lp_s
 	put(post, value);
 }
 
-static struct lp_slice finish_letter(struct lp_post *post)
+/* The end of a letter: a value that was kept, in the workers' language, or none. */
+static struct lp_slice finish_letter(struct lp_post *post, struct lp_slice name, struct lp_slice value)
 {
+	bool in_v8 = post->language == LP_LANGUAGE_V8;
+	if (value.length && !in_v8) {
+		put(post, LP_SLICE(",\""));
+		put(post, name);
+		put(post, LP_SLICE("\":"));
+		put(post, value);
+	}
 	put(post, LP_SLICE("}\n"));
-	struct lp_slice line = {post->text.bytes, post->text.length};
-	struct lp_slice letter = lp_post_letter(post, line, &post->framed);
-	if (!letter.bytes)
-		lp_log_limited(post->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER,
-			       "a message of %zu bytes cannot be written for workers; it is dropped", line.length);
-	return letter;
+	struct lp_slice letter = {post->text.bytes, post->text.length};
+	if (post->cut)
+		return (struct lp_slice){0};
+	if (!in_v8)
+		return letter;
+	if (lp_v8_frame_with(letter, name, value, &post->framed) == 0)
+		return (struct lp_slice){post->framed.bytes, post->framed.length};
+	lp_log_limited(post->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER,
+		       "a message of %zu bytes cannot be written for workers; it is dropped",
+		       letter.length + value.length);
+	return (struct lp_slice){0};
 }
 
 static struct lp_slice write_frame(struct lp_post *post, const struct lp_frame *frame)
@@ -56,8 +73,7 @@ static struct lp_slice write_frame(struct lp_post *post, const struct lp_frame *
 	size_t length = lp_frame_write(frame, head);
 	put(post, (struct lp_slice){head, length});
 	put(post, frame->value);
-	bool whole = length && post->text.length == length + frame->value.length;
-	return whole ? (struct lp_slice){post->text.bytes, post->text.length} : (struct lp_slice){0};
+	return length && !post->cut ? (struct lp_slice){post->text.bytes, post->text.length} : (struct lp_slice){0};
 }
 
 static uint64_t read_number(struct lp_slice digits)
@@ -77,12 +93,11 @@ struct lp_slice lp_post_reply(struct lp_post *post, struct lp_slice id, struct l
 							    .value = error ? why : value});
 	put(post, LP_SLICE("{\"type\":\"DSM_REPLY\""));
 	put_member(post, LP_SLICE(",\"requestId\":"), id);
-	put_member(post, LP_SLICE(",\"json\":"), value);
 	if (error) {
 		put_member(post, LP_SLICE(",\"err\":\""), why);
 		put(post, LP_SLICE("\""));
 	}
-	return finish_letter(post);
+	return finish_letter(post, LP_SLICE("json"), value);
 }
 
 struct lp_slice lp_post_publication(struct lp_post *post, struct lp_slice name, struct lp_slice topic,
@@ -94,8 +109,7 @@ struct lp_slice lp_post_publication(struct lp_post *post, struct lp_slice name, 
 	put_member(post, LP_SLICE(",\"name\":"), name);
 	put_member(post, LP_SLICE(",\"topic\":\""), topic);
 	put(post, LP_SLICE("\""));
-	put_member(post, LP_SLICE(",\"msg\":"), value);
-	return finish_letter(post);
+	return finish_letter(post, LP_SLICE("msg"), value);
 }
 
 struct lp_slice lp_post_push(struct lp_post *post, struct lp_slice queue, struct lp_slice value)
@@ -104,8 +118,7 @@ struct lp_slice lp_post_push(struct lp_post *post, struct lp_slice queue, struct
 		return write_frame(post, &(struct lp_frame){.kind = LP_FRAME_PUSH, .key = queue, .value = value});
 	put(post, LP_SLICE("{\"type\":\"push\""));
 	put_member(post, LP_SLICE(",\"name\":"), queue);
-	put_member(post, LP_SLICE(",\"msg\":"), value);
-	return finish_letter(post);
+	return finish_letter(post, LP_SLICE("msg"), value);
 }
 
 bool lp_post_send(const struct lp_post *post, unsigned worker, struct lp_slice letter)
@@ -124,6 +137,7 @@ void lp_post_clear(struct lp_post *post)
 {
 	clear_room(&post->text);
 	clear_room(&post->framed);
+	post->cut = false;
 }
 
 void lp_post_deinit(struct lp_post *post)

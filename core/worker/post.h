@@ -20,6 +20,7 @@ struct lp_post {
 	void *owner;
 	struct lp_buffer text;   /**< The letter being written; the post's own. */
 	struct lp_buffer framed; /**< The same, for workers that read V8's values; the post's own. */
+	bool cut;                /**< A part of the letter found no memory; the post's own. */
 };
 
 /**
@@ -33,8 +34,9 @@ struct lp_post {
  */
 struct lp_slice lp_post_letter(const struct lp_post *post, struct lp_slice line, struct lp_buffer *room);
 
-/* The rest writes a letter of the meeting place. Names and values are as that language's workers write them (JSON, or plain
- * bytes in frames); absent ones are left out. Each returns the letter, valid until lp_post_clear, or absent: it cannot be
+/* The rest writes a letter of the meeting place. Names and values are as that language's workers write them: JSON, or plain
+ * bytes in frames; to V8's workers names are JSON, and values as letters keep them (letter.h). Absent ones are left out. Each
+ * returns the letter, valid until lp_post_clear, or absent: it cannot be
  * written, which is logged. */
 
 /** The store's reply. @param post Borrowed. @param id Whose. @param value Or absent. @param error NULL, or why not. @return The letter. */

@@ -144,7 +144,8 @@ int lp_queues_push(struct lp_queues *queues, struct lp_slice name, struct lp_sli
 	}
 	queues->bytes += size;
 	item->length = msg.length;
-	memcpy(item->bytes, msg.bytes, msg.length);
+	if (msg.length)
+		memcpy(item->bytes, msg.bytes, msg.length);
 	lp_list_append(&queue->items, &item->link);
 	return 1;
 }

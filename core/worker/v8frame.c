@@ -5,7 +5,10 @@
  * V8 has an array's length before its elements. It is not known there when JSON is read from its beginning, so five bytes
  * are left for it, as many as a varint may have.
  *
- * The version that is written is Node 12's; all since read it.
+ * A value of V8's goes in as the first member: its numbers of objects count the message, and nothing else, before it. It
+ * begins at an even place, as it did where it comes from.
+ *
+ * The version that is written is Node 12's; all since read it, and what newer ones have put into values.
  */
 #include "worker/v8frame.h"
 
@@ -181,8 +184,27 @@ size_t lp_v8_frame_length(const char *head)
 	return length + LP_V8_FRAME_HEAD;
 }
 
+/** A value of V8's, and its name. */
+struct member {
+	struct lp_slice name;
+	struct lp_slice value;
+};
+
+/* Behind the outermost bracket. */
+static void put_member(struct lp_v8_writer *writer, struct bracket *bracket, const struct member *member, size_t body)
+{
+	if (!member->value.length)
+		return;
+	lp_v8_put_byte(writer, '"');
+	lp_v8_put_byte(writer, (int)member->name.length);
+	lp_v8_put(writer, member->name.bytes, member->name.length);
+	lp_v8_put(writer, "", (writer->out->length - body) % 2);
+	lp_v8_put(writer, member->value.bytes, member->value.length);
+	bracket->values += 2;
+}
+
 /* JSON that was found to be right. */
-static void put_value(struct lp_v8_writer *writer, struct lp_slice json)
+static void put_value(struct lp_v8_writer *writer, struct lp_slice json, const struct member *member)
 {
 	struct bracket brackets[LP_JSON_DEPTH_MAX];
 	unsigned depth = 0;
@@ -201,8 +223,9 @@ static void put_value(struct lp_v8_writer *writer, struct lp_slice json)
 		if (depth)
 			brackets[depth - 1].values++; /* NOLINT(clang-analyzer-core.uninitialized.Assign): opened. */
 		if (*at == '{' || *at == '[') {
-			open_bracket(writer, &brackets[depth++], *at == '[');
-			at++;
+			open_bracket(writer, &brackets[depth++], *at++ == '[');
+			if (depth == 1)
+				put_member(writer, &brackets[0], member, body);
 		} else if (*at == '"') {
 			at = put_string(writer, at, body);
 		} else if (*at == 't' || *at == 'f' || *at == 'n') {
@@ -216,13 +239,19 @@ static void put_value(struct lp_v8_writer *writer, struct lp_slice json)
 
 int lp_v8_frame(struct lp_slice json, struct lp_buffer *out)
 {
+	return lp_v8_frame_with(json, (struct lp_slice){0}, (struct lp_slice){0}, out);
+}
+
+int lp_v8_frame_with(struct lp_slice json, struct lp_slice name, struct lp_slice value, struct lp_buffer *out)
+{
 	struct lp_v8_writer writer = {.out = out};
+	const struct member member = {name, value};
 	size_t start = out->length;
 	if (json.length > INT32_MAX / 8 || lp_json_check(json))
 		return -EINVAL;
 	lp_v8_put(&writer, "\0\0\0\0\xff\r", LP_V8_FRAME_HEAD + 2);
 	if (!writer.status)
-		put_value(&writer, json);
+		put_value(&writer, json, &member);
 	if (writer.status)
 		return writer.status;
 	size_t length = out->length - start - LP_V8_FRAME_HEAD;

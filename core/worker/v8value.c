@@ -96,11 +96,16 @@ static bool take_double(struct lp_v8 *v8, double *number)
 	return true;
 }
 
-/* The next tag; -1: there is none. */
-static int take_tag(struct lp_v8 *v8)
+static void skip_padding(struct lp_v8 *v8)
 {
 	while (v8->at < v8->end && *v8->at == '\0')
 		v8->at++;
+}
+
+/* The next tag; -1: there is none. */
+static int take_tag(struct lp_v8 *v8)
+{
+	skip_padding(v8);
 	return v8->at < v8->end ? (unsigned char)*v8->at++ : -1;
 }
 
@@ -389,6 +394,7 @@ int lp_v8_next(struct lp_v8 *v8, struct lp_v8_token *token)
 int lp_v8_pass(struct lp_v8 *v8, struct lp_slice *value)
 {
 	struct lp_v8_token token;
+	skip_padding(v8);
 	const char *start = v8->at;
 	unsigned depth = v8->depth;
 	int status = lp_v8_next(v8, &token);

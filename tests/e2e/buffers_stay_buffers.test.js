@@ -91,22 +91,37 @@ test('@socket.io/sticky: a Buffer of a client reaches those of other workers', r
 		}
 	}));
 
-test('the shared store and queues take all of JSON, and say so when it is more', run(
+test('the shared store and queues keep what they are given as it is', run(
 	`--workers 3 ${OPTIONS} --dialect cluster -- node workers/shares.js`,
 	{ files: NAMED },
 	async (limpet) => {
 		const text = JSON.stringify(ANYTHING);
 		await ask(limpet, 1, 'set', { key: 'k', value: text });
 		assert.deepEqual(JSON.parse(await ask(limpet, 2, 'get', { key: 'k' })), ANYTHING);
+		await ask(limpet, 1, 'setBytes', { key: 'k', value: 'é' });
+		assert.equal(await ask(limpet, 3, 'getBytes', { key: 'k' }), 'é');
 
-		const since = limpet.now;
-		await ask(limpet, 2, 'publishBytes', { key: 'a', value: 'x' });
-		await limpet.said(/^limpet: worker 2 sent a message of type "publishreq" with a value that JSON has no/, since);
+		const heard = (worker, count) => eventually(`worker ${worker} hears ${count}`,
+			async () => (await ask(limpet, worker, 'received')).length === count);
 		await ask(limpet, 2, 'publishJson', { key: 'a', value: text });
 		for (const worker of ALL) {
-			await eventually('it is heard', async () => (await ask(limpet, worker, 'received')).length > 0);
+			await heard(worker, 1);
 			assert.deepEqual(await ask(limpet, worker, 'received'), [ANYTHING]);
+			await ask(limpet, worker, 'forget');
 		}
+		const texts = ['', 'text', '€ and é', 'x'.repeat(3000)];
+		for (const value of texts)
+			await ask(limpet, 2, 'publishAnything', { key: 'a', value });
+		for (const worker of ALL) {
+			await heard(worker, texts.length);
+			assert.deepEqual(await ask(limpet, worker, 'receivedAnything'), texts);
+			await ask(limpet, worker, 'forget');
+		}
+		for (const value of texts)
+			await ask(limpet, 1, 'pushAnything', { value });
+		await ask(limpet, 3, 'pull');
+		await heard(3, texts.length);
+		assert.deepEqual(await ask(limpet, 3, 'receivedAnything'), texts);
 	}));
 
 test('workers of other languages have no such thing', async () => {

@@ -192,19 +192,26 @@ static bool on_send_advanced(void *owner, unsigned worker, struct lp_slice bytes
 	return sent;
 }
 
-static void say_advanced(struct fixture *fixture, unsigned worker, struct lp_slice frame, const char *sent)
+static void say_value(struct fixture *fixture, unsigned worker, struct lp_slice frame)
 {
 	struct lp_letter letter;
 	struct lp_buffer room = {0};
 	assert_int_equal(lp_letter_read_v8(&letter, frame, &room), 0);
 	lp_meeting_take(fixture->meeting, worker, &letter);
-	assert_sent(fixture, sent);
 	lp_buffer_clear(&room);
 }
 
+static void say_advanced(struct fixture *fixture, unsigned worker, struct lp_slice frame, const char *sent)
+{
+	say_value(fixture, worker, frame);
+	assert_sent(fixture, sent);
+}
+
+#define WRITTEN(literal) ((struct lp_slice){"\0\0\0\0\xff\x0d" literal, sizeof("\0\0\0\0\xff\x0d" literal) - 1})
 #define FRAME(literal) ((struct lp_slice){"\0\0\0\0\xff\x0f" literal, sizeof("\0\0\0\0\xff\x0f" literal) - 1})
 
 #define V8_ASK "o\"\4type\"\13DSM_REQUEST\"\12collection\"\1c\"\3key\"\1k\"\6method"
+#define V8_REPLY_WITH(json) "{\"json\":" json ",\"type\":\"DSM_REPLY\",\"requestId\":"
 #define V8_REPLY "{\"type\":\"DSM_REPLY\",\"requestId\":"
 
 static void advanced_workers_hear_what_limpet_says_as_values(void **state)
@@ -214,10 +221,9 @@ static void advanced_workers_hear_what_limpet_says_as_values(void **state)
 	(void)state;
 	open_meeting_by(&fixture, &post);
 	say_advanced(&fixture, 1, FRAME("o\"\4name\"\1q\"\4type\"\12publishreq\"\3msgI\2{\3"),
-		     "1<-{\"type\":\"publish\",\"name\":\"q\",\"topic\":\"undefined\",\"msg\":1}"
-		     "2<-{\"type\":\"publish\",\"name\":\"q\",\"topic\":\"undefined\",\"msg\":1}"
-		     "3<-{\"type\":\"publish\",\"name\":\"q\",\"topic\":\"undefined\",\"msg\":1}");
-	say_advanced(&fixture, 1, FRAME("o\"\4name\"\1q\"\4type\"\12publishreq\"\3msg\\\0\n\1x{\3"), "");
+		     "1<-{\"msg\":1,\"type\":\"publish\",\"name\":\"q\",\"topic\":\"undefined\"}"
+		     "2<-{\"msg\":1,\"type\":\"publish\",\"name\":\"q\",\"topic\":\"undefined\"}"
+		     "3<-{\"msg\":1,\"type\":\"publish\",\"name\":\"q\",\"topic\":\"undefined\"}");
 	say_advanced(&fixture, 2, FRAME("o\"\6source\"\14_sio_adapter\"\4typeI\2\"\3uid\"\1u\"\3nsp\"\1/{\4"), "");
 	say_advanced(&fixture, 1, FRAME("o\"\6source\"\14_sio_adapter\"\4typeI\2\"\3uid\"\1v\"\3nsp\"\1/{\4"),
 		     "2<-{\"source\":\"_sio_adapter\",\"type\":1,\"uid\":\"v\",\"nsp\":\"/\"}");
@@ -225,7 +231,7 @@ static void advanced_workers_hear_what_limpet_says_as_values(void **state)
 
 	/* JSON has no undefined; a value that is that is none here, too: to set a key to it is to delete it. */
 	say_advanced(&fixture, 1, FRAME(V8_ASK "\"\3set\"\4json\"\0011\"\11requestIdI\2{\6"), "1<-" V8_REPLY "1}");
-	say_advanced(&fixture, 1, FRAME(V8_ASK "\"\3get\"\11requestIdI\4{\5"), "1<-" V8_REPLY "2,\"json\":\"1\"}");
+	say_advanced(&fixture, 1, FRAME(V8_ASK "\"\3get\"\11requestIdI\4{\5"), "1<-" V8_REPLY_WITH("\"1\"") "2}");
 	say_advanced(&fixture, 1, FRAME(V8_ASK "\"\3set\"\4json_\"\11requestIdI\6{\6"), "1<-" V8_REPLY "3}");
 	say_advanced(&fixture, 1, FRAME(V8_ASK "\"\3get\"\11requestIdI\10{\5"), "1<-" V8_REPLY "4}");
 	close_meeting(&fixture);
@@ -308,6 +314,53 @@ static void native_workers_have_the_same_queues(void **state)
 	close_meeting(&fixture);
 }
 
+/* The last frame that was sent, and the one that is expected. */
+static char sent_value[256];
+
+static bool on_send_value(void *owner, unsigned worker, struct lp_slice bytes)
+{
+	struct fixture *fixture = owner;
+	assert_int_equal(worker, 2);
+	assert_true(bytes.length <= sizeof(sent_value));
+	memcpy(sent_value, bytes.bytes, bytes.length);
+	fixture->sent[0] = (char)bytes.length;
+	return true;
+}
+
+static void assert_value(struct fixture *fixture, struct lp_slice message)
+{
+	assert_int_equal(fixture->sent[0], message.length);
+	assert_memory_equal(sent_value + 4, message.bytes + 4, message.length - 4);
+	fixture->sent[0] = '\0';
+}
+
+/* Node puts them where they come from, too: what is a Buffer, a Map or the same object twice stays that. */
+static void advanced_workers_values_are_kept_as_they_are(void **state)
+{
+	struct fixture fixture;
+	struct lp_post post = {.language = LP_LANGUAGE_V8, .send = on_send_value};
+	(void)state;
+	open_meeting_by(&fixture, &post);
+	say_advanced(&fixture, 2, FRAME("o\"\4name\"\1q\"\4type\"\11startpull{\2"), "");
+
+	/* A Buffer. */
+	say_value(&fixture, 1, FRAME("o\"\4name\"\1q\"\4type\"\7pushreq\"\3msg\\\0\n\1x{\3"));
+	assert_value(&fixture, WRITTEN("o\"\3msg\\\0\n\1x\"\4type\"\4push\"\4name\"\1q{\3"));
+
+	/* [map, map], and UTF-16, which stays at an even place. */
+	say_value(&fixture, 1, FRAME("o\"\4name\"\1q\"\4type\"\7pushreq\"\3msgA\2;:\0^\2$\0\2{\3"));
+	assert_value(&fixture, WRITTEN("o\"\3msgA\2;:\0^\2$\0\2\"\4type\"\4push\"\4name\"\1q{\3"));
+	say_value(&fixture, 1, FRAME("o\"\3msg\0c\2\xac\x20\"\4name\"\1q\"\4type\"\7pushreq{\3"));
+	assert_value(&fixture, WRITTEN("o\"\3msg\0c\2\xac\x20\"\4type\"\4push\"\4name\"\1q{\3"));
+
+	/* The whole message inside of itself, and an object that was said before: nobody else has those. */
+	say_value(&fixture, 1, FRAME("o\"\4name\"\1q\"\4type\"\7pushreq\"\3msg^\0{\3"));
+	say_value(&fixture, 1, FRAME("o\"\1xo{\0\"\4name\"\1q\"\4type\"\7pushreq\"\3msg^\1{\4"));
+	say_value(&fixture, 1, FRAME("o\"\1xo{\0\"\4name\"\1q\"\4type\"\7pushreq\"\3msgA\1^\2$\0\1{\4"));
+	assert_int_equal(fixture.sent[0], 0);
+	close_meeting(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -320,6 +373,7 @@ int main(void)
 		cmocka_unit_test(native_workers_hear_the_topics_that_they_are_subscribed_to),
 		cmocka_unit_test(native_workers_have_the_same_queues),
 		cmocka_unit_test(advanced_workers_hear_what_limpet_says_as_values),
+		cmocka_unit_test(advanced_workers_values_are_kept_as_they_are),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

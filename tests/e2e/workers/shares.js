@@ -3,6 +3,7 @@
  * A plain cluster worker that shares a store and queues with the others, by strong-store-cluster and strong-mq. What the
  * test wants of it is asked by HTTP: /ACTION?key=K&value=V.
  */
+const assert = require('node:assert/strict');
 const cluster = require('node:cluster');
 const http = require('node:http');
 const { promisify } = require('node:util');
@@ -15,6 +16,29 @@ const jobs = connection.createPullQueue('jobs');
 connection.open();
 connection.createSubQueue('news').subscribe('a', (message) => received.push(message));
 jobs.on('message', (job) => received.push(job));
+
+/** What JSON has no word for. */
+function anything(text) {
+	const one = { date: new Date(0) };
+	return {
+		text, bytes: Buffer.from(text), map: new Map([[one, text]]), twice: [one, one], array: new Float64Array([1.5]), big: 1n,
+	};
+}
+
+/** A message to the store, and its answer, without strong-store-cluster. */
+function say(request) {
+	const requestId = 1e6 + Math.floor(Math.random() * 1e6);
+	return new Promise((resolve) => {
+		process.prependListener('message', function listen(reply) {
+			if (reply.requestId !== requestId)
+				return;
+			process.removeListener('message', listen);
+			reply.type = 'done';
+			resolve(reply);
+		});
+		process.send({ type: 'DSM_REQUEST', collection: 'bytes', requestId, ...request });
+	});
+}
 
 const ACTIONS = {
 	configure: (key, value) => collection.configure(JSON.parse(value)) && undefined,
@@ -34,11 +58,24 @@ const ACTIONS = {
 		return promisify(lock.release.bind(lock))();
 	},
 	publishJson: (topic, message) => void connection.createPubQueue('news').publish(JSON.parse(message), topic),
-	publishBytes: (topic, bytes) => void connection.createPubQueue('news').publish({ bytes: Buffer.from(bytes) }, topic),
+	publishAnything: (topic, text) => void connection.createPubQueue('news').publish(anything(text), topic),
+	pushAnything: (key, text) => void connection.createPushQueue('jobs').publish(anything(text)),
+	receivedAnything: () => received.map((message) => {
+		assert.deepStrictEqual(message, anything(message.text));
+		assert.equal(message.twice[0], message.twice[1]);
+		return message.text;
+	}),
+	setBytes: (key, value) => say({ method: 'set', key, json: Buffer.from(value) }),
+	getBytes: async (key) => {
+		const { json } = await say({ method: 'get', key });
+		assert.ok(Buffer.isBuffer(json));
+		return json.toString();
+	},
 	publish: (topic, message) => void connection.createPubQueue('news').publish(message, topic),
 	push: (key, job) => void connection.createPushQueue('jobs').publish(job),
 	pull: () => void jobs.subscribe(),
-	received: () => received,
+	received: () => received.map((message) => (message.big ? 'anything' : message)),
+	forget: () => void received.splice(0),
 };
 
 const server = http.createServer(async (request, response) => {
