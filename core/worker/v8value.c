@@ -337,7 +337,7 @@ static int take_value(struct lp_v8 *v8, int tag, struct lp_v8_token *token)
 static int take_error_letters(struct lp_v8 *v8, bool *text)
 {
 	for (;;) {
-		int letter = take_tag(v8);
+		int letter = v8->at < v8->end ? *v8->at++ : -1; /* Nothing is aligned here. */
 		*text = letter == 'm' || letter == 's';
 		if (letter == '.')
 			return 0;

@@ -148,6 +148,7 @@ static void what_is_wrong_is_no_value(void **state)
 		{"\xff\x0f^\0", 4},
 		{"\xff\x0fo\"\1a^\1{\1", 9},
 		{"\xff\x0frmT.", 6},
+		{"\xff\x0fr\0.", 5},
 		{"\xff\x0frc^\0.", 7},
 		{"\xff\x0f\\\1o\"\1a^\0{\1", 11},
 		{"\xff\x0f\\\1T", 5},
