@@ -9,7 +9,7 @@
 
 int lp_nodes_init(struct lp_nodes *nodes, unsigned workers, uint64_t seed)
 {
-	*nodes = (struct lp_nodes){.table.seed = seed, .workers = workers};
+	*nodes = (struct lp_nodes){.table.seed = seed};
 	nodes->of_worker = calloc(workers + 1, sizeof(*nodes->of_worker));
 	if (!nodes->of_worker)
 		return -ENOMEM;

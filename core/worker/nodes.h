@@ -31,8 +31,7 @@ struct lp_speaker {
 struct lp_nodes {
 	struct lp_table table;
 	struct lp_list *of_worker; /**< By the worker's id. */
-	unsigned workers;
-	bool incomplete; /**< One was not learnt: an id that is not found may be somebody's. */
+	bool incomplete;           /**< One was not learnt: an id that is not found may be somebody's. */
 };
 
 /**

@@ -42,10 +42,10 @@ struct lp_v8_token {
 /** What is open around a place. */
 struct lp_v8_level {
 	char tag;
+	bool wrapped;      /**< In an object of Node's, whose number is one less. */
 	uint32_t declared; /**< An array's length. */
 	uint32_t values;   /**< That have begun in it, keys included. */
 	uint32_t object;   /**< Its number. */
-	bool wrapped;      /**< In an object of Node's, whose number is one less. */
 };
 
 /** A place in a value. The caller's memory. */
