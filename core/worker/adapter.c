@@ -2,10 +2,12 @@
  *     letter                                     goes to
  *     source "_sio_adapter" without uid (0.1, 0.2)
  *       type 9, 11 (answers)                     the worker data.workerId
- *       any other                                all others that have spoken so
+ *       type 1, 2 (hellos)                       all others that have spoken so
+ *       any other                                those, and who has not spoken yet
  *     source "_sio_adapter" with uid (0.3)
  *       with a requesterUid (answers)            the worker that has spoken as that
- *       any other                                all others that have spoken so
+ *       type 1, 2 (hellos)                       all others that have spoken so
+ *       any other                                those, and who has not spoken yet
  *     _source "_eio"
  *       with a recipientId                       the worker that has spoken as that
  *       any other                                all others
@@ -19,8 +21,9 @@
  *     0.3        {type: 13 (close), uid, nsp} for each of its adapters; there is one for each namespace. (Its package's
  *                primary says nothing, and everybody waits for the time-out.)
  * To the other version the same numbers mean other things: what is a goodbye to one ends a process with the other, and
- * leaving a room closes connections. So each hears only its own, also while workers are replaced by newer ones. An adapter
- * speaks as soon as it is made; before, there is nobody in its worker to hear anything.
+ * leaving a room closes connections. So each hears only its own, also while workers are replaced by newer ones. Who has not
+ * spoken has no adapter yet and reads later what it is sent: nothing, when both versions are about; no hellos, for it
+ * is answered with those when it says its own, and may be gone before.
  */
 #include "worker/adapter.h"
 
@@ -31,8 +34,11 @@
 
 enum { OLD_FETCH_ANSWER = 9, OLD_EMIT_ANSWER = 11, CLOSE = 13 };
 
-/* Bits of `speaks`. Any may have an engine, which says nothing before it is asked. */
-enum { OLD = 1, NEW = 2, ANY = 4 };
+/* The last type of a hello, in either version. */
+#define LAST_HELLO 2
+
+/* Bits of `speaks`. Who has not spoken is SILENT. Any may have an engine, which says nothing before it is asked. */
+enum { OLD = 1, NEW = 2, SILENT = 4, ANY = OLD | NEW | SILENT };
 
 /* A letter of ours to adapters: two identifiers and a few words. */
 #define OWN_LETTER_MAX (2 * LP_NODE_ID_MAX + 128)
@@ -41,7 +47,7 @@ int lp_adapter_init(struct lp_adapter *adapter, const struct lp_post *post, uint
 {
 	*adapter = (struct lp_adapter){.post = post, .speaks = malloc(post->workers + 1)};
 	if (adapter->speaks)
-		memset(adapter->speaks, ANY, post->workers + 1);
+		memset(adapter->speaks, SILENT, post->workers + 1);
 	if (adapter->speaks && lp_nodes_init(&adapter->adapters, post->workers, seed) == 0 &&
 	    lp_nodes_init(&adapter->engines, post->workers, seed) == 0)
 		return 0;
@@ -57,29 +63,47 @@ void lp_adapter_deinit(struct lp_adapter *adapter)
 	adapter->speaks = NULL;
 }
 
-static void send_to(const struct lp_post *post, long worker, const struct lp_letter *letter)
+static void send_to(const struct lp_adapter *adapter, unsigned worker, const struct lp_letter *letter)
 {
-	if (worker > 0 && worker <= (long)post->workers)
-		post->send(post->owner, (unsigned)worker, letter->bytes);
+	adapter->post->send(adapter->post->owner, worker, letter->bytes);
 }
 
-static void send_to_others(const struct lp_adapter *adapter, unsigned sender, unsigned version, struct lp_slice bytes)
+static void send_to_others(const struct lp_adapter *adapter, unsigned sender, unsigned who, struct lp_slice bytes)
 {
 	const struct lp_post *post = adapter->post;
 	for (unsigned worker = 1; worker <= post->workers; worker++)
-		if (worker != sender && adapter->speaks[worker] & version)
+		if (worker != sender && adapter->speaks[worker] & who)
 			post->send(post->owner, worker, bytes);
+}
+
+/* A worker has an adapter of this version. */
+static void note_speaker(struct lp_adapter *adapter, unsigned worker, unsigned version)
+{
+	unsigned speaks = adapter->speaks[worker];
+	if (speaks & version)
+		return;
+	adapter->speaks[worker] = (uint8_t)((speaks | version) & ~(unsigned)SILENT);
+	adapter->speakers[version]++;
+}
+
+/* Who is to hear a letter of this type. */
+static unsigned audience(const struct lp_adapter *adapter, unsigned version, long type)
+{
+	bool alone = adapter->speakers[version ^ (OLD | NEW)] == 0;
+	return alone && type > LAST_HELLO ? version | SILENT : version;
 }
 
 static void take_old(struct lp_adapter *adapter, unsigned worker, const struct lp_letter *letter)
 {
 	long type = lp_json_number(letter->fields[LP_LETTER_TYPE]);
-	adapter->speaks[worker] |= OLD;
-	if (type == OLD_FETCH_ANSWER || type == OLD_EMIT_ANSWER)
-		send_to(adapter->post, lp_json_number(lp_json_member(letter->fields[LP_LETTER_DATA], "workerId")),
-			letter);
-	else
-		send_to_others(adapter, worker, OLD, letter->bytes);
+	note_speaker(adapter, worker, OLD);
+	if (type != OLD_FETCH_ANSWER && type != OLD_EMIT_ANSWER) {
+		send_to_others(adapter, worker, audience(adapter, OLD, type), letter->bytes);
+		return;
+	}
+	long whose = lp_json_number(lp_json_member(letter->fields[LP_LETTER_DATA], "workerId"));
+	if (whose > 0 && whose <= (long)adapter->post->workers && adapter->speaks[whose] & OLD)
+		send_to(adapter, (unsigned)whose, letter);
 }
 
 static void take_new(struct lp_adapter *adapter, unsigned worker, const struct lp_letter *letter)
@@ -87,16 +111,15 @@ static void take_new(struct lp_adapter *adapter, unsigned worker, const struct l
 	const struct lp_slice *fields = letter->fields;
 	const struct lp_speaker *requester = lp_nodes_find(&adapter->adapters, fields[LP_LETTER_REQUESTER]);
 	bool answers = fields[LP_LETTER_REQUESTER].bytes;
-	adapter->speaks[worker] |= NEW;
+	long type = lp_json_number(fields[LP_LETTER_TYPE]);
+	note_speaker(adapter, worker, NEW);
 	if (requester)
-		send_to(adapter->post, requester->worker, letter);
+		send_to(adapter, requester->worker, letter);
 	else if (!answers || adapter->adapters.incomplete)
-		send_to_others(adapter, worker, NEW, letter->bytes);
-	if (answers)
-		return;
-	if (lp_json_number(fields[LP_LETTER_TYPE]) == CLOSE)
+		send_to_others(adapter, worker, audience(adapter, NEW, type), letter->bytes);
+	if (!answers && type == CLOSE)
 		lp_nodes_forget_id(&adapter->adapters, fields[LP_LETTER_UID], worker);
-	else
+	else if (!answers)
 		lp_nodes_learn(&adapter->adapters, fields[LP_LETTER_UID], fields[LP_LETTER_NSP], worker);
 }
 
@@ -106,7 +129,7 @@ static void take_engine(struct lp_adapter *adapter, unsigned worker, const struc
 	const struct lp_speaker *recipient = lp_nodes_find(&adapter->engines, fields[LP_LETTER_RECIPIENT]);
 	lp_nodes_learn(&adapter->engines, fields[LP_LETTER_SENDER], (struct lp_slice){0}, worker);
 	if (recipient)
-		send_to(adapter->post, recipient->worker, letter);
+		send_to(adapter, recipient->worker, letter);
 	else if (!fields[LP_LETTER_RECIPIENT].bytes || adapter->engines.incomplete)
 		send_to_others(adapter, worker, ANY, letter->bytes);
 }
@@ -165,5 +188,7 @@ void lp_adapter_leave(struct lp_adapter *adapter, unsigned worker)
 		lp_nodes_forget(&adapter->engines, speaker);
 	if (adapter->speaks[worker] & OLD)
 		say_exit(adapter, worker);
-	adapter->speaks[worker] = ANY;
+	adapter->speakers[OLD] -= adapter->speaks[worker] & OLD ? 1 : 0;
+	adapter->speakers[NEW] -= adapter->speaks[worker] & NEW ? 1 : 0;
+	adapter->speaks[worker] = SILENT;
 }

@@ -21,6 +21,7 @@ struct lp_adapter {
 	struct lp_nodes adapters; /**< By uid: those of 0.3. */
 	struct lp_nodes engines;  /**< By senderId. */
 	uint8_t *speaks;          /**< By the worker's id: bits for the versions of its adapters. */
+	unsigned speakers[3];     /**< By such a bit: workers that have it. */
 };
 
 /**

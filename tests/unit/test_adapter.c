@@ -79,13 +79,13 @@ static void adapters_of_before_0_3_are_answered_by_worker(void **state)
 	say(&fixture, 3, OLD_HELLO("3"), "12");
 	say(&fixture, 2, S "\"type\":9,\"data\":{\"requestId\":\"x\",\"workerId\":3,\"sockets\":[]}}\n", "3");
 	say(&fixture, 2, S "\"type\":11,\"data\":{\"workerId\":1 }}\n", "1");
-	say(&fixture, 2, S "\"type\":8,\"data\":{\"workerId\":2}}\n", "13");
+	say(&fixture, 2, S "\"type\":8,\"data\":{\"workerId\":2}}\n", "134");
 	say(&fixture, 2, S "\"type\":9,\"data\":{\"workerId\":99}}\n", "");
 	say(&fixture, 2, S "\"type\":9,\"data\":{\"workerId\":-1}}\n", "");
 	say(&fixture, 2, S "\"type\":9}\n", "");
 	leave(&fixture, 2, "1<-" S "\"type\":3,\"data\":2}\n3<-" S "\"type\":3,\"data\":2}\n");
 	leave(&fixture, 2, "");
-	say(&fixture, 1, S "\"type\":4,\"data\":{}}\n", "3");
+	say(&fixture, 1, S "\"type\":4,\"data\":{}}\n", "234");
 	lp_adapter_deinit(&fixture.adapter);
 }
 
@@ -100,7 +100,7 @@ static void adapters_of_0_3_are_answered_by_uid(void **state)
 	say(&fixture, 2, S "\"type\":8,\"uid\":\"b\",\"nsp\":\"/\",\"requesterUid\":\"a\"}\n", "1");
 	say(&fixture, 2, S "\"type\":12,\"uid\":\"b\",\"nsp\":\"/\",\"requesterUid\":\"c\"}\n", "3");
 	say(&fixture, 2, S "\"type\":10,\"uid\":\"b\",\"requesterUid\":\"nobody\"}\n", "");
-	say(&fixture, 2, S "\"type\":9,\"uid\":\"b\"}\n", "13");
+	say(&fixture, 2, S "\"type\":9,\"uid\":\"b\"}\n", "134");
 	lp_adapter_deinit(&fixture.adapter);
 }
 
@@ -118,7 +118,7 @@ static void for_a_dead_worker_each_of_its_adapters_says_goodbye(void **state)
 	/* Its successor is somebody else. */
 	say(&fixture, 1, HELLO("d"), "3");
 	say(&fixture, 3, S "\"type\":8,\"uid\":\"c\",\"requesterUid\":\"d\"}\n", "1");
-	say(&fixture, 3, GOODBYE("c"), "1");
+	say(&fixture, 3, GOODBYE("c"), "124");
 	leave(&fixture, 3, "");
 	lp_adapter_deinit(&fixture.adapter);
 }
@@ -131,9 +131,27 @@ static void nobody_says_goodbye_for_another(void **state)
 	say(&fixture, 1, HELLO("a"), "");
 	say(&fixture, 2, HELLO("b"), "1");
 	say(&fixture, 3, HELLO("a"), "12");
-	say(&fixture, 3, GOODBYE("a"), "12");
+	say(&fixture, 3, GOODBYE("a"), "124");
 	say(&fixture, 2, S "\"type\":8,\"uid\":\"b\",\"requesterUid\":\"a\"}\n", "1");
 	leave(&fixture, 3, "");
+	lp_adapter_deinit(&fixture.adapter);
+}
+
+/* One that starts reads later what it is sent now, as under a Node primary; it is told who is there when it says hello. */
+static void who_has_not_spoken_misses_nothing_but_hellos(void **state)
+{
+	struct fixture fixture;
+	(void)state;
+	open_adapter(&fixture);
+	say(&fixture, 1, HELLO("a"), "");
+	say(&fixture, 1, S "\"type\":9,\"uid\":\"a\",\"data\":{}}\n", "234");
+	say(&fixture, 2, HELLO("b"), "1");
+	say(&fixture, 1, S "\"type\":3,\"uid\":\"a\",\"data\":{}}\n", "234");
+	leave(&fixture, 1, "2<-" GOODBYE("a"));
+	leave(&fixture, 2, "");
+	say(&fixture, 3, OLD_HELLO("3"), "");
+	say(&fixture, 3, S "\"type\":10,\"data\":{}}\n", "124");
+	say(&fixture, 3, S "\"type\":9,\"data\":{\"workerId\":4}}\n", "");
 	lp_adapter_deinit(&fixture.adapter);
 }
 
@@ -171,7 +189,7 @@ static void too_many_to_know_are_answered_all_the_same(void **state)
 	}
 	say(&fixture, 1, S "\"type\":8,\"uid\":\"first\",\"requesterUid\":\"gone\"}\n", "");
 	say(&fixture, 3, HELLO("late"), "12");
-	say(&fixture, 1, S "\"type\":8,\"uid\":\"first\",\"requesterUid\":\"late\"}\n", "23");
+	say(&fixture, 1, S "\"type\":8,\"uid\":\"first\",\"requesterUid\":\"late\"}\n", "234");
 	say(&fixture, 3, S "\"type\":8,\"uid\":\"late\",\"requesterUid\":\"first\"}\n", "1");
 
 	/* One letter to each other worker for each of them, and no more. */
@@ -268,6 +286,7 @@ int main(void)
 		cmocka_unit_test(adapters_of_0_3_are_answered_by_uid),
 		cmocka_unit_test(for_a_dead_worker_each_of_its_adapters_says_goodbye),
 		cmocka_unit_test(nobody_says_goodbye_for_another),
+		cmocka_unit_test(who_has_not_spoken_misses_nothing_but_hellos),
 		cmocka_unit_test(each_version_hears_only_its_own),
 		cmocka_unit_test(too_many_to_know_are_answered_all_the_same),
 		cmocka_unit_test(engines_find_the_one_that_has_the_session),

@@ -74,7 +74,7 @@ const ACTIONS = {
 	publish: (topic, message) => void connection.createPubQueue('news').publish(message, topic),
 	push: (key, job) => void connection.createPushQueue('jobs').publish(job),
 	pull: () => void jobs.subscribe(),
-	received: () => received.map((message) => (message.big ? 'anything' : message)),
+	received: () => received.map((message) => (message.map instanceof Map ? 'anything' : message)),
 	forget: () => void received.splice(0),
 };
 
