@@ -204,6 +204,11 @@ static void what_is_the_programs_own_goes_to_the_meeting_place(void **state)
 	assert_string_equal(fixture->letter, message);
 	say(fixture, online);
 	assert_string_equal(fixture->letter, message);
+
+	/* Another worker would do what this says. */
+	say(fixture, "{\"source\":\"_sio_adapter\",\"cmd\":\"\\u004eODE_CLUSTER\",\"act\":\"disconnect\"}\n");
+	say(fixture, "{\"source\":\"_sio_adapter\",\"c\\u006dd\":\"NODE_CLUSTER\",\"act\":\"disconnect\"}\n");
+	assert_string_equal(fixture->letter, message);
 	close_fixture(fixture);
 }
 
