@@ -81,7 +81,7 @@ static struct lp_slice name_of(const struct lp_v8_token *key, char room[LONGEST_
 {
 	size_t length = key->text.length / 2;
 	if (key->kind == LP_V8_NUMBER || (key->kind == LP_V8_UTF16 && length > LONGEST_NAME))
-		return (struct lp_slice){0};
+		return LP_SLICE("");
 	if (key->kind != LP_V8_UTF16)
 		return key->text;
 	for (size_t i = 0; i < length; i++)
