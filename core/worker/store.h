@@ -10,6 +10,8 @@
  *     a key is deleted, then set, and expires   nothing special
  *     a release by somebody else                refused by a reply
  *
+ * A collection is there while it has a key, or is configured.
+ *
  * Nothing here knows of channels or time: requests come with both.
  */
 #ifndef LP_WORKER_STORE_H
