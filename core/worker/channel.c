@@ -28,8 +28,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "worker/meeting/v8frame.h"
 #include "worker/rights.h"
-#include "worker/v8frame.h"
 
 #define RETRY_MS 10
 

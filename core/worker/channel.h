@@ -19,7 +19,7 @@
 #include "worker/datagrams.h"
 #include "worker/dialect.h"
 #include "worker/frame.h"
-#include "worker/letter.h"
+#include "worker/meeting/letter.h"
 #include "worker/parcel.h"
 
 /** Parcels that may queue for one channel, beside those in the socket. */

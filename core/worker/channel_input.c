@@ -10,8 +10,8 @@
 
 #include "base/clock.h"
 #include "worker/channel.h"
+#include "worker/meeting/v8frame.h"
 #include "worker/rights.h"
-#include "worker/v8frame.h"
 
 /* Reads before the loop gets its turn: a talkative worker must not starve the others. */
 #define READS_A_TURN 64

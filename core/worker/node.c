@@ -28,8 +28,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/meeting/v8frame.h"
 #include "worker/node_servers.h"
-#include "worker/v8frame.h"
 
 /* The same as a value of V8's, at most: nine bytes are an empty array. */
 #define SAID_BYTES ((size_t)5 * LP_NODE_MESSAGE_BYTES)

@@ -12,7 +12,7 @@
 #include "base/histogram.h"
 #include "worker/channel.h"
 #include "worker/count.h"
-#include "worker/meeting.h"
+#include "worker/meeting/meeting.h"
 #include "worker/ports.h"
 #include "worker/process.h"
 #include "worker/registry.h"

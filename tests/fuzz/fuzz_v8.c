@@ -10,8 +10,8 @@
 #include "base/buffer.h"
 #include "base/json.h"
 #include "fuzz.h"
-#include "worker/letter.h"
-#include "worker/v8frame.h"
+#include "worker/meeting/letter.h"
+#include "worker/meeting/v8frame.h"
 
 enum { INPUT_MAX = 4096, HEADER = 6 };
 

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "worker/adapter.h"
+#include "worker/meeting/adapter.h"
 
 #define WORKERS 4
 

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "worker/meeting.h"
+#include "worker/meeting/meeting.h"
 
 #define WORKERS 3
 

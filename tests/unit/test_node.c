@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "worker/v8frame.h"
+#include "worker/meeting/v8frame.h"
 
 static const char online[] = "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"online\",\"seq\":0}\n";
 

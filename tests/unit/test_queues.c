@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "worker/queues.h"
+#include "worker/meeting/queues.h"
 
 #define WORKERS 4
 

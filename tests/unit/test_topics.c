@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "worker/topics.h"
+#include "worker/meeting/topics.h"
 
 #define WORKERS 3
 

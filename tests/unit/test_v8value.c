@@ -12,10 +12,10 @@
 
 #include "base/json.h"
 #include "guarded.h"
-#include "worker/letter.h"
-#include "worker/v8frame.h"
-#include "worker/v8json.h"
-#include "worker/v8value.h"
+#include "worker/meeting/letter.h"
+#include "worker/meeting/v8frame.h"
+#include "worker/meeting/v8json.h"
+#include "worker/meeting/v8value.h"
 
 #define BYTES(literal) ((struct lp_slice){(literal), sizeof(literal) - 1})
 

@@ -10,7 +10,7 @@
  *
  * The version that is written is Node 12's; all since read it, and what newer ones have put into values.
  */
-#include "worker/v8frame.h"
+#include "worker/meeting/v8frame.h"
 
 #include <errno.h>
 #include <math.h>
@@ -20,7 +20,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "worker/v8writer.h"
+#include "worker/meeting/v8writer.h"
 
 /* Characters of a number; JavaScript writes no longer one. */
 #define NUMBER_MAX 64

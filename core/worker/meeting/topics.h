@@ -9,7 +9,7 @@
 
 #include "base/list.h"
 #include "base/slice.h"
-#include "worker/table.h"
+#include "worker/meeting/table.h"
 
 /** Bytes that topics may take, all together. At that bound no new one is made. */
 #define LP_TOPICS_BYTES_MAX (16u << 20)

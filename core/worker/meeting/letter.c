@@ -7,14 +7,14 @@
  * Objects in a value of V8's may be named by number, which counts those before it in the message. A value that is kept gets
  * into messages where one is before it, the message itself, so it has to be alike where it comes from.
  */
-#include "worker/letter.h"
+#include "worker/meeting/letter.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "worker/v8frame.h"
-#include "worker/v8json.h"
-#include "worker/v8value.h"
+#include "worker/meeting/v8frame.h"
+#include "worker/meeting/v8json.h"
+#include "worker/meeting/v8value.h"
 
 static const struct lp_slice names[LP_LETTER_FIELDS] = {
 	[LP_LETTER_CMD] = {"cmd", 3},

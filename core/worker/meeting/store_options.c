@@ -1,7 +1,7 @@
 /*
  * As in JavaScript null and false are nothing: keys stay.
  */
-#include "worker/store_options.h"
+#include "worker/meeting/store_options.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  * A queue exists while somebody pulls on it or something waits in it. Whose turn it is goes by strong-mq's own rule: the
  * place in the list of pulls, counted on, whoever comes and goes.
  */
-#include "worker/queues.h"
+#include "worker/meeting/queues.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 #include "base/list.h"
 #include "route/workers.h"
-#include "worker/table.h"
+#include "worker/meeting/table.h"
 
 /* NOLINTBEGIN(clang-analyzer-unix.Malloc): it does not see that lp_list_remove takes a list's first member out. */
 

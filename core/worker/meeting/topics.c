@@ -1,7 +1,7 @@
 /*
  * A topic holds a byte for each worker, for there are few workers and each look goes through all of them anyway.
  */
-#include "worker/topics.h"
+#include "worker/meeting/topics.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -16,9 +16,9 @@
 
 #include <uv.h>
 
-#include "worker/adapter.h"
 #include "worker/frame.h"
-#include "worker/letter.h"
+#include "worker/meeting/adapter.h"
+#include "worker/meeting/letter.h"
 
 struct lp_meeting;
 

@@ -5,7 +5,7 @@
  * Limits: an object that came before is not looked for, and becomes null. Elements that an array does not have cost a few bytes
  * of JSON each, so there is a bound to them.
  */
-#include "worker/v8json.h"
+#include "worker/meeting/v8json.h"
 
 #include <errno.h>
 #include <math.h>
@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/v8value.h"
-#include "worker/v8writer.h"
+#include "worker/meeting/v8value.h"
+#include "worker/meeting/v8writer.h"
 
 /* Elements of all arrays most of whose elements are none: in JSON each is written. */
 #define SPARSE_MAX 65536

@@ -2,13 +2,13 @@
  * What goes from worker to worker never comes here. Node's letters are put together as JSON, and turned into V8's values
  * as a whole, where the value that was kept goes in as it is; a native worker's are frames.
  */
-#include "worker/post.h"
+#include "worker/meeting/post.h"
 
 #include <stdint.h>
 #include <string.h>
 
 #include "worker/frame.h"
-#include "worker/v8frame.h"
+#include "worker/meeting/v8frame.h"
 
 /* Room that is kept between letters. */
 #define KEPT_BYTES (64u << 10)

@@ -11,7 +11,7 @@
 
 #include "base/list.h"
 #include "base/slice.h"
-#include "worker/table.h"
+#include "worker/meeting/table.h"
 
 /** Ids that are known at a time. More are not learnt, and the directory is incomplete from then on. */
 #define LP_NODES_MAX 65536

@@ -22,7 +22,7 @@
  * "^" names an object by its number. That is one that has begun, but no error and no object of Node's before its end:
  * V8 makes those last.
  */
-#include "worker/v8value.h"
+#include "worker/meeting/v8value.h"
 
 #include <errno.h>
 #include <string.h>

@@ -25,7 +25,7 @@
  * spoken has no adapter yet and reads later what it is sent: nothing, when both versions are about; no hellos, for it
  * is answered with those when it says its own, and may be gone before.
  */
-#include "worker/adapter.h"
+#include "worker/meeting/adapter.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -11,9 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "worker/letter.h"
-#include "worker/nodes.h"
-#include "worker/post.h"
+#include "worker/meeting/letter.h"
+#include "worker/meeting/nodes.h"
+#include "worker/meeting/post.h"
 
 /** The owner's memory. */
 struct lp_adapter {

@@ -1,7 +1,7 @@
 /*
  * A table by id, and a list for each worker. A speaker's id and namespace are behind it in its own memory.
  */
-#include "worker/nodes.h"
+#include "worker/meeting/nodes.h"
 
 #include <errno.h>
 #include <stdlib.h>

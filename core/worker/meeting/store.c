@@ -14,7 +14,7 @@
  * since the third look before goes. Looks are counted; an entry remembers how many there had been when it was used.
  * `idle` is in that order, so a look takes time by what it takes out.
  */
-#include "worker/store.h"
+#include "worker/meeting/store.h"
 
 #include <errno.h>
 #include <math.h>
@@ -22,8 +22,8 @@
 #include <string.h>
 
 #include "base/list.h"
-#include "worker/store_options.h"
-#include "worker/table.h"
+#include "worker/meeting/store_options.h"
+#include "worker/meeting/table.h"
 
 /* NOLINTBEGIN(clang-analyzer-unix.Malloc): it does not see that lp_list_remove takes a list's first member out. */
 /* Looks that an entry survives. */

@@ -2,7 +2,7 @@
  * Rows of singly linked members, as many rows as members or more, so a row has one of them or none most of the time. Rows
  * are not given back before the table is cleared: a pointer for each member there has been at most.
  */
-#include "worker/table.h"
+#include "worker/meeting/table.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  *
  * One timer does what comes without a letter: keys that expire, and what waits in a queue whose workers had no room.
  */
-#include "worker/meeting.h"
+#include "worker/meeting/meeting.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,9 +13,9 @@
 #include <sys/random.h>
 
 #include "base/clock.h"
-#include "worker/queues.h"
-#include "worker/store.h"
-#include "worker/topics.h"
+#include "worker/meeting/queues.h"
+#include "worker/meeting/store.h"
+#include "worker/meeting/topics.h"
 
 /* How soon workers without room are offered again what waits for them. */
 #define RETRY_MS 100
