@@ -1,5 +1,5 @@
 /*
- * A connection is acknowledged as soon as it is taken: limpet keeps its copy until the bytes are read all the same.
+ * A connection is acknowledged as soon as it has a place here: limpet keeps its copy until the bytes are read all the same.
  * A process at its limit of open files is never told EMFILE: libuv, for one, answers that by closing a descriptor that it
  * keeps for this, and then accepting and closing all clients that wait.
  *
@@ -29,18 +29,18 @@ static int send_now(const struct lp_preload_channel *channel, const char *bytes,
 	return sent < 0 ? (int)sent : 0;
 }
 
-/* Send a frame; with patience, if it is to wait for room. */
-static int send_frame(const struct lp_preload_channel *channel, const struct lp_frame *frame, bool patient)
+/* Send a frame, with a descriptor or -1; with patience, if it is to wait for room. */
+static int send_frame(const struct lp_preload_channel *channel, const struct lp_frame *frame, int fd, bool patient)
 {
 	char text[LP_FRAME_HEAD_MAX];
 	size_t length = lp_frame_write(frame, text);
 	if (length == 0)
 		return -EINVAL;
-	int status = send_now(channel, text, length, -1);
+	int status = send_now(channel, text, length, fd);
 	if (status == -EAGAIN && patient) {
 		struct pollfd room = {.fd = channel->fd, .events = POLLOUT};
 		lp_real()->poll(&room, 1, ROOM_MS);
-		status = send_now(channel, text, length, -1);
+		status = send_now(channel, text, length, fd);
 	}
 	return status;
 }
@@ -48,7 +48,7 @@ static int send_frame(const struct lp_preload_channel *channel, const struct lp_
 static void acknowledge(struct lp_preload_channel *channel)
 {
 	struct lp_frame ack = {.kind = LP_FRAME_ACK, .number = channel->arrived, .open = -1};
-	channel->ack_due = send_frame(channel, &ack, false) == -EAGAIN;
+	channel->ack_due = send_frame(channel, &ack, -1, false) == -EAGAIN;
 }
 
 static int connect_to(const char *path)
@@ -78,10 +78,11 @@ int lp_preload_channel_open(struct lp_preload_channel *channel, const char *path
 	channel->drained = false;
 	int status = 0;
 	for (struct lp_known_key *key = channel->known.oldest; key && !status; key = key->next)
-		status = send_frame(
-			channel, &(struct lp_frame){.kind = LP_FRAME_SESSION, .key = {key->bytes, key->length}}, true);
+		status = send_frame(channel,
+				    &(struct lp_frame){.kind = LP_FRAME_SESSION, .key = {key->bytes, key->length}}, -1,
+				    true);
 	if (!status)
-		status = send_frame(channel, &(struct lp_frame){.kind = LP_FRAME_READY}, true);
+		status = send_frame(channel, &(struct lp_frame){.kind = LP_FRAME_READY}, -1, true);
 	if (status)
 		lp_preload_channel_close(channel);
 	return status;
@@ -94,23 +95,11 @@ void lp_preload_channel_close(struct lp_preload_channel *channel)
 	channel->fd = -1;
 }
 
-static int set_mode(int fd, int flags)
+void lp_preload_channel_answer(struct lp_preload_channel *channel, bool kept)
 {
-	int mode = lp_real()->fcntl(fd, F_GETFL);
-	int wanted = flags & SOCK_NONBLOCK ? mode | O_NONBLOCK : mode & ~O_NONBLOCK;
-	if (wanted != mode)
-		lp_real()->fcntl(fd, F_SETFL, wanted);
-	return fd;
-}
-
-/* Whether it came with its descriptor. One that did not is limpet's still, which gives it to another. */
-static bool take_connection(struct lp_preload_channel *channel, uint64_t number, int fd)
-{
-	if (fd < 0)
-		send_frame(channel, &(struct lp_frame){.kind = LP_FRAME_NACK, .number = number}, true);
-	channel->arrived = number;
+	if (!kept)
+		send_frame(channel, &(struct lp_frame){.kind = LP_FRAME_NACK, .number = channel->arrived}, -1, true);
 	acknowledge(channel);
-	return fd >= 0;
 }
 
 int lp_preload_channel_take(struct lp_preload_channel *channel, int flags)
@@ -131,8 +120,10 @@ int lp_preload_channel_take(struct lp_preload_channel *channel, int flags)
 			return -EPIPE;
 		bool known = lp_frame_parse(&frame, bytes, (size_t)got) == 0;
 		if (known && frame.kind == LP_FRAME_CONNECTION) {
-			if (take_connection(channel, frame.number, fd))
-				return set_mode(fd, flags);
+			channel->arrived = frame.number;
+			if (fd >= 0)
+				return lp_descriptor_mode(fd, flags);
+			lp_preload_channel_answer(channel, false);
 			continue;
 		}
 		if (fd >= 0)
@@ -147,13 +138,12 @@ int lp_preload_channel_take(struct lp_preload_channel *channel, int flags)
 void lp_preload_channel_session(struct lp_preload_channel *channel, struct lp_slice key)
 {
 	if (lp_known_add(&channel->known, key) && channel->fd >= 0)
-		send_frame(channel, &(struct lp_frame){.kind = LP_FRAME_SESSION, .key = key}, true);
+		send_frame(channel, &(struct lp_frame){.kind = LP_FRAME_SESSION, .key = key}, -1, true);
 }
 
 int lp_preload_channel_bounce(struct lp_preload_channel *channel, int fd)
 {
-	char text[LP_FRAME_SHORT_MAX];
-	if (channel->fd < 0 || channel->drained)
+	if (channel->fd < 0)
 		return -ENOTCONN;
-	return send_now(channel, text, lp_frame_write(&(struct lp_frame){.kind = LP_FRAME_BOUNCE}, text), fd);
+	return send_frame(channel, &(struct lp_frame){.kind = LP_FRAME_BOUNCE}, fd, true);
 }

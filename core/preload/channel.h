@@ -36,15 +36,18 @@ int lp_preload_channel_open(struct lp_preload_channel *channel, const char *path
 void lp_preload_channel_close(struct lp_preload_channel *channel);
 
 /**
- * Take the next connection and acknowledge it.
+ * Take the next connection. Say with lp_preload_channel_answer, before anything else, whether it is kept.
  *
  * @param channel  With a descriptor.
  * @param flags    SOCK_CLOEXEC and SOCK_NONBLOCK, as accept4(2) takes them.
  *
- * @return Its descriptor; or negative errno: -EAGAIN none now, also when one got lost on the way for want of a free
- *         descriptor (limpet gives it to another), -EPIPE limpet is gone.
+ * @return Its descriptor, the caller's; or negative errno: -EAGAIN none now, also when one got lost on the way for want
+ *         of a free descriptor (limpet gives it to another), -EPIPE limpet is gone.
  */
 int lp_preload_channel_take(struct lp_preload_channel *channel, int flags);
+
+/** Answer for the connection that was taken. @param channel Its. @param kept false: limpet gives it to another. */
+void lp_preload_channel_answer(struct lp_preload_channel *channel, bool kept);
 
 /**
  * Report a session, unless it is known already. Waits up to 50 ms for room, so that limpet hears of it before the
@@ -56,7 +59,7 @@ int lp_preload_channel_take(struct lp_preload_channel *channel, int flags);
 void lp_preload_channel_session(struct lp_preload_channel *channel, struct lp_slice key);
 
 /**
- * Give a connection back.
+ * Give a connection back. Waits up to 50 ms for room.
  *
  * @param channel  With a descriptor or without.
  * @param fd       Borrowed.

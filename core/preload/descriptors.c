@@ -42,6 +42,26 @@ int lp_descriptor_lift(int fd)
 	return high;
 }
 
+int lp_descriptor_lower(int fd, int flags)
+{
+	const struct lp_real *real = lp_real();
+	int low = real->fcntl(fd, flags & SOCK_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+	if (low >= 0)
+		real->close(fd);
+	else
+		real->fcntl(low = fd, F_SETFD, flags & SOCK_CLOEXEC ? FD_CLOEXEC : 0);
+	return lp_descriptor_mode(low, flags);
+}
+
+int lp_descriptor_mode(int fd, int flags)
+{
+	int mode = lp_real()->fcntl(fd, F_GETFL);
+	int wanted = flags & SOCK_NONBLOCK ? mode | O_NONBLOCK : mode & ~O_NONBLOCK;
+	if (wanted != mode)
+		lp_real()->fcntl(fd, F_SETFL, wanted);
+	return fd;
+}
+
 int lp_descriptor_name(int fd, int what)
 {
 	const struct lp_real *real = lp_real();

@@ -41,9 +41,9 @@ struct lp_descriptor {
 	bool lowat : 1;      /**< CONNECTION: SO_RCVLOWAT is raised. */
 	bool in_head : 1;    /**< CONNECTION: the next byte written is one of a response's head. */
 	bool opaque_out : 1; /**< CONNECTION: what is written is not looked at any more. */
-	uint8_t set;         /**< LISTENER: which of the process's sets it names (self.h); 0: none. */
+	uint8_t set;         /**< LISTENER: its place's set, of which registration (self.h), it names; 0: none. */
 	uint16_t to_learn;   /**< CONNECTION: bytes of the response to look at. */
-	uint16_t address;    /**< BOUND, LISTENER: which of the listener addresses. */
+	uint16_t binding;    /**< BOUND, LISTENER: bindings.h. */
 	uint64_t left;       /**< CONNECTION, INSIDE. */
 	int epoll;           /**< CONNECTION: the epoll instance that watches it, or -1. */
 	struct epoll_event watch;
@@ -69,6 +69,19 @@ void lp_descriptor_forget(int fd);
 
 /** Move a descriptor of our own out of the program's way. @param fd Taken. @return Its number from now on. */
 int lp_descriptor_lift(int fd);
+
+/**
+ * Make one of our own descriptors the program's: at the lowest free number, if there is one.
+ *
+ * @param fd     Taken.
+ * @param flags  SOCK_CLOEXEC and SOCK_NONBLOCK, as accept4(2) takes them.
+ *
+ * @return Its number from now on.
+ */
+int lp_descriptor_lower(int fd, int flags);
+
+/** Set or clear O_NONBLOCK. @param fd Any. @param flags With SOCK_NONBLOCK or without. @return fd. */
+int lp_descriptor_mode(int fd, int flags);
 
 /**
  * Let one of the program's numbers name something else; it keeps its close-on-exec flag, and O_NONBLOCK.

@@ -1,15 +1,14 @@
 /*
- * What the program does with sockets that listen, and with the numbers of descriptors.
+ * What the program does with sockets that listen, and with their paths.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "limpet/export.h"
+#include "preload/bindings.h"
 #include "preload/descriptors.h"
 #include "preload/listening.h"
 #include "preload/real.h"
@@ -57,7 +56,9 @@ LIMPET_EXPORT int accept4(int fd, __SOCKADDR_ARG address, socklen_t *restrict le
 {
 	if (lp_descriptor_kind(fd) == LP_LISTENER)
 		return lp_listening_accept(fd, address.__sockaddr__, length, flags);
-	return lp_real()->accept4(fd, address.__sockaddr__, length, flags);
+	int connection = lp_real()->accept4(fd, address.__sockaddr__, length, flags);
+	lp_descriptor_forget(connection);
+	return connection;
 }
 
 LIMPET_EXPORT int accept(int fd, __SOCKADDR_ARG address, socklen_t *restrict length)
@@ -98,79 +99,18 @@ LIMPET_EXPORT int shutdown(int fd, int how)
 	return lp_descriptor_kind(fd) == LP_LISTENER ? 0 : lp_real()->shutdown(fd, how);
 }
 
-LIMPET_EXPORT int close(int fd)
+/* Servers remove what is at a path before they bind it, and behind them. At limpet's paths that would be limpet's socket. */
+LIMPET_EXPORT int unlink(const char *path)
 {
-	lp_listening_closing(fd);
-	return lp_real()->close(fd);
+	return lp_bindings_is_path(path) ? 0 : lp_real()->unlink(path);
 }
 
-static void forget_range(unsigned first, unsigned last)
+LIMPET_EXPORT int unlinkat(int folder, const char *path, int flags)
 {
-	unsigned end = (unsigned)lp_descriptors_end();
-	for (unsigned fd = first; fd < end && fd <= last; fd++)
-		lp_listening_closing((int)fd);
+	return lp_bindings_is_path(path) ? 0 : lp_real()->unlinkat(folder, path, flags);
 }
 
-LIMPET_EXPORT int close_range(unsigned first, unsigned last, int flags)
+LIMPET_EXPORT int remove(const char *path)
 {
-	if (!(flags & (int)CLOSE_RANGE_CLOEXEC))
-		forget_range(first, last);
-	return lp_real()->close_range(first, last, flags);
-}
-
-LIMPET_EXPORT void closefrom(int first)
-{
-	forget_range((unsigned)first, UINT32_MAX);
-	lp_real()->closefrom(first);
-}
-
-LIMPET_EXPORT int dup(int fd)
-{
-	int copy = lp_real()->dup(fd);
-	lp_listening_copied(copy, fd);
-	return copy;
-}
-
-LIMPET_EXPORT int dup3(int fd, int copy, int flags)
-{
-	if (copy != fd)
-		lp_listening_closing(copy);
-	int status = lp_real()->dup3(fd, copy, flags);
-	if (status >= 0)
-		lp_listening_copied(copy, fd);
-	return status;
-}
-
-LIMPET_EXPORT int dup2(int fd, int copy)
-{
-	if (copy == fd)
-		return lp_real()->dup2(fd, copy);
-	return dup3(fd, copy, 0);
-}
-
-/* What rides behind the command is a number or a pointer; either goes on as it came. */
-static int control(int fd, int command, void *argument)
-{
-	int result = lp_real()->fcntl(fd, command, argument);
-	if (result >= 0 && (command == F_DUPFD || command == F_DUPFD_CLOEXEC))
-		lp_listening_copied(result, fd);
-	return result;
-}
-
-LIMPET_EXPORT int fcntl(int fd, int command, ...)
-{
-	va_list arguments;
-	va_start(arguments, command);
-	void *argument = va_arg(arguments, void *);
-	va_end(arguments);
-	return control(fd, command, argument);
-}
-
-LIMPET_EXPORT int fcntl64(int fd, int command, ...)
-{
-	va_list arguments;
-	va_start(arguments, command);
-	void *argument = va_arg(arguments, void *);
-	va_end(arguments);
-	return control(fd, command, argument);
+	return lp_bindings_is_path(path) ? 0 : lp_real()->remove(path);
 }

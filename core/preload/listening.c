@@ -18,63 +18,17 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "preload/bindings.h"
 #include "preload/descriptors.h"
 #include "preload/real.h"
 #include "preload/self.h"
 #include "worker/placeholder.h"
 
-/* limpet's addresses, and sockets that this process has bound to them. */
-#define ADDRESSES_MAX 16
-#define BINDINGS_MAX 64
-
-/* One of limpet's addresses, and one that the program has bound. */
-struct binding {
-	unsigned which; /* Of the addresses. */
-	socklen_t length;
-	struct sockaddr_storage address;
-};
-
-/* As in self.h: there is nobody to hand this to. */
+/* As in self.c: there is nobody to hand this to. */
 static struct {
-	char texts[ADDRESSES_MAX][sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
-	unsigned count;
 	char door[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	struct binding bindings[BINDINGS_MAX];
-	_Atomic unsigned bound;
 	_Atomic unsigned placeholders;
-	_Atomic int listeners; /* Descriptors that are LISTENER. */
 } ours;
-
-static int find_port(in_port_t port)
-{
-	for (unsigned i = 0; i < ours.count; i++)
-		if (strncmp(ours.texts[i], "unix:", 5) != 0 && strtoul(ours.texts[i], NULL, 10) == ntohs(port))
-			return (int)i;
-	return -1;
-}
-
-static int find_path(const struct sockaddr_un *address, socklen_t length)
-{
-	size_t room = length - offsetof(struct sockaddr_un, sun_path);
-	for (unsigned i = 0; i < ours.count; i++) {
-		const char *text = ours.texts[i];
-		if (strncmp(text, "unix:", 5) == 0 && strnlen(address->sun_path, room) == strlen(text + 5) &&
-		    memcmp(address->sun_path, text + 5, strlen(text + 5)) == 0)
-			return (int)i;
-	}
-	return -1;
-}
-
-static int find_address(const struct sockaddr *address, socklen_t length)
-{
-	if (address->sa_family == AF_INET && length >= sizeof(struct sockaddr_in))
-		return find_port(((const struct sockaddr_in *)address)->sin_port);
-	if (address->sa_family == AF_INET6 && length >= sizeof(struct sockaddr_in6))
-		return find_port(((const struct sockaddr_in6 *)address)->sin6_port);
-	if (address->sa_family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path))
-		return find_path((const struct sockaddr_un *)address, length);
-	return -1;
-}
 
 static bool is_stream(int fd)
 {
@@ -83,25 +37,14 @@ static bool is_stream(int fd)
 	return lp_real()->getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
 }
 
-/* Keep what a socket was bound to. Returns its index, or -1 when there are too many. */
-static int add_binding(unsigned which, const struct sockaddr *address, socklen_t length)
-{
-	unsigned index = ours.bound++;
-	if (index >= BINDINGS_MAX || length > sizeof(struct sockaddr_storage))
-		return -1;
-	ours.bindings[index].which = which;
-	ours.bindings[index].length = length;
-	memcpy(&ours.bindings[index].address, address, length);
-	return (int)index;
-}
-
 static void become(int fd, enum lp_descriptor_kind kind, unsigned binding)
 {
-	lp_descriptor_set(fd, &(struct lp_descriptor){.kind = (uint8_t)kind, .address = (uint16_t)binding});
-	ours.listeners += kind == LP_LISTENER;
+	lp_descriptor_set(fd, &(struct lp_descriptor){.kind = (uint8_t)kind, .binding = (uint16_t)binding});
+	if (kind == LP_LISTENER)
+		lp_bindings_listen(binding);
 }
 
-static int make_placeholder(const struct binding *binding)
+static int make_placeholder(const struct lp_binding *binding)
 {
 	struct sockaddr_un name;
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -117,7 +60,7 @@ static int make_placeholder(const struct binding *binding)
 }
 
 /* Let the number name a placeholder. Returns 0 or negative errno, with nothing changed. */
-static int stand_in(int fd, const struct binding *binding)
+static int stand_in(int fd, const struct lp_binding *binding)
 {
 	int placeholder = make_placeholder(binding);
 	if (placeholder < 0)
@@ -129,11 +72,8 @@ static int stand_in(int fd, const struct binding *binding)
 
 bool lp_listening_bind(int fd, const struct sockaddr *address, socklen_t length)
 {
-	int which = ours.count && address && (unsigned)fd < LP_DESCRIPTORS_MAX ? find_address(address, length) : -1;
-	if (which < 0 || !is_stream(fd))
-		return false;
-	int binding = add_binding((unsigned)which, address, length);
-	if (binding < 0 || stand_in(fd, &ours.bindings[binding]))
+	int binding = (unsigned)fd < LP_DESCRIPTORS_MAX && is_stream(fd) ? lp_bindings_add(address, length) : -1;
+	if (binding < 0 || stand_in(fd, lp_bindings_get((unsigned)binding)))
 		return false;
 	become(fd, LP_BOUND, (unsigned)binding);
 	return true;
@@ -142,14 +82,19 @@ bool lp_listening_bind(int fd, const struct sockaddr *address, socklen_t length)
 void lp_listening_listen(int fd)
 {
 	if (lp_descriptors[fd].kind == LP_BOUND)
-		become(fd, LP_LISTENER, lp_descriptors[fd].address);
+		become(fd, LP_LISTENER, lp_descriptors[fd].binding);
 }
 
 void lp_listening_name(int fd, struct sockaddr *address, socklen_t *length)
 {
-	const struct binding *binding = &ours.bindings[lp_descriptors[fd].address];
+	const struct lp_binding *binding = lp_bindings_get(lp_descriptors[fd].binding);
 	memcpy(address, &binding->address, *length < binding->length ? *length : binding->length);
 	*length = binding->length;
+}
+
+static sa_family_t family_of(int fd)
+{
+	return lp_bindings_get(lp_descriptors[fd].binding)->address.ss_family;
 }
 
 /* The client's address; of one that has left already, only its family is known. */
@@ -157,8 +102,7 @@ static void fill_peer(int listener, int fd, struct sockaddr *address, socklen_t 
 {
 	if (lp_real()->getpeername(fd, address, length) == 0)
 		return;
-	struct sockaddr_storage nobody = {.ss_family =
-						  ours.bindings[lp_descriptors[listener].address].address.ss_family};
+	struct sockaddr_storage nobody = {.ss_family = family_of(listener)};
 	socklen_t size = nobody.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 	if (nobody.ss_family == AF_UNIX)
 		size = sizeof(sa_family_t);
@@ -184,7 +128,7 @@ int lp_listening_accept(int fd, struct sockaddr *address, socklen_t *length, int
 	int status = lp_self_interest(fd);
 	bool waits = !(lp_real()->fcntl(fd, F_GETFL) & O_NONBLOCK);
 	while (!status) {
-		int connection = lp_self_take(flags);
+		int connection = lp_self_take(fd, flags);
 		if (connection >= 0) {
 			begin_connection(connection);
 			if (address)
@@ -203,23 +147,34 @@ int lp_listening_accept(int fd, struct sockaddr *address, socklen_t *length, int
 
 void lp_listening_closing(int fd)
 {
-	if (lp_descriptor_kind(fd) == LP_LISTENER && --ours.listeners == 0)
-		lp_self_leave();
+	if (lp_descriptor_kind(fd) == LP_OTHER || !lp_self_is_here())
+		return;
+	if (lp_descriptors[fd].kind == LP_LISTENER) {
+		unsigned binding = lp_descriptors[fd].binding;
+		bool last;
+		if (lp_bindings_unlisten(binding, &last))
+			lp_self_leave(binding, last);
+	}
 	lp_descriptor_forget(fd);
 }
 
 void lp_listening_copied(int fd, int like)
 {
 	enum lp_descriptor_kind kind = lp_descriptor_kind(like);
-	if (kind == LP_OTHER || (unsigned)fd >= LP_DESCRIPTORS_MAX)
+	if ((unsigned)fd >= LP_DESCRIPTORS_MAX || !lp_self_is_here())
 		return;
+	if (kind == LP_OTHER) {
+		lp_descriptor_forget(fd);
+		return;
+	}
 	lp_descriptor_set(fd, &lp_descriptors[like]);
-	ours.listeners += kind == LP_LISTENER;
+	if (kind == LP_LISTENER)
+		lp_bindings_listen(lp_descriptors[like].binding);
 }
 
 int lp_listening_option(int fd, int level, int name, void *value, socklen_t *length)
 {
-	int family = ours.bindings[lp_descriptors[fd].address].address.ss_family;
+	int family = family_of(fd);
 	int number = 0;
 	if (level == SOL_SOCKET && name == SO_TYPE)
 		number = SOCK_STREAM;
@@ -236,25 +191,6 @@ int lp_listening_option(int fd, int level, int name, void *value, socklen_t *len
 	return 0;
 }
 
-/* What a program bound that has ended since, as far as a placeholder's name tells. */
-static int binding_of(int family, unsigned which)
-{
-	struct sockaddr_storage address = {.ss_family = (sa_family_t)family};
-	in_port_t port = htons((uint16_t)strtoul(ours.texts[which], NULL, 10));
-	if (family == AF_INET) {
-		((struct sockaddr_in *)&address)->sin_port = port;
-		return add_binding(which, (struct sockaddr *)&address, sizeof(struct sockaddr_in));
-	}
-	if (family == AF_INET6) {
-		((struct sockaddr_in6 *)&address)->sin6_port = port;
-		return add_binding(which, (struct sockaddr *)&address, sizeof(struct sockaddr_in6));
-	}
-	const char *path = ours.texts[which] + strcspn(ours.texts[which], ":") + 1;
-	strcpy(((struct sockaddr_un *)&address)->sun_path, path);
-	return add_binding(which, (struct sockaddr *)&address,
-			   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path) + 1));
-}
-
 /* Mark a descriptor that this program began with, if it is a placeholder of ours. */
 static void recognise(int fd)
 {
@@ -263,9 +199,9 @@ static void recognise(int fd)
 	int family;
 	unsigned which;
 	if ((unsigned)fd >= LP_DESCRIPTORS_MAX || lp_real()->getsockname(fd, (struct sockaddr *)&name, &length) ||
-	    !lp_placeholder_read(&name, length, ours.door, &family, &which) || which >= ours.count)
+	    !lp_placeholder_read(&name, length, ours.door, &family, &which))
 		return;
-	int binding = binding_of(family, which);
+	int binding = lp_bindings_inherit(family, which);
 	if (binding >= 0)
 		become(fd, LP_LISTENER, (unsigned)binding);
 }
@@ -284,13 +220,6 @@ static void recognise_all(void)
 void lp_listening_begin(const char *addresses, const char *door)
 {
 	snprintf(ours.door, sizeof(ours.door), "%s", door);
-	while (*addresses && ours.count < ADDRESSES_MAX) {
-		size_t length = strcspn(addresses, ",");
-		if (length && length < sizeof(ours.texts[0])) {
-			memcpy(ours.texts[ours.count], addresses, length);
-			ours.count++;
-		}
-		addresses += length + (addresses[length] == ',');
-	}
+	lp_bindings_begin(addresses);
 	recognise_all();
 }

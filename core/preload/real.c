@@ -20,9 +20,16 @@ static void find_all(void)
 	FIND(getsockopt);
 	FIND(setsockopt);
 	FIND(shutdown);
+	FIND(socket);
+	FIND(socketpair);
 	FIND(close);
+	FIND(fclose);
+	FIND(syscall);
 	FIND(close_range);
 	FIND(closefrom);
+	FIND(unlink);
+	FIND(unlinkat);
+	FIND(remove);
 	FIND(dup);
 	FIND(dup2);
 	FIND(dup3);

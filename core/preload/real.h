@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
@@ -24,9 +25,16 @@ struct lp_real {
 	int (*getsockopt)(int, int, int, void *, socklen_t *);
 	int (*setsockopt)(int, int, int, const void *, socklen_t);
 	int (*shutdown)(int, int);
+	int (*socket)(int, int, int);
+	int (*socketpair)(int, int, int, int[2]);
 	int (*close)(int);
+	int (*fclose)(FILE *);
+	long (*syscall)(long, ...);
 	int (*close_range)(unsigned, unsigned, int);
 	void (*closefrom)(int);
+	int (*unlink)(const char *);
+	int (*unlinkat)(int, const char *, int);
+	int (*remove)(const char *);
 	int (*dup)(int);
 	int (*dup2)(int, int);
 	int (*dup3)(int, int, int);

@@ -13,14 +13,17 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "preload/bindings.h"
 #include "preload/channel.h"
 #include "preload/descriptors.h"
 #include "preload/learn.h"
+#include "preload/places.h"
 #include "preload/real.h"
 
 /* Pauses between two tries to reach limpet again. */
@@ -30,13 +33,23 @@
 static struct {
 	pthread_mutex_t lock;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	pid_t pid;
 	struct lp_learn learn;
 	struct lp_preload_channel channel;
-	int set;            /* -1 while this process is unregistered. */
-	uint8_t generation; /* Of the set; never 0 while there is one. */
-	bool inherited;     /* Channel and set are the parent's. */
-	bool searching;     /* A thread tries to reach limpet. */
-} us = {.lock = PTHREAD_MUTEX_INITIALIZER, .channel = {.fd = -1}, .set = -1};
+	struct lp_place places[LP_BINDINGS_MAX];
+	_Atomic uint64_t takers; /* The mask of places that are OPEN; 0 while this process is unregistered. */
+	int bell;                /* Always readable; there when there have been two. */
+	uint8_t generation;      /* Of the registration; never 0 while there is one. */
+	bool inherited;          /* Channel and sets are the parent's. */
+	bool searching;          /* A thread tries to reach limpet. */
+} us = {.lock = PTHREAD_MUTEX_INITIALIZER, .channel = {.fd = -1}, .bell = -1};
+
+static void for_each_place(void (*action)(struct lp_place *place))
+{
+	for (unsigned i = 0; i < LP_BINDINGS_MAX; i++)
+		if (us.takers >> i & 1)
+			action(&us.places[i]);
+}
 
 static void before_fork(void)
 {
@@ -48,9 +61,18 @@ static void in_parent(void)
 	pthread_mutex_unlock(&us.lock);
 }
 
+/* What waits in the parent is the parent's: its client sees the end when the parent closes. */
+static void empty_queue(struct lp_place *place)
+{
+	while (place->count)
+		lp_real()->close(place->queue[(place->first + --place->count) % LP_PLACE_ROOM]);
+}
+
 static void in_child(void)
 {
-	us.inherited = us.set >= 0;
+	us.pid = getpid();
+	us.inherited = us.takers != 0;
+	for_each_place(empty_queue);
 	us.searching = false;
 	pthread_mutex_unlock(&us.lock);
 }
@@ -58,19 +80,22 @@ static void in_child(void)
 void lp_self_begin(const char *path, const char *learn)
 {
 	snprintf(us.path, sizeof(us.path), "%s", path);
+	us.pid = getpid();
 	lp_learn_init(&us.learn, learn);
+	for (unsigned i = 0; i < LP_BINDINGS_MAX; i++)
+		lp_place_init(&us.places[i]);
 	pthread_atfork(before_fork, in_parent, in_child);
 }
 
 static bool connect_channel(void)
 {
-	struct epoll_event event = {.events = EPOLLIN};
-	if (lp_preload_channel_open(&us.channel, us.path))
-		return false;
-	if (lp_real()->epoll_ctl(us.set, EPOLL_CTL_ADD, us.channel.fd, &event) == 0)
-		return true;
-	lp_preload_channel_close(&us.channel);
-	return false;
+	int status = lp_preload_channel_open(&us.channel, us.path);
+	for (unsigned i = 0; i < LP_BINDINGS_MAX && !status; i++)
+		if (us.takers >> i & 1)
+			status = lp_place_watch(&us.places[i], us.channel.fd);
+	if (status)
+		lp_preload_channel_close(&us.channel);
+	return !status;
 }
 
 static void *search(void *unused)
@@ -82,7 +107,7 @@ static void *search(void *unused)
 		if (pause_ms < LONGEST_PAUSE_MS)
 			pause_ms *= 2;
 		pthread_mutex_lock(&us.lock);
-		if (us.set < 0 || us.channel.fd >= 0 || connect_channel()) {
+		if (!us.takers || us.channel.fd >= 0 || connect_channel()) {
 			us.searching = false;
 			pthread_mutex_unlock(&us.lock);
 			return unused;
@@ -109,28 +134,48 @@ static void search_for_limpet(void)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* Close what is ours of channel and set; the parent's go on in the parent. */
+/* Close what is ours of channel and sets; the parent's go on in the parent. */
 static void let_go(void)
 {
 	lp_preload_channel_close(&us.channel);
-	if (us.set >= 0)
-		lp_real()->close(us.set);
-	us.set = -1;
+	for_each_place(lp_place_close);
+	us.takers = 0;
+	if (us.bell >= 0)
+		lp_real()->close(us.bell);
+	us.bell = -1;
 	us.inherited = false;
 }
 
-static int register_us(void)
+static int make_bell(void)
 {
-	if (us.inherited) {
-		let_go();
-		lp_known_clear(&us.channel.known);
-	}
-	if (us.set >= 0)
-		return 0;
-	int set = epoll_create1(EPOLL_CLOEXEC);
-	if (set < 0)
+	int bell = eventfd(1, EFD_CLOEXEC);
+	if (bell < 0)
 		return -errno;
-	us.set = lp_descriptor_lift(set);
+	us.bell = lp_descriptor_lift(bell);
+	return 0;
+}
+
+/* Take connections at a binding, too. */
+static int open_place(unsigned binding)
+{
+	struct lp_place *place = &us.places[binding];
+	int status = us.takers && us.bell < 0 ? make_bell() : 0;
+	if (!status)
+		status = lp_place_open(place);
+	if (!status && us.channel.fd >= 0)
+		status = lp_place_watch(place, us.channel.fd);
+	if (status)
+		lp_place_close(place);
+	else
+		us.takers |= UINT64_C(1) << binding;
+	return status;
+}
+
+static int register_us(unsigned binding)
+{
+	int status = open_place(binding);
+	if (status)
+		return status;
 	if (++us.generation == 0)
 		us.generation = 1;
 	if (!connect_channel())
@@ -138,10 +183,10 @@ static int register_us(void)
 	return 0;
 }
 
-/* Make a listener's descriptor name our set. */
-static int take_over(int fd)
+/* Make a listener's descriptor name its place's set. */
+static int take_over(int fd, unsigned binding)
 {
-	int status = lp_descriptor_name(fd, us.set);
+	int status = lp_descriptor_name(fd, us.places[binding].set);
 	if (!status)
 		lp_descriptors[fd].set = us.generation;
 	return status;
@@ -149,35 +194,106 @@ static int take_over(int fd)
 
 int lp_self_interest(int fd)
 {
+	unsigned binding = lp_descriptors[fd].binding;
+	int status = 0;
 	pthread_mutex_lock(&us.lock);
-	int status = us.inherited || us.set < 0 ? register_us() : 0;
+	if (us.inherited) {
+		let_go();
+		lp_known_clear(&us.channel.known);
+	}
+	if (!us.takers)
+		status = register_us(binding);
+	else if (!(us.takers >> binding & 1))
+		status = open_place(binding);
 	if (!status && lp_descriptors[fd].set != us.generation)
-		status = take_over(fd);
+		status = take_over(fd, binding);
 	pthread_mutex_unlock(&us.lock);
 	return status;
 }
 
-void lp_self_leave(void)
+static void give_queue_back(struct lp_place *place)
+{
+	int fd;
+	while ((fd = lp_place_take(place, us.bell)) >= 0) {
+		lp_preload_channel_bounce(&us.channel, fd);
+		lp_real()->close(fd);
+	}
+}
+
+void lp_self_leave(unsigned binding, bool last)
 {
 	pthread_mutex_lock(&us.lock);
-	if (!us.inherited)
+	if (!us.inherited && us.takers >> binding & 1) {
+		give_queue_back(&us.places[binding]);
+		lp_place_close(&us.places[binding]);
+		us.takers &= ~(UINT64_C(1) << binding);
+	}
+	if (!us.inherited && last)
 		let_go();
 	pthread_mutex_unlock(&us.lock);
 }
 
-int lp_self_take(int flags)
+bool lp_self_shares(void)
 {
-	int fd = -EAGAIN;
-	pthread_mutex_lock(&us.lock);
-	if (us.channel.fd >= 0)
-		fd = lp_preload_channel_take(&us.channel, flags);
-	if (fd == -EPIPE) {
-		lp_preload_channel_close(&us.channel);
-		search_for_limpet();
-		fd = -EAGAIN;
+	uint64_t takers = us.takers;
+	return (takers & (takers - 1)) != 0;
+}
+
+/* The next connection for a place out of the channel; those for others are queued there. */
+static int sort(unsigned binding, int flags)
+{
+	for (;;) {
+		int fd = lp_preload_channel_take(&us.channel, flags);
+		if (fd < 0)
+			return fd;
+		int whose = lp_bindings_choose(fd, binding, us.takers);
+		bool kept = whose == (int)binding || (whose >= 0 && lp_place_put(&us.places[whose], fd, us.bell));
+		lp_preload_channel_answer(&us.channel, kept);
+		if (whose == (int)binding)
+			return fd;
+		if (!kept)
+			lp_real()->close(fd);
 	}
+}
+
+static int find(unsigned binding, int flags)
+{
+	int fd = us.channel.fd < 0 ? -EAGAIN : sort(binding, flags);
+	if (fd != -EPIPE)
+		return fd;
+	lp_preload_channel_close(&us.channel);
+	search_for_limpet();
+	return -EAGAIN;
+}
+
+bool lp_self_has(int fd)
+{
+	unsigned binding = lp_descriptors[fd].binding;
+	struct lp_place *place = &us.places[binding];
+	pthread_mutex_lock(&us.lock);
+	int found = place->count ? -EAGAIN : find(binding, SOCK_CLOEXEC);
+	if (found >= 0 && !lp_place_put(place, found, us.bell)) {
+		lp_preload_channel_bounce(&us.channel, found);
+		lp_real()->close(found);
+	}
+	bool has = place->count;
 	pthread_mutex_unlock(&us.lock);
-	return fd;
+	return has;
+}
+
+int lp_self_take(int fd, int flags)
+{
+	unsigned binding = lp_descriptors[fd].binding;
+	pthread_mutex_lock(&us.lock);
+	int taken = lp_place_take(&us.places[binding], us.bell);
+	taken = taken >= 0 ? lp_descriptor_lower(taken, flags) : find(binding, flags);
+	pthread_mutex_unlock(&us.lock);
+	return taken;
+}
+
+bool lp_self_is_here(void)
+{
+	return getpid() == us.pid;
 }
 
 enum lp_frame_each lp_self_each(void)
@@ -209,7 +325,7 @@ bool lp_self_knows(struct lp_slice key)
 int lp_self_bounce(int fd)
 {
 	pthread_mutex_lock(&us.lock);
-	int status = lp_preload_channel_bounce(&us.channel, fd);
+	int status = us.channel.drained ? -ENOTCONN : lp_preload_channel_bounce(&us.channel, fd);
 	pthread_mutex_unlock(&us.lock);
 	return status;
 }

@@ -1,12 +1,21 @@
 /**
- * This process as limpet's worker: its channel, and the set that its listeners name.
+ * This process as limpet's worker: its channel, and its places (places.h), one for each binding that it takes
+ * connections at.
  *
  *     UNREGISTERED --first interest--> REGISTERED --end-of-file--> LOST --a thread connects again--> REGISTERED
  *          ^ fork: the child is unregistered, whatever its parent was      (limpet died; connections live on)
  *
- * The set is an epoll instance with the channel in it, and every listener's descriptor names it: readable when a
- * connection has come. When limpet dies and comes back, another channel is put into the set, and no event loop of the
- * program notices.
+ * Every listener's descriptor names its place's set, in which the channel is: readable when a connection has come. When
+ * limpet dies and comes back, another channel is put into the sets, and no event loop of the program notices.
+ *
+ *     a connection has come, and is for     it goes
+ *     the place that is asked               to who asks
+ *     another place                         into that one's queue; to another process, if that is full
+ *     a listener that takes none here       to another process; limpet waits a while when there is none
+ *     nobody: we never listened there       to who asks
+ *
+ * So each listener's waiters may be woken for a connection that another gets. poll and select do not tell the program
+ * (lp_self_has); for epoll a non-blocking accept finds none.
  *
  * All of it is behind one lock; none of these functions is called with it held.
  */
@@ -28,7 +37,8 @@
 void lp_self_begin(const char *path, const char *learn);
 
 /**
- * The program shows interest in a listener: register, if this process has not, and make the descriptor name the set.
+ * The program shows interest in a listener: register, if this process has not, and make the descriptor name its
+ * place's set.
  *
  * @param fd  A listener. Keeps its number, its close-on-exec flag, and O_NONBLOCK.
  *
@@ -36,17 +46,35 @@ void lp_self_begin(const char *path, const char *learn);
  */
 int lp_self_interest(int fd);
 
-/** No listener is left: limpet is told by an end-of-file, and gives what was queued to others. */
-void lp_self_leave(void);
+/**
+ * No listener is left at a binding: what was queued for it goes to other processes.
+ *
+ * @param binding  Its number.
+ * @param last     None is left anywhere: limpet is told by an end-of-file.
+ */
+void lp_self_leave(unsigned binding, bool last);
+
+/** Whether this process takes connections at several bindings. Takes no lock. */
+bool lp_self_shares(void);
+
+/** Whether a connection waits for a listener. @param fd A listener, after lp_self_interest. */
+bool lp_self_has(int fd);
 
 /**
- * Take the next connection.
+ * Take the next connection for a listener.
  *
+ * @param fd     A listener, after lp_self_interest.
  * @param flags  Of accept4(2).
  *
  * @return Its descriptor, or -EAGAIN.
  */
-int lp_self_take(int flags);
+int lp_self_take(int fd, int flags);
+
+/**
+ * Whether this is the process that this memory belongs to. A child of vfork(2), such as Python's subprocess makes, runs in
+ * its parent's memory with descriptors of its own: what it does to those must leave no trace here.
+ */
+bool lp_self_is_here(void);
 
 /** Which later requests limpet wants back. Takes no lock. @return LP_EACH_NONE before it said. */
 enum lp_frame_each lp_self_each(void);

@@ -139,8 +139,10 @@ static int look(int fd, bool waits)
 	char head[LP_REQUEST_HEAD_MAX];
 	for (;;) {
 		ssize_t got = lp_real()->recv(fd, head, sizeof(head), MSG_PEEK | (waits ? 0 : MSG_DONTWAIT));
+		if (got < 0 && errno == ENOTSOCK)
+			lp_descriptor_forget(fd); /* Closed behind our back; the number is a file's now. */
 		if (got <= 0)
-			return got < 0 ? -1 : 1; /* The end: the program's own read tells it. */
+			return got < 0 && errno != ENOTSOCK ? -1 : 1; /* The end: the program's own read tells it. */
 		int verdict = judge(fd, head, (size_t)got);
 		if (verdict != -EAGAIN)
 			return verdict;

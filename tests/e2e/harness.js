@@ -247,15 +247,19 @@ class Limpet {
 		return load;
 	}
 
-	/** End it with SIGKILL, and run another in its place, at the same address; its workers, if they live on, are there. */
+	/** End it with SIGKILL, and run another in its place, at the same addresses; its workers, if they live on, are there. */
 	async killAndRestart() {
-		const { address, process: killed } = this;
+		const { addresses: [...addresses], process: killed, now } = this;
 		killed.kill('SIGKILL');
 		await once(killed, 'exit');
-		this.words = this.words.map((word, i) => (this.words[i - 1] === '--listen' ? address : word));
+		this.words = this.words.map((word, i) => {
+			const address = this.words[i - 1] === '--listen' && addresses.shift();
+			return address && !address.startsWith('unix:') ? address : word;
+		});
+		const count = this.addresses.length;
 		this.addresses.length = 0;
 		this.#start();
-		await this.said(/^limpet: listening/, this.now);
+		await this.saidTimes(count, /^limpet: listening on/, now);
 	}
 
 	/** Resolves to {status, signal}. */

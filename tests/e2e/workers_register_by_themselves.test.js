@@ -5,6 +5,8 @@
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
 const { once } = require('node:events');
+const fs = require('node:fs');
+const path = require('node:path');
 const test = require('node:test');
 const proc = require('./proc');
 const { AT_PORT, assertSessions, registered, workerPids } = require('./any_server');
@@ -131,6 +133,18 @@ for (const kind of ['fork', 'thread'])
 			}
 			assert.deepEqual(await workerPids(limpet), pids, 'a child for one connection is no worker');
 		}));
+
+test('a number that was a connection is a file, or another socket, behind it', run(
+	`--workers 1 --policy workers/any_server/tenants.lua --dialect preload -- ${AT_PORT} node workers/any_server/neighbours.js PORT`,
+	async (limpet) => {
+		const read = fs.statSync(path.join(__dirname, 'workers/any_server/neighbours.js')).size;
+		const { pid } = (await limpet.status()).workers[0];
+		const together = 6;
+		await Promise.all(Array.from({ length: together }, () => limpet.get('/', { headers: { Tenant: 1, Together: together } })));
+		await eventually('they are closed', async () => (await limpet.worker(1)).connections === 0);
+		for (let i = 0; i < 5; i++)
+			assert.deepEqual((await limpet.get('/', { headers: { Tenant: 1 } })).json, { pid, read, greeting: 'STORED\r\n' });
+	}));
 
 test('SIGTERM: open requests are finished, and gunicorn ends as it means to', run(
 	GUNICORN.replace('--workers 1', '--workers 1 --drain-timeout 60s'),

@@ -1,12 +1,14 @@
 """
 Python's own socketserver with blocking accept: forking.py PORT fork|thread. Each connection is served by a process, or a
 thread, of its own. It listens on another port of its own too, and says which; and each request is passed through there.
+And each runs a program, by vfork(2) where this Python has it.
 """
 import http.server
 import json
 import os
 import socket
 import socketserver
+import subprocess
 import sys
 import threading
 
@@ -24,6 +26,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
+        subprocess.run(["true"], check=True)
         with socket.create_connection(neighbour.getsockname()) as other:
             other.sendall(self.path.encode())
             path = other.recv(4096).decode()

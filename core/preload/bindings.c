@@ -1,0 +1,224 @@
+/*
+ * A connection does not say through which listener it came, but at which address it arrived (getsockname), and that is
+ * how the kernel finds a listener as well.
+ *
+ * Bindings are added by any thread and looked at by all, without a lock: one is filled first and published then.
+ */
+#include "preload/bindings.h"
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "preload/real.h"
+
+/* limpet's addresses. */
+#define ADDRESSES_MAX 16
+
+struct slot {
+	struct lp_binding binding;
+	atomic_bool filled;
+	atomic_bool listened; /* Once at least. */
+	atomic_int listeners; /* Descriptors. */
+};
+
+/* As in self.c: there is nobody to hand this to. */
+static struct {
+	char texts[ADDRESSES_MAX][sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
+	unsigned count;
+	struct slot slots[LP_BINDINGS_MAX];
+	atomic_uint used;
+	atomic_int listeners;
+} bindings;
+
+/* limpet's addresses */
+
+static int find_port(in_port_t port)
+{
+	for (unsigned i = 0; i < bindings.count; i++)
+		if (strncmp(bindings.texts[i], "unix:", 5) != 0 && strtoul(bindings.texts[i], NULL, 10) == ntohs(port))
+			return (int)i;
+	return -1;
+}
+
+static int find_path(const struct sockaddr_un *address, socklen_t length)
+{
+	size_t room = length - offsetof(struct sockaddr_un, sun_path);
+	for (unsigned i = 0; i < bindings.count; i++) {
+		const char *text = bindings.texts[i];
+		if (strncmp(text, "unix:", 5) == 0 && strnlen(address->sun_path, room) == strlen(text + 5) &&
+		    memcmp(address->sun_path, text + 5, strlen(text + 5)) == 0)
+			return (int)i;
+	}
+	return -1;
+}
+
+/* Which of limpet's addresses this is, or -1. */
+static int find_address(const struct sockaddr *address, socklen_t length)
+{
+	if (address->sa_family == AF_INET && length >= sizeof(struct sockaddr_in))
+		return find_port(((const struct sockaddr_in *)address)->sin_port);
+	if (address->sa_family == AF_INET6 && length >= sizeof(struct sockaddr_in6))
+		return find_port(((const struct sockaddr_in6 *)address)->sin6_port);
+	if (address->sa_family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path))
+		return find_path((const struct sockaddr_un *)address, length);
+	return -1;
+}
+
+bool lp_bindings_is_path(const char *path)
+{
+	for (unsigned i = 0; path && i < bindings.count; i++)
+		if (strncmp(bindings.texts[i], "unix:", 5) == 0 && strcmp(bindings.texts[i] + 5, path) == 0)
+			return true;
+	return false;
+}
+
+void lp_bindings_begin(const char *addresses)
+{
+	while (*addresses && bindings.count < ADDRESSES_MAX) {
+		size_t length = strcspn(addresses, ",");
+		if (length && length < sizeof(bindings.texts[0])) {
+			memcpy(bindings.texts[bindings.count], addresses, length);
+			bindings.count++;
+		}
+		addresses += length + (addresses[length] == ',');
+	}
+}
+
+/* Bindings */
+
+static unsigned end(void)
+{
+	unsigned used = bindings.used;
+	return used < LP_BINDINGS_MAX ? used : LP_BINDINGS_MAX;
+}
+
+static int add(unsigned which, const struct sockaddr *address, socklen_t length)
+{
+	if (length > sizeof(struct sockaddr_storage))
+		return -1;
+	for (unsigned i = 0; i < end(); i++) {
+		const struct slot *slot = &bindings.slots[i];
+		if (slot->filled && slot->binding.which == which && slot->binding.length == length &&
+		    memcmp(&slot->binding.address, address, length) == 0)
+			return (int)i;
+	}
+	unsigned index = bindings.used < LP_BINDINGS_MAX ? bindings.used++ : LP_BINDINGS_MAX;
+	if (index >= LP_BINDINGS_MAX)
+		return -1;
+	struct slot *slot = &bindings.slots[index];
+	slot->binding.which = which;
+	slot->binding.length = length;
+	memcpy(&slot->binding.address, address, length);
+	slot->filled = true;
+	return (int)index;
+}
+
+int lp_bindings_add(const struct sockaddr *address, socklen_t length)
+{
+	int which = bindings.count && address ? find_address(address, length) : -1;
+	return which < 0 ? -1 : add((unsigned)which, address, length);
+}
+
+int lp_bindings_inherit(int family, unsigned which)
+{
+	struct sockaddr_storage address = {.ss_family = (sa_family_t)family};
+	if (which >= bindings.count)
+		return -1;
+	in_port_t port = htons((uint16_t)strtoul(bindings.texts[which], NULL, 10));
+	if (family == AF_INET) {
+		((struct sockaddr_in *)&address)->sin_port = port;
+		return add(which, (struct sockaddr *)&address, sizeof(struct sockaddr_in));
+	}
+	if (family == AF_INET6) {
+		((struct sockaddr_in6 *)&address)->sin6_port = port;
+		return add(which, (struct sockaddr *)&address, sizeof(struct sockaddr_in6));
+	}
+	const char *path = bindings.texts[which] + strcspn(bindings.texts[which], ":") + 1;
+	strcpy(((struct sockaddr_un *)&address)->sun_path, path);
+	return add(which, (struct sockaddr *)&address,
+		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path) + 1));
+}
+
+const struct lp_binding *lp_bindings_get(unsigned binding)
+{
+	return &bindings.slots[binding].binding;
+}
+
+void lp_bindings_listen(unsigned binding)
+{
+	bindings.slots[binding].listened = true;
+	bindings.slots[binding].listeners++;
+	bindings.listeners++;
+}
+
+bool lp_bindings_unlisten(unsigned binding, bool *last)
+{
+	*last = --bindings.listeners == 0;
+	return --bindings.slots[binding].listeners == 0;
+}
+
+/* Whose a connection is */
+
+/* An IPv4 client of a listener for both families has come by IPv4. */
+static void unmap(struct sockaddr_storage *address)
+{
+	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
+	struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = six->sin6_port};
+	if (address->ss_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
+		return;
+	memcpy(&four.sin_addr, &six->sin6_addr.s6_addr[12], sizeof(four.sin_addr));
+	memcpy(address, &four, sizeof(four));
+}
+
+/* How well a binding fits what arrived at an address of its own port or path: 1 the address, 2 its wildcard, 3 neither. */
+static int distance(const struct sockaddr_storage *bound, const struct sockaddr_storage *here)
+{
+	if (bound->ss_family != here->ss_family)
+		return 3;
+	if (here->ss_family == AF_INET) {
+		in_addr_t address = ((const struct sockaddr_in *)bound)->sin_addr.s_addr;
+		if (address == ((const struct sockaddr_in *)here)->sin_addr.s_addr)
+			return 1;
+		return address == INADDR_ANY ? 2 : 3;
+	}
+	if (here->ss_family == AF_INET6) {
+		const struct in6_addr *address = &((const struct sockaddr_in6 *)bound)->sin6_addr;
+		if (IN6_ARE_ADDR_EQUAL(address, &((const struct sockaddr_in6 *)here)->sin6_addr))
+			return 1;
+		return IN6_IS_ADDR_UNSPECIFIED(address) ? 2 : 3;
+	}
+	return 1;
+}
+
+int lp_bindings_choose(int fd, unsigned taker, uint64_t takers)
+{
+	struct sockaddr_storage here = {0};
+	socklen_t length = sizeof(here);
+	bool known = false;
+	int best = -1;
+	int least = 0;
+	int which = lp_real()->getsockname(fd, (struct sockaddr *)&here, &length)
+			    ? -1
+			    : find_address((struct sockaddr *)&here, length);
+	if (which < 0)
+		return (int)taker;
+	unmap(&here);
+	for (unsigned i = 0; i < end(); i++) {
+		const struct slot *slot = &bindings.slots[i];
+		if (!slot->listened || slot->binding.which != (unsigned)which)
+			continue;
+		known = true;
+		int far = distance(&slot->binding.address, &here);
+		bool nearer = best < 0 || far < least || (far == least && i == taker);
+		if (takers >> i & 1 && nearer) {
+			best = (int)i;
+			least = far;
+		}
+	}
+	return known ? best : (int)taker;
+}
