@@ -99,7 +99,9 @@ static struct timespec left_until(const struct timespec *end)
 		left.tv_nsec += NANOSECONDS;
 		left.tv_sec--;
 	}
-	return left.tv_sec < 0 ? (struct timespec){0} : left;
+	if (left.tv_sec < 0)
+		left = (struct timespec){0};
+	return left;
 }
 
 /* poll */
