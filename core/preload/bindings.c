@@ -144,6 +144,15 @@ int lp_bindings_inherit(int family, unsigned which)
 		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path) + 1));
 }
 
+bool lp_bindings_is_free(const struct sockaddr *address, socklen_t length)
+{
+	int which = bindings.count && address && address->sa_family == AF_UNIX ? find_address(address, length) : -1;
+	for (unsigned i = 0; which >= 0 && i < end(); i++)
+		if (bindings.slots[i].listeners && bindings.slots[i].binding.which == (unsigned)which)
+			return false;
+	return which >= 0;
+}
+
 const struct lp_binding *lp_bindings_get(unsigned binding)
 {
 	return &bindings.slots[binding].binding;

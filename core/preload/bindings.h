@@ -32,6 +32,14 @@ void lp_bindings_begin(const char *addresses);
 bool lp_bindings_is_path(const char *path);
 
 /**
+ * Whether an address is a path of limpet's at which this process does not listen.
+ *
+ * @param address  Where a client of the program's connects to.
+ * @param length   Its bytes.
+ */
+bool lp_bindings_is_free(const struct sockaddr *address, socklen_t length);
+
+/**
  * Bind.
  *
  * @param address  Where to.

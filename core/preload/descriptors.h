@@ -36,6 +36,7 @@ enum lp_request_phase {
 struct lp_descriptor {
 	uint8_t kind;        /**< enum lp_descriptor_kind. */
 	uint8_t phase;       /**< CONNECTION: enum lp_request_phase. */
+	bool watched : 1;    /**< LISTENER: by epoll. */
 	bool first : 1;      /**< CONNECTION: limpet has routed the request at its head, no other was read. */
 	bool answered : 1;   /**< CONNECTION: something was written since the last request was read. */
 	bool lowat : 1;      /**< CONNECTION: SO_RCVLOWAT is raised. */

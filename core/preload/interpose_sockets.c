@@ -52,6 +52,15 @@ LIMPET_EXPORT int listen(int fd, int backlog)
 	return 0;
 }
 
+/* Servers look whether another is at a path before they bind it. limpet is, and is none. */
+LIMPET_EXPORT int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
+{
+	if (!lp_bindings_is_free(address.__sockaddr__, length))
+		return lp_real()->connect(fd, address.__sockaddr__, length);
+	errno = ECONNREFUSED;
+	return -1;
+}
+
 LIMPET_EXPORT int accept4(int fd, __SOCKADDR_ARG address, socklen_t *restrict length, int flags)
 {
 	if (lp_descriptor_kind(fd) == LP_LISTENER)

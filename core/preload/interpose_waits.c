@@ -3,8 +3,8 @@
  * watches a connection, for when the connection is given back.
  *
  * Where several listeners are woken by the same channel, poll and select wait on for those of them that nothing has come
- * for: a program may accept with a blocking call then, and would hang. epoll is not looked at: its users, who are told of
- * connections that are gone already, too, accept without blocking.
+ * for: a program may accept with a blocking call then, and would hang. epoll is not looked at: there it is accept that
+ * says, without waiting, that the connection is gone (listening.c).
  */
 #include <poll.h>
 #include <stdbool.h>
@@ -42,6 +42,8 @@ LIMPET_EXPORT int epoll_ctl(int epoll, int verb, int fd, struct epoll_event *eve
 	int status = lp_real()->epoll_ctl(epoll, verb, fd, event);
 	if (status == 0 && kind == LP_CONNECTION)
 		note_watch(epoll, verb, fd, event);
+	else if (status == 0 && kind == LP_LISTENER)
+		lp_descriptors[fd].watched = verb != EPOLL_CTL_DEL;
 	return status;
 }
 

@@ -127,6 +127,7 @@ int lp_listening_accept(int fd, struct sockaddr *address, socklen_t *length, int
 {
 	int status = lp_self_interest(fd);
 	bool waits = !(lp_real()->fcntl(fd, F_GETFL) & O_NONBLOCK);
+	bool told = lp_descriptors[fd].watched && lp_self_shares(); /* Perhaps of what was another listener's. */
 	while (!status) {
 		int connection = lp_self_take(fd, flags);
 		if (connection >= 0) {
@@ -138,6 +139,8 @@ int lp_listening_accept(int fd, struct sockaddr *address, socklen_t *length, int
 		struct pollfd one = {.fd = fd, .events = POLLIN};
 		if (connection != -EAGAIN || !waits)
 			status = connection;
+		else if (told)
+			status = -ECONNABORTED;
 		else if (lp_real()->poll(&one, 1, -1) < 0)
 			status = -errno;
 	}

@@ -15,6 +15,7 @@ static void find_all(void)
 	FIND(accept4);
 	FIND(bind);
 	FIND(listen);
+	FIND(connect);
 	FIND(getsockname);
 	FIND(getpeername);
 	FIND(getsockopt);

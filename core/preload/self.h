@@ -15,7 +15,7 @@
  *     nobody: we never listened there       to who asks
  *
  * So each listener's waiters may be woken for a connection that another gets. poll and select do not tell the program
- * (lp_self_has); for epoll a non-blocking accept finds none.
+ * (lp_self_has); behind epoll, accept does not wait.
  *
  * All of it is behind one lock; none of these functions is called with it held.
  */

@@ -69,7 +69,7 @@ async function assertOne(limpet, number) {
 for (const [name, command, workers] of [
 	['Node, two ports', at(PORTS, 2, 'node workers/any_server/two.js PORT SECOND'), 2],
 	['Node, a port and a path', at(PATH, 2, 'node workers/any_server/two.js PORT SECOND'), 2],
-	...['threads', 'accept', 'select', 'poll', 'asyncio', 'fork'].map((how) => [
+	...['threads', 'accept', 'select', 'poll', 'epoll', 'asyncio', 'fork'].map((how) => [
 		`Python, ${how}`, at(PORTS, 2, `/usr/bin/python3 workers/any_server/two.py PORT SECOND ${how}`), 2,
 	]),
 	['Python, select, a port and a path', at(PATH, 1, '/usr/bin/python3 workers/any_server/two.py PORT SECOND select'), 1],

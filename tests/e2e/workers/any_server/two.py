@@ -5,6 +5,7 @@ Two servers in one process: two.py FIRST SECOND HOW, each a port or a path; each
     accept    a thread each that is always in accept
     select    one thread, select, and then a blocking accept
     poll      the same with poll
+    epoll     the same with epoll, as Apache's processes do
     asyncio   one thread, epoll
     fork      a socketserver in a thread each, whose connections have processes of their own
     late      worker 1 waits once at the second, and never again; a POST to the first closes it
@@ -75,10 +76,23 @@ def wait_by_poll(listeners):
     return [listener for listener in listeners if listener.fileno() in ready]
 
 
+def wait_by_epoll(listeners, epolls=[]):
+    if not epolls:
+        epolls.append(select.epoll())
+        for listener in listeners:
+            epolls[0].register(listener, select.EPOLLIN)
+    ready = dict(epolls[0].poll())
+    return [listener for listener in listeners if listener.fileno() in ready]
+
+
 def serve_in_turn(listeners, wait):
     while True:
         for listener in wait(listeners):
-            serve(listener.accept()[0], listeners.index(listener) + 1)
+            try:
+                connection, _ = listener.accept()
+            except ConnectionAbortedError:  # As accept(2) says.
+                continue
+            serve(connection, listeners.index(listener) + 1)
 
 
 async def serve_by_events(listeners):
@@ -110,8 +124,8 @@ if HOW == "late":
     serve_late(*listeners)
 elif HOW == "asyncio":
     asyncio.run(serve_by_events(listeners))
-elif HOW in ("select", "poll"):
-    serve_in_turn(listeners, {"select": wait_by_select, "poll": wait_by_poll}[HOW])
+elif HOW in ("select", "poll", "epoll"):
+    serve_in_turn(listeners, {"select": wait_by_select, "poll": wait_by_poll, "epoll": wait_by_epoll}[HOW])
 else:
     for i, listener in enumerate(listeners):
         target = (accept_for_ever, (listener, i + 1)) if HOW == "accept" else (Server(listener, i + 1).serve_forever, ())
