@@ -22,7 +22,7 @@
 struct slot {
 	struct lp_binding binding;
 	atomic_bool filled;
-	atomic_bool listened; /* Once at least. */
+	atomic_bool listened; /* Once at least, as the program asked. */
 	atomic_int listeners; /* Descriptors. */
 };
 
@@ -158,9 +158,10 @@ const struct lp_binding *lp_bindings_get(unsigned binding)
 	return &bindings.slots[binding].binding;
 }
 
-void lp_bindings_listen(unsigned binding)
+void lp_bindings_listen(unsigned binding, bool asked)
 {
-	bindings.slots[binding].listened = true;
+	if (asked)
+		bindings.slots[binding].listened = true;
 	bindings.slots[binding].listeners++;
 	bindings.listeners++;
 }
@@ -219,12 +220,13 @@ int lp_bindings_choose(int fd, unsigned taker, uint64_t takers)
 	unmap(&here);
 	for (unsigned i = 0; i < end(); i++) {
 		const struct slot *slot = &bindings.slots[i];
-		if (!slot->listened || slot->binding.which != (unsigned)which)
+		bool takes = takers >> i & 1;
+		if (!(slot->listened || takes) || slot->binding.which != (unsigned)which)
 			continue;
 		known = true;
 		int far = distance(&slot->binding.address, &here);
 		bool nearer = best < 0 || far < least || (far == least && i == taker);
-		if (takers >> i & 1 && nearer) {
+		if (takes && nearer) {
 			best = (int)i;
 			least = far;
 		}

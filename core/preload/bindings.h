@@ -63,8 +63,13 @@ int lp_bindings_inherit(int family, unsigned which);
 /** What a number stands for. @param binding Of one that was added. */
 const struct lp_binding *lp_bindings_get(unsigned binding);
 
-/** A descriptor begins to listen at a binding. @param binding Of one that was added. */
-void lp_bindings_listen(unsigned binding);
+/**
+ * A descriptor begins to listen at a binding.
+ *
+ * @param binding  Of one that was added.
+ * @param asked    Whether the program has said so; not, if it merely began with the descriptor, or copied it.
+ */
+void lp_bindings_listen(unsigned binding, bool asked);
 
 /**
  * A descriptor that listened ends.

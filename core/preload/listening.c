@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,8 +39,6 @@ static bool is_stream(int fd)
 static void become(int fd, enum lp_descriptor_kind kind, unsigned binding)
 {
 	lp_descriptor_set(fd, &(struct lp_descriptor){.kind = (uint8_t)kind, .binding = (uint16_t)binding});
-	if (kind == LP_LISTENER)
-		lp_bindings_listen(binding);
 }
 
 static int make_placeholder(const struct lp_binding *binding)
@@ -81,8 +78,11 @@ bool lp_listening_bind(int fd, const struct sockaddr *address, socklen_t length)
 
 void lp_listening_listen(int fd)
 {
-	if (lp_descriptors[fd].kind == LP_BOUND)
-		become(fd, LP_LISTENER, lp_descriptors[fd].binding);
+	unsigned binding = lp_descriptors[fd].binding;
+	if (lp_descriptors[fd].kind != LP_BOUND)
+		return;
+	become(fd, LP_LISTENER, binding);
+	lp_bindings_listen(binding, true);
 }
 
 void lp_listening_name(int fd, struct sockaddr *address, socklen_t *length)
@@ -172,25 +172,31 @@ void lp_listening_copied(int fd, int like)
 	}
 	lp_descriptor_set(fd, &lp_descriptors[like]);
 	if (kind == LP_LISTENER)
-		lp_bindings_listen(lp_descriptors[like].binding);
+		lp_bindings_listen(lp_descriptors[like].binding, false);
+}
+
+/* What a socket that nobody has set anything on says: a program may copy it to its connections. */
+static int ask_another(sa_family_t family, int level, int name, void *value, socklen_t *length)
+{
+	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	int status = lp_real()->getsockopt(fd, level, name, value, length);
+	int error = errno;
+	lp_real()->close(fd);
+	errno = error;
+	return status;
 }
 
 int lp_listening_option(int fd, int level, int name, void *value, socklen_t *length)
 {
-	int family = family_of(fd);
-	int number = 0;
-	if (level == SOL_SOCKET && name == SO_TYPE)
-		number = SOCK_STREAM;
-	else if (level == SOL_SOCKET && name == SO_DOMAIN)
-		number = family;
-	else if (level == SOL_SOCKET && name == SO_PROTOCOL)
-		number = family == AF_UNIX ? 0 : IPPROTO_TCP;
-	else if (level == SOL_SOCKET && (name == SO_REUSEADDR || name == SO_ACCEPTCONN))
-		number = name == SO_REUSEADDR || lp_descriptors[fd].kind == LP_LISTENER;
-	memset(value, 0, *length);
-	memcpy(value, &number, *length < sizeof(number) ? *length : sizeof(number));
-	if (level == SOL_SOCKET && *length > sizeof(number))
+	bool listens = level == SOL_SOCKET && name == SO_ACCEPTCONN;
+	if (!listens && !(level == SOL_SOCKET && name == SO_REUSEADDR))
+		return ask_another(family_of(fd), level, name, value, length);
+	int number = !listens || lp_descriptors[fd].kind == LP_LISTENER;
+	if (*length > sizeof(number))
 		*length = sizeof(number);
+	memcpy(value, &number, *length);
 	return 0;
 }
 
@@ -205,8 +211,10 @@ static void recognise(int fd)
 	    !lp_placeholder_read(&name, length, ours.door, &family, &which))
 		return;
 	int binding = lp_bindings_inherit(family, which);
-	if (binding >= 0)
-		become(fd, LP_LISTENER, (unsigned)binding);
+	if (binding < 0)
+		return;
+	become(fd, LP_LISTENER, (unsigned)binding);
+	lp_bindings_listen((unsigned)binding, false);
 }
 
 static void recognise_all(void)

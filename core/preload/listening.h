@@ -62,11 +62,11 @@ void lp_listening_copied(int fd, int like);
  *
  * @param fd      BOUND or LISTENER.
  * @param level   SOL_SOCKET, IPPROTO_TCP …
- * @param name    Of the option; one that means nothing here is 0.
+ * @param name    Of the option.
  * @param value   Filled.
  * @param length  In and out.
  *
- * @return 0.
+ * @return 0, or -1 with errno set.
  */
 int lp_listening_option(int fd, int level, int name, void *value, socklen_t *length);
 

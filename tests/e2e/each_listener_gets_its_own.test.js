@@ -104,11 +104,19 @@ test('limpet is killed and comes back', run(
 		await assertEach(limpet);
 	}));
 
-test('a server at one address gets what comes to all', run(
-	at(PORTS, 1, 'node workers/any_server/chat.js PORT'),
+for (const word of ['PORT', 'SECOND'])
+	test(`a server at one address, ${word}, gets what comes to all`, run(
+		at(PORTS, 1, `node workers/any_server/chat.js ${word}`),
+		async (limpet) => {
+			for (const address of limpet.addresses)
+				assert.equal((await limpet.get('/', { address })).json.url, '/');
+		}));
+
+test('puma, which looks whether a path is taken, and removes it', run(
+	at(PATH, 1, 'puma -b tcp://127.0.0.1:PORT -b unix://SECOND workers/any_server/config.ru'),
 	async (limpet) => {
 		for (const address of limpet.addresses)
-			assert.equal((await limpet.get('/', { address })).json.url, '/');
+			assert.equal((await limpet.get('/', { address })).status, 200);
 	}));
 
 test('a listener that is closed in one process is served by another', run(

@@ -130,6 +130,7 @@ for (const kind of ['fork', 'thread'])
 				assert.ok(pids.includes(kind === 'fork' ? json.parent : json.pid));
 				assert.equal(json.path, `/${i}`, 'its other sockets are its own');
 				assert.equal(json.peer[0], '127.0.0.1');
+				assert.ok(json.ttl > 0, 'its listener has what sockets have, for those that copy it to connections');
 			}
 			assert.deepEqual(await workerPids(limpet), pids, 'a child for one connection is no worker');
 		}));

@@ -31,7 +31,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             other.sendall(self.path.encode())
             path = other.recv(4096).decode()
         peer = self.client_address
-        body = json.dumps({"pid": os.getpid(), "parent": os.getppid(), "path": path, "peer": peer}).encode()
+        ttl = server.socket.getsockopt(socket.IPPROTO_IP, socket.IP_TTL)
+        body = json.dumps({"pid": os.getpid(), "parent": os.getppid(), "path": path, "peer": peer, "ttl": ttl}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
