@@ -38,7 +38,7 @@ static bool make_head(struct lp_head *head, char *out, const char *before, const
 		*at++ = (char)bytes[i];
 	}
 	at = stpcpy(stpcpy(at, behind), "\r\n\r\n");
-	return lp_head_parse(head, out, (size_t)(at - out)) == (int)(at - out);
+	return lp_head_parse(head, out, (size_t)(at - out)) == (int)(at - out) && lp_head_headers(head, NULL) > 0;
 }
 
 static void check_as_it_is(const struct lp_head *head, const struct lp_trust *trust)
