@@ -18,6 +18,10 @@ const { createRequire } = require('node:module');
 const WORKERS = 4;
 const MESSAGES = Number(process.env.MESSAGES ?? process.argv[2] ?? 20_000);
 const BYTES = Number(process.env.BYTES ?? process.argv[3] ?? 200);
+if (!(MESSAGES >= 1 && BYTES >= 0)) {
+	console.error(`usage: messages.js [MESSAGES A WORKER [BYTES OF EACH]], not ${process.argv.slice(2).join(' ')}`);
+	process.exit(2);
+}
 /** A run that takes longer has failed. */
 const LONGEST_MS = 120_000;
 /** How far a worker may be ahead of what it has heard itself, so that no queue grows. */
