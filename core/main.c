@@ -50,8 +50,8 @@ static void on_reload(uv_timer_t *timer)
 {
 	struct program *program = timer->data;
 	limpet_balancer_reload(program->balancer, NULL, 0); /* It logs what comes of it. */
-	malloc_trim(
-		0); /* Two Lua states and a trial came and went; what glibc keeps of that grows from reload to reload. */
+	/* Two Lua states and a trial came and went; what glibc keeps of that grows from reload to reload. */
+	malloc_trim(0);
 	program->reloaded_ms = uv_now(&program->loop);
 }
 

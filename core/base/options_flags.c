@@ -50,25 +50,29 @@ static int check_policy(const char *value, struct lp_error *error)
 	return lp_error_set(error, LP_EUSAGE, "\"\" is neither a file nor an included policy, such as sid");
 }
 
+/* Something, a = and anything. `first` is what the something is, `form` how it is all written. */
+static int check_pair(const char *value, const char *first, const char *form, struct lp_error *error)
+{
+	if (*value == '=')
+		return lp_error_set(error, LP_EUSAGE, "\"%s\" has no %s before the =; write it as %s", value, first,
+				    form);
+	return strchr(value, '=') ? 0 : lp_error_set(error, LP_EUSAGE, "\"%s\" has no =; write it as %s", value, form);
+}
+
 static int check_setting(const char *value, struct lp_error *error)
 {
-	if (*value != '=' && strchr(value, '='))
-		return 0;
-	return lp_error_set(error, LP_EUSAGE, "\"%s\" has no %s; write it as key=value", value,
-			    *value == '=' ? "key before the =" : "=");
+	return check_pair(value, "key", "key=value", error);
 }
 
 static int check_variable(const char *value, struct lp_error *error)
 {
 	static const char *const taken[] = {"LIMPET_", "NODE_CHANNEL_", "NODE_UNIQUE_ID="};
-	if (*value == '=' || !strchr(value, '='))
-		return lp_error_set(error, LP_EUSAGE, "\"%s\" has no %s; write it as NAME=value", value,
-				    *value == '=' ? "name before the =" : "=");
-	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
+	int status = check_pair(value, "name", "NAME=value", error);
+	for (size_t i = 0; !status && i < sizeof(taken) / sizeof(taken[0]); i++)
 		if (strncmp(value, taken[i], strlen(taken[i])) == 0)
 			return lp_error_set(error, LP_EUSAGE, "%.*s is limpet's own to set; use another name",
 					    (int)strcspn(value, "="), value);
-	return 0;
+	return status;
 }
 
 static int check_learn(const char *value, struct lp_error *error)

@@ -37,21 +37,25 @@ static struct {
 
 /* limpet's addresses */
 
+/* The path of one of them; NULL: it is a port. */
+static const char *path_of(unsigned which)
+{
+	return strncmp(bindings.texts[which], "unix:", 5) == 0 ? bindings.texts[which] + 5 : NULL;
+}
+
 static int find_port(in_port_t port)
 {
 	for (unsigned i = 0; i < bindings.count; i++)
-		if (strncmp(bindings.texts[i], "unix:", 5) != 0 && strtoul(bindings.texts[i], NULL, 10) == ntohs(port))
+		if (!path_of(i) && strtoul(bindings.texts[i], NULL, 10) == ntohs(port))
 			return (int)i;
 	return -1;
 }
 
-static int find_path(const struct sockaddr_un *address, socklen_t length)
+static int find_path(const char *path, size_t length)
 {
-	size_t room = length - offsetof(struct sockaddr_un, sun_path);
 	for (unsigned i = 0; i < bindings.count; i++) {
-		const char *text = bindings.texts[i];
-		if (strncmp(text, "unix:", 5) == 0 && strnlen(address->sun_path, room) == strlen(text + 5) &&
-		    memcmp(address->sun_path, text + 5, strlen(text + 5)) == 0)
+		const char *ours = path_of(i);
+		if (ours && strlen(ours) == length && memcmp(path, ours, length) == 0)
 			return (int)i;
 	}
 	return -1;
@@ -64,17 +68,16 @@ static int find_address(const struct sockaddr *address, socklen_t length)
 		return find_port(((const struct sockaddr_in *)address)->sin_port);
 	if (address->sa_family == AF_INET6 && length >= sizeof(struct sockaddr_in6))
 		return find_port(((const struct sockaddr_in6 *)address)->sin6_port);
-	if (address->sa_family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path))
-		return find_path((const struct sockaddr_un *)address, length);
+	if (address->sa_family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path)) {
+		const char *path = ((const struct sockaddr_un *)address)->sun_path;
+		return find_path(path, strnlen(path, length - offsetof(struct sockaddr_un, sun_path)));
+	}
 	return -1;
 }
 
 bool lp_bindings_is_path(const char *path)
 {
-	for (unsigned i = 0; path && i < bindings.count; i++)
-		if (strncmp(bindings.texts[i], "unix:", 5) == 0 && strcmp(bindings.texts[i] + 5, path) == 0)
-			return true;
-	return false;
+	return path && find_path(path, strlen(path)) >= 0;
 }
 
 void lp_bindings_begin(const char *addresses)
@@ -138,7 +141,9 @@ int lp_bindings_inherit(int family, unsigned which)
 		((struct sockaddr_in6 *)&address)->sin6_port = port;
 		return add(which, (struct sockaddr *)&address, sizeof(struct sockaddr_in6));
 	}
-	const char *path = bindings.texts[which] + strcspn(bindings.texts[which], ":") + 1;
+	const char *path = path_of(which);
+	if (!path)
+		return -1;
 	strcpy(((struct sockaddr_un *)&address)->sun_path, path);
 	return add(which, (struct sockaddr *)&address,
 		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path) + 1));

@@ -243,7 +243,7 @@ void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t lengt
 int lp_channel_send_descriptor(struct lp_channel *channel, struct lp_slice message, int fd);
 
 /**
- * Send a message with the next flush, together with all others until then. Of a SOCK_STREAM channel. No event runs.
+ * Send a message with the next flush, together with all others until then. No event runs.
  *
  * @param channel  Open.
  * @param message  The whole of it. Copied.

@@ -68,8 +68,8 @@ static void pass_over(struct lp_channel *channel, const char *why)
 {
 	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, "worker %u sent %s; it is passed over",
 		       channel->worker, why);
-	if (channel->dialect->language ==
-	    LP_LANGUAGE_V8) /* Its end cannot be seen, but was told: nothing this short is passed over. */
+	/* The end of V8's frame cannot be seen, but was told: nothing as short as its head is passed over. */
+	if (channel->dialect->language == LP_LANGUAGE_V8)
 		channel->skip_bytes = lp_v8_frame_length(channel->in.bytes) - channel->in.length;
 	lp_buffer_consume(&channel->in, channel->in.length);
 	channel->skipping = true;

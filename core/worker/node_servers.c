@@ -194,12 +194,11 @@ static void tell_unreached(struct lp_channel *channel)
 	const struct lp_node *node = channel->state;
 	for (size_t i = 0; i < node->server_count; i++) {
 		const struct lp_node_server *server = &node->servers[i];
-		int port = server->port < 0 ? LP_PORT_UNIX : server->port;
 		bool gets_the_rest = server == first_server(node) && lp_ports_has_free(node->ports);
-		bool is_reached = (node->by_cluster && gets_the_rest) ||
-				  ((node->by_cluster || port > 0) && lp_ports_is_ours(node->ports, port));
-		if (server->open && !is_reached && lp_ports_tell(node->ports, port))
-			tell_of(channel, port);
+		bool is_reached = (node->by_cluster && gets_the_rest) || ((node->by_cluster || server->port > 0) &&
+									  lp_ports_is_ours(node->ports, server->port));
+		if (server->open && !is_reached && lp_ports_tell(node->ports, server->port))
+			tell_of(channel, server->port);
 	}
 }
 

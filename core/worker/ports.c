@@ -18,22 +18,22 @@ static int next_ours(const char **at)
 	return number > 0 ? number : LP_PORT_UNIX;
 }
 
-static const struct lp_port *find(const struct lp_ports *ports, int number)
-{
-	for (size_t i = 0; i < ports->count; i++)
-		if (ports->all[i].number == number)
-			return &ports->all[i];
-	return NULL;
-}
-
 static int any_path(int number)
 {
 	return number < 0 ? LP_PORT_UNIX : number;
 }
 
+static const struct lp_port *find(const struct lp_ports *ports, int number)
+{
+	for (size_t i = 0; i < ports->count; i++)
+		if (ports->all[i].number == any_path(number))
+			return &ports->all[i];
+	return NULL;
+}
+
 void lp_ports_claim(struct lp_ports *ports, int number)
 {
-	struct lp_port *port = (struct lp_port *)find(ports, any_path(number));
+	struct lp_port *port = (struct lp_port *)find(ports, number);
 	if (number == 0 || (!port && ports->count == LP_PORTS_MAX))
 		return;
 	if (!port) {
@@ -45,7 +45,7 @@ void lp_ports_claim(struct lp_ports *ports, int number)
 
 void lp_ports_release(struct lp_ports *ports, int number)
 {
-	struct lp_port *port = (struct lp_port *)find(ports, any_path(number));
+	struct lp_port *port = (struct lp_port *)find(ports, number);
 	if (port && port->claims)
 		port->claims--;
 }
@@ -60,7 +60,7 @@ bool lp_ports_is_ours(const struct lp_ports *ports, int number)
 {
 	int ours;
 	for (const char *at = ports->ours; (ours = next_ours(&at));)
-		if (ours == number)
+		if (ours == any_path(number))
 			return true;
 	return false;
 }

@@ -37,10 +37,10 @@ void lp_ports_claim(struct lp_ports *ports, int number);
 /** Its process has ended. @param ports As it was claimed of. @param number The same. */
 void lp_ports_release(struct lp_ports *ports, int number);
 
-/** Whether a process that lives has asked for a port. @param ports ours is set. @param number A port's, or LP_PORT_UNIX. */
+/** Whether a process that lives has asked for a port. @param ports ours is set. @param number A port's, or negative for any path. */
 bool lp_ports_claimed(const struct lp_ports *ports, int number);
 
-/** Whether limpet listens there. @param ports ours is set. @param number A port's, or LP_PORT_UNIX. */
+/** Whether limpet listens there. @param ports ours is set. @param number A port's, or negative for any path. */
 bool lp_ports_is_ours(const struct lp_ports *ports, int number);
 
 /** Whether limpet has a port that no worker has asked for: first servers get what comes there. @param ports ours is set. */
@@ -50,7 +50,7 @@ bool lp_ports_has_free(const struct lp_ports *ports);
 int lp_ports_first(const struct lp_ports *ports);
 
 /** Whether it is yet to be told that nothing comes to a claimed port; it counts as told then. @param ports ours is set.
- * @param number A port's, or LP_PORT_UNIX. */
+ * @param number A port's, or negative for any path. */
 bool lp_ports_tell(struct lp_ports *ports, int number);
 
 #endif

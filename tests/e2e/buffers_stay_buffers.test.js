@@ -8,16 +8,7 @@ const crypto = require('node:crypto');
 const { once } = require('node:events');
 const test = require('node:test');
 const { eventually, run, runToItsEnd } = require('./harness');
-
-/** Each connection to the worker that its URL names. */
-const NAMED = {
-	'named.lua': `return { on_request = function(conn, workers)
-		local id = tonumber(conn:query("worker"))
-		for _, worker in ipairs(workers) do
-			if worker.id == id then return worker end
-		end
-	end }`,
-};
+const { NAMED, ask, known } = require('./named');
 
 const OPTIONS = '--policy ./named.lua --node-serialization advanced';
 const ALL = [1, 2, 3];
@@ -32,23 +23,11 @@ const ANYTHING = {
 	deep: JSON.parse(`${'[{"a":'.repeat(100)}1${'}]'.repeat(100)}`),
 };
 
-async function ask(limpet, worker, action, query = {}) {
-	const { json } = await limpet.get(`/${action}?${new URLSearchParams({ worker, ...query })}`);
-	assert.equal(json.worker, worker);
-	return json.result;
-}
-
 async function join(limpet, worker) {
 	const client = limpet.socket({ transports: ['websocket'], query: { worker } });
 	client.on('bytes', (bytes, reply) => reply(Buffer.concat([bytes, Buffer.of(0x80 + worker)])));
 	assert.equal((await once(client, 'worker'))[0], worker);
 	return client;
-}
-
-async function known(limpet, workers) {
-	for (const worker of workers)
-		await eventually(`worker ${worker} knows the others`,
-			async () => await ask(limpet, worker, 'count') === workers.length);
 }
 
 for (const adapter of ['@socket.io/cluster-adapter', 'adapter02'])

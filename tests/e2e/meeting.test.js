@@ -8,27 +8,11 @@ const test = require('node:test');
 const WebSocket = require('ws');
 const proc = require('./proc');
 const { eventually, run, sanitized } = require('./harness');
-
-/** Each connection to the worker that its URL names. */
-const NAMED = {
-	'named.lua': `return { on_request = function(conn, workers)
-		local id = tonumber(conn:query("worker"))
-		for _, worker in ipairs(workers) do
-			if worker.id == id then return worker end
-		end
-	end }`,
-};
+const { NAMED, ask, known } = require('./named');
 
 const ROOMS = '--workers 4 --policy ./named.lua --dialect cluster -- node workers/rooms.js';
 const SHARES = '--workers 3 --policy ./named.lua --dialect cluster -- node workers/shares.js';
 const ALL = [1, 2, 3, 4];
-
-/** What a worker answers when it is asked to do something. */
-async function ask(limpet, worker, action, query = {}) {
-	const { json } = await limpet.get(`/${action}?${new URLSearchParams({ worker, ...query })}`);
-	assert.equal(json.worker, worker);
-	return json.result;
-}
 
 /** A Socket.IO client of a worker. */
 async function join(limpet, worker) {
@@ -38,13 +22,6 @@ async function join(limpet, worker) {
 	client.on('ask', (reply) => reply(worker));
 	assert.deepEqual(await once(client, 'worker'), [worker]);
 	return client;
-}
-
-/** Wait until each server knows of all. */
-async function known(limpet, workers) {
-	for (const worker of workers)
-		await eventually(`worker ${worker} knows the others`,
-			async () => await ask(limpet, worker, 'count') === workers.length);
 }
 
 async function allHear(clients, text) {

@@ -6,6 +6,7 @@ const assert = require('node:assert/strict');
 const path = require('node:path');
 const test = require('node:test');
 const { BINARY, eventually, run } = require('./harness');
+const { NAMED } = require('./named');
 
 const COUNTING = path.join(process.env.LIMPET_BUILD ?? path.dirname(BINARY), 'native_worker_example');
 const VISITORS = 20;
@@ -14,15 +15,6 @@ const KILLS = 6;
 /** Visits that are answered between two kills. */
 const BETWEEN = 100;
 
-/** Each connection to the worker that its URL names. */
-const NAMED = {
-	'named.lua': `return { on_request = function(conn, workers)
-		local id = tonumber(conn:query("worker"))
-		for _, worker in ipairs(workers) do
-			if worker.id == id then return worker end
-		end
-	end }`,
-};
 const BUS = '--workers 3 --policy ./named.lua --dialect native -- python3 workers/native_bus.py';
 
 /** Let a worker say a frame. */
