@@ -8,7 +8,8 @@ Two servers in one process: two.py FIRST SECOND HOW, each a port or a path; each
     epoll     the same with epoll, as Apache's processes do
     asyncio   one thread, epoll
     fork      a socketserver in a thread each, whose connections have processes of their own
-    late      worker 1 waits once at the second, and never again; a POST to the first closes it
+    late      worker 1 waits once at the second, and never again; a POST to the first closes it. The others accept at
+              both, and wait at both before either thread begins: from when they are ready nothing is returned by them
 """
 import asyncio
 import json
@@ -127,6 +128,8 @@ elif HOW == "asyncio":
 elif HOW in ("select", "poll", "epoll"):
     serve_in_turn(listeners, {"select": wait_by_select, "poll": wait_by_poll, "epoll": wait_by_epoll}[HOW])
 else:
+    if sys.argv[3] == "late":
+        select.select(listeners, [], [], 0)
     for i, listener in enumerate(listeners):
         target = (accept_for_ever, (listener, i + 1)) if HOW == "accept" else (Server(listener, i + 1).serve_forever, ())
         threading.Thread(target=target[0], args=target[1]).start()
