@@ -28,7 +28,6 @@ BROKEN = {
         ("core/base/callback.h", "typedef void (*bare_cb)(void *owner);\n", 1),
         ("core/base/inline.h", "/** Fine. */\nstruct s {\n\tint a;\n};\n\nstatic inline int in(void)\n{\n\treturn 1;\n}\n", 6),
     ],
-    "files_are_short": [("core/base/long.c", "\n" * 501, 501)],
     "format_is_clean": [("core/base/loose.c", "int  loose;\n", 1), (".clang-format", "BasedOnStyle: LLVM\n", None)],
     "no_unfinished_marks": [("core/base/later.c", "/* TO" "DO */\n", 1)],
     "examples_are_complete": [("examples/README.md", "# Examples\n", 1), ("examples/lost/run", "", 1)],
