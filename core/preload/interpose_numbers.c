@@ -5,6 +5,7 @@
  * libuv closes by syscall(2), and a stream closes inside the C library. Where we miss a close all the same, a new socket's
  * number is wiped when it is made, and traffic.c finds out files.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -65,7 +66,13 @@ LIMPET_EXPORT void closefrom(int first)
 	lp_real()->closefrom(first);
 }
 
-/* The kernel's calls have six arguments at most, and pass over those that they do not have. */
+/*
+ * The kernel's calls have six arguments at most, and pass over those that they do not have.
+ *
+ * libuv 1.49 and later (Node 22 and 24) batches its epoll_ctl(2) through an io_uring, so we would never see that a listener
+ * is watched. Programs must be able to do without io_uring, which kernels and containers often refuse: here it is refused,
+ * too.
+ */
 LIMPET_EXPORT long syscall(long number, ...)
 {
 	long argument[6];
@@ -78,6 +85,10 @@ LIMPET_EXPORT long syscall(long number, ...)
 		return close((int)argument[0]);
 	if (number == SYS_close_range)
 		return close_range((unsigned)argument[0], (unsigned)argument[1], (int)argument[2]);
+	if (number == SYS_io_uring_setup) {
+		errno = ENOSYS;
+		return -1;
+	}
 	return lp_real()->syscall(number, argument[0], argument[1], argument[2], argument[3], argument[4], argument[5]);
 }
 

@@ -1,7 +1,8 @@
 'use strict';
 /**
  * Workers of each Node that is still in use: a hand-over to each dialect that unchanged Socket.IO workers take, with real
- * clients, every transport, and a message of 1 MB; and the meeting place, by adapter, store and queues.
+ * clients, every transport, and a message of 1 MB; and the meeting place, by adapter, store and queues. A plain server behind
+ * the preloaded library is tried with each, too: every libuv asks the kernel in ways of its own.
  */
 const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
@@ -10,6 +11,7 @@ const path = require('node:path');
 const { execFileSync } = require('node:child_process');
 const { once } = require('node:events');
 const test = require('node:test');
+const { AT_PORT, assertSessions, registered, workerPids } = require('../e2e/any_server');
 const { run } = require('../e2e/harness');
 const { app, eventually } = require('./app');
 
@@ -37,6 +39,14 @@ for (const version of ['18', '20', '22', '24']) {
 				}
 			})(t);
 		});
+
+	test(`Node ${version}, preload: a plain server, by requests and by Socket.IO`, { skip }, run(
+		`--workers 2 --policy sid --dialect preload -- ${AT_PORT} ${node} workers/any_server/chat.js PORT`,
+		async (limpet) => {
+			await registered(limpet, 2);
+			assert.equal((await limpet.get('/')).status, 200);
+			assert.deepEqual(await assertSessions(limpet, ['polling', 'websocket'], 6), await workerPids(limpet));
+		}));
 
 	const meet = (name, worker, body) => test(`Node ${version}, ${name}`, { skip },
 		app({ workers: 3, worker, node, ours: '--dialect cluster --policy round_robin' }, body));
