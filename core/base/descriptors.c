@@ -98,12 +98,12 @@ void lp_descriptors_report(struct lp_log *log, uint32_t waiting, uint32_t worker
 {
 	uint32_t limit = lp_descriptors_limit();
 	uint32_t needed = waiting + workers * A_WORKER + BESIDE;
-	lp_log_write(log, LP_LOG_INFO, "up to %u descriptors; workers begin with a limit of %u", limit,
+	lp_log_write(log, LP_LOG_DEBUG, NULL, "limpet may open %u descriptors; workers begin with a limit of %u", limit,
 		     theirs ? theirs : limit);
 	if (needed > limit)
-		lp_log_write(log, LP_LOG_WARNING,
-			     "%u connections that wait and %u workers can take %u descriptors, but no more than %u are "
-			     "allowed; past that clients wait in the backlog: raise the hard limit (ulimit -Hn, "
+		lp_log_write(log, LP_LOG_WARNING, NULL,
+			     "%u waiting connections (--max-waiting) and %u workers need up to %u descriptors, but the "
+			     "limit is %u; beyond it clients wait in the backlog: raise the hard limit (ulimit -Hn, "
 			     "LimitNOFILE=), or lower --max-waiting",
 			     waiting, workers, needed, limit);
 }

@@ -25,6 +25,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -42,6 +43,10 @@ _Static_assert(LINE_BYTES <= PIPE_BUF, "a line must enter a pipe whole");
 /* What must still fit behind the last character of a message. */
 #define END_BYTES (sizeof(CUT_MARK JSON_END "\n") - 1)
 
+/* What a line has before its message, at most: three texts, and a little for each of their names and for the rest. */
+#define BEGIN_BYTES (3 * (LP_LOG_FIELD_MAX + 32) + 256)
+_Static_assert(BEGIN_BYTES + 1024 <= LINE_BYTES, "fields leave room for a message");
+
 struct line {
 	char bytes[LINE_BYTES];
 	size_t length;
@@ -54,15 +59,8 @@ static const char *const level_names[] = {
 	[LP_LOG_DEBUG] = "debug",
 };
 
-static const char *const format_names[] = {[LP_LOG_TEXT] = "text", [LP_LOG_JSON] = "json"};
-
-/* What "… more lines about" them were withheld. */
-static const char *const topic_names[LP_LOG_TOPICS] = {
-	[LP_LOG_TOPIC_ACCEPT] = "failed accepts",    [LP_LOG_TOPIC_POLICY] = "failing policies",
-	[LP_LOG_TOPIC_SCRIPT] = "what policies log", [LP_LOG_TOPIC_HANDOVER] = "failed hand-overs",
-	[LP_LOG_TOPIC_WORKER] = "workers' messages", [LP_LOG_TOPIC_WAITING] = "connections not handed over",
-	[LP_LOG_TOPIC_STUCK] = "stuck workers",
-};
+#define TOPIC_WORDS(name, words) words,
+static const char *const topic_words[] = {LP_LOG_EACH_TOPIC(TOPIC_WORDS)};
 
 void lp_log_init(struct lp_log *log, int fd, enum lp_log_level level, enum lp_log_format format)
 {
@@ -93,6 +91,12 @@ static size_t character_length(const unsigned char *text)
 	return length;
 }
 
+/* Whether the format is one whose strings are JSON's. */
+static bool is_json(enum lp_log_format format)
+{
+	return format == LP_LOG_JSON;
+}
+
 /*
  * Write the first character of a message as it may stand in a line.
  *
@@ -109,54 +113,112 @@ static size_t escape(enum lp_log_format format, const char *text, char out[8])
 	bool is_c1 = length == 2 && first == 0xc2 && (unsigned char)text[1] < 0xa0;
 	unsigned char control = is_c1 ? (unsigned char)text[1] : first;
 
-	if (format == LP_LOG_JSON && first < sizeof(json) / sizeof(json[0]) && json[first])
+	if (is_json(format) && first < sizeof(json) / sizeof(json[0]) && json[first])
 		strcpy(out, json[first]);
-	else if (format == LP_LOG_JSON && length == 0)
+	else if (is_json(format) && length == 0)
 		strcpy(out, "\xef\xbf\xbd"); /* U+FFFD */
 	else if (first < 0x20 || first == 0x7f || length == 0 || is_c1)
-		snprintf(out, 8, format == LP_LOG_JSON ? "\\u%04x" : "\\x%02x", control);
+		snprintf(out, 8, is_json(format) ? "\\u%04x" : "\\x%02x", control);
 	else
 		snprintf(out, 8, "%.*s", (int)length, text);
 	return length ? length : 1;
 }
 
-static void put_message(struct line *line, enum lp_log_format format, const char *message)
+/* Write text, escaped, as far as the line is shorter than `most`; the rest is cut. */
+static void put_escaped(struct line *line, enum lp_log_format format, const char *text, size_t most)
 {
-	while (*message) {
+	while (*text) {
 		char escaped[8];
-		size_t taken = escape(format, message, escaped);
+		size_t taken = escape(format, text, escaped);
 		size_t length = strlen(escaped);
 
-		if (line->length + length + END_BYTES > sizeof(line->bytes)) {
+		if (line->length + length > most) {
 			put(line, CUT_MARK, sizeof(CUT_MARK) - 1);
 			return;
 		}
 		put(line, escaped, length);
-		message += taken;
+		text += taken;
 	}
 }
 
-static void put_json_begin(struct line *line, enum lp_log_level level)
+static void __attribute__((format(printf, 2, 3))) put_format(struct line *line, const char *format, ...)
+{
+	size_t room = sizeof(line->bytes) - line->length;
+	va_list arguments;
+
+	va_start(arguments, format);
+	line->length += (size_t)vsnprintf(line->bytes + line->length, room, format, arguments);
+	va_end(arguments);
+}
+
+/* ISO 8601 with milliseconds, in UTC: lines of several machines sort. */
+static void put_time(struct line *line)
 {
 	struct timespec now;
 	struct tm date;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &date);
-	line->length += strftime(line->bytes, sizeof(line->bytes), "{\"time\":\"%Y-%m-%dT%H:%M:%S", &date);
-	line->length += (size_t)snprintf(line->bytes + line->length, 64, ".%03dZ\",\"level\":\"%s\",\"message\":\"",
-					 (int)(now.tv_nsec / 1000000), level_names[level]);
+	line->length += strftime(line->bytes + line->length, 64, "%Y-%m-%dT%H:%M:%S", &date);
+	put_format(line, ".%03dZ", (int)(now.tv_nsec / 1000000));
 }
 
-static void make_line(struct line *line, enum lp_log_format format, enum lp_log_level level, const char *message)
+static void put_json_text(struct line *line, const char *name, const char *text)
+{
+	if (!text || !*text)
+		return;
+	put_format(line, "\"%s\":\"", name);
+	put_escaped(line, LP_LOG_JSON, text, line->length + LP_LOG_FIELD_MAX);
+	put(line, "\",", 2);
+}
+
+static void put_json_begin(struct line *line, enum lp_log_level level, const struct lp_log_about *about)
+{
+	put_format(line, "{\"time\":\"");
+	put_time(line);
+	put_format(line, "\",\"level\":\"%s\",", level_names[level]);
+	if (about && about->worker)
+		put_format(line, "\"worker\":%u,", about->worker);
+	if (about && about->pid)
+		put_format(line, "\"pid\":%d,", about->pid);
+	if (about) {
+		put_json_text(line, "policy", about->policy);
+		put_json_text(line, "client", about->client);
+		put_json_text(line, "listener", about->listener);
+	}
+	put_format(line, "\"message\":\"");
+}
+
+static void put_begin(struct line *line, enum lp_log_format format, enum lp_log_level level,
+		      const struct lp_log_about *about)
+{
+	static const int priorities[] = {
+		[LP_LOG_ERROR] = 3, [LP_LOG_WARNING] = 4, [LP_LOG_INFO] = 6, [LP_LOG_DEBUG] = 7};
+
+	switch (format) {
+	case LP_LOG_JSON:
+		put_json_begin(line, level, about);
+		return;
+	case LP_LOG_TIMED:
+		put_time(line);
+		put_format(line, " %s ", level_names[level]);
+		break;
+	case LP_LOG_JOURNAL:
+		put_format(line, "<%d>", priorities[level]);
+		break;
+	case LP_LOG_TEXT:
+		break;
+	}
+	put_format(line, "limpet: ");
+}
+
+static void make_line(struct line *line, enum lp_log_format format, enum lp_log_level level,
+		      const struct lp_log_about *about, const char *message)
 {
 	line->length = 0;
-	if (format == LP_LOG_JSON)
-		put_json_begin(line, level);
-	else
-		put(line, "limpet: ", strlen("limpet: "));
-	put_message(line, format, message);
-	if (format == LP_LOG_JSON)
+	put_begin(line, format, level, about);
+	put_escaped(line, format, message, sizeof(line->bytes) - END_BYTES);
+	if (is_json(format))
 		put(line, JSON_END, strlen(JSON_END));
 	put(line, "\n", 1);
 }
@@ -203,7 +265,8 @@ static bool write_now(int fd, const struct line *line)
 }
 
 /* The notice comes before the line, so that a reader sees where the gap is. */
-static void write_line(struct lp_log *log, enum lp_log_level level, const char *message)
+static void write_line(struct lp_log *log, enum lp_log_level level, const struct lp_log_about *about,
+		       const char *message)
 {
 	struct line line;
 
@@ -212,38 +275,41 @@ static void write_line(struct lp_log *log, enum lp_log_level level, const char *
 
 		snprintf(notice, sizeof(notice), "%llu lines of this log were lost: they could not be written",
 			 (unsigned long long)log->lost);
-		make_line(&line, log->format, LP_LOG_WARNING, notice);
+		make_line(&line, log->format, LP_LOG_WARNING, NULL, notice);
 		if (write_now(log->fd, &line))
 			log->lost = 0;
 	}
-	make_line(&line, log->format, level, message);
+	make_line(&line, log->format, level, about, message);
 	if (log->lost || !write_now(log->fd, &line))
 		log->lost++;
 }
 
 /* For "%m", errno is kept until the message stands. */
-static void write_message(struct lp_log *log, enum lp_log_level level, const char *format, va_list arguments)
+static void write_message(struct lp_log *log, enum lp_log_level level, const struct lp_log_about *about,
+			  const char *format, va_list arguments)
 {
 	char message[LINE_BYTES];
 	int saved = errno;
 
 	if (vsnprintf(message, sizeof(message), format, arguments) >= 0)
-		write_line(log, level, message);
+		write_line(log, level, about, message);
 	errno = saved;
 }
 
-void lp_log_write(struct lp_log *log, enum lp_log_level level, const char *format, ...)
+void lp_log_write(struct lp_log *log, enum lp_log_level level, const struct lp_log_about *about, const char *format,
+		  ...)
 {
 	va_list arguments;
 
 	if (level > log->level)
 		return;
 	va_start(arguments, format);
-	write_message(log, level, format, arguments);
+	write_message(log, level, about, format, arguments);
 	va_end(arguments);
 }
 
-void lp_log_limited(struct lp_log *log, enum lp_log_level level, enum lp_log_topic topic, const char *format, ...)
+void lp_log_limited(struct lp_log *log, enum lp_log_level level, enum lp_log_topic topic,
+		    const struct lp_log_about *about, const char *format, ...)
 {
 	struct lp_log_budget *budget = &log->budgets[topic];
 	va_list arguments;
@@ -257,8 +323,8 @@ void lp_log_limited(struct lp_log *log, enum lp_log_level level, enum lp_log_top
 
 		*budget = (struct lp_log_budget){.second = second};
 		if (withheld)
-			lp_log_write(log, level, "%u more lines about %s were withheld (past %d a second)", withheld,
-				     topic_names[topic], LP_LOG_BURST);
+			lp_log_write(log, level, NULL, "%u more lines about %s were withheld (past %d a second)",
+				     withheld, topic_words[topic], LP_LOG_BURST);
 	}
 	if (budget->written == LP_LOG_BURST) {
 		budget->withheld++;
@@ -266,24 +332,34 @@ void lp_log_limited(struct lp_log *log, enum lp_log_level level, enum lp_log_top
 	}
 	budget->written++;
 	va_start(arguments, format);
-	write_message(log, level, format, arguments);
+	write_message(log, level, about, format, arguments);
 	va_end(arguments);
-}
-
-static int find_name(const char *const *names, size_t count, const char *name)
-{
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(names[i], name) == 0)
-			return (int)i;
-	return -1;
 }
 
 int lp_log_level_find(const char *name)
 {
-	return find_name(level_names, sizeof(level_names) / sizeof(level_names[0]), name);
+	for (size_t i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++)
+		if (strcmp(level_names[i], name) == 0)
+			return (int)i;
+	return -1;
 }
 
-int lp_log_format_find(const char *name)
+/* systemd names the socket that it gave its service for standard output and error. */
+static bool is_journal(int fd)
 {
-	return find_name(format_names, sizeof(format_names) / sizeof(format_names[0]), name);
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat status;
+
+	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(fd, &status) == 0 &&
+	       status.st_dev == device && status.st_ino == inode;
+}
+
+int lp_log_format_find(const char *name, int fd)
+{
+	if (strcmp(name, "json") == 0)
+		return LP_LOG_JSON;
+	if (strcmp(name, "text") == 0)
+		return is_journal(fd) ? LP_LOG_JOURNAL : LP_LOG_TIMED;
+	return -1;
 }

@@ -5,6 +5,11 @@
  * it is dropped and counted, and the next line that fits says how many were lost. A reader that stalls, a full disk or
  * a closed pipe costs log lines and nothing else. Events that strangers can cause at will are written by topic, each
  * with a budget a second.
+ *
+ * A message is a sentence for people: it names the thing, the value and the remedy. What the event is about (a worker, a
+ * process, a policy, a client, a listener) is passed as fields too, so that a program need not parse the sentence:
+ *
+ *     lp_log_write(log, LP_LOG_WARNING, LP_LOG_ABOUT(.worker = 3, .pid = 4711), "worker 3 (pid 4711) ended");
  */
 #ifndef LP_BASE_LOG_H
 #define LP_BASE_LOG_H
@@ -13,20 +18,38 @@
 
 enum lp_log_level { LP_LOG_ERROR, LP_LOG_WARNING, LP_LOG_INFO, LP_LOG_DEBUG };
 
-enum lp_log_format { LP_LOG_TEXT, LP_LOG_JSON };
-
-/** Kinds of event that can come in floods; each may write LP_LOG_BURST lines a second. */
-enum lp_log_topic {
-	LP_LOG_TOPIC_ACCEPT,   /**< accept4 failed: out of descriptors, aborted. */
-	LP_LOG_TOPIC_POLICY,   /**< A policy hook raised an error or returned nonsense. */
-	LP_LOG_TOPIC_SCRIPT,   /**< limpet.log.* called by a policy. */
-	LP_LOG_TOPIC_HANDOVER, /**< A worker gave a connection back, or a channel is full. */
-	LP_LOG_TOPIC_WORKER,   /**< A worker sent something that is not in its dialect. */
-	LP_LOG_TOPIC_WAITING,  /**< A connection was refused or closed early. */
-	LP_LOG_TOPIC_STUCK,    /**< A worker takes no connections, or takes them again. */
-	LP_LOG_TOPIC_ADDRESS,  /**< An address has too many connections. */
-	LP_LOG_TOPICS
+/** How a line is written. */
+enum lp_log_format {
+	LP_LOG_TEXT,    /**< "limpet: sentence": for commands that a person has just typed. */
+	LP_LOG_TIMED,   /**< "2026-11-29T05:14:12.345Z warning limpet: sentence". */
+	LP_LOG_JOURNAL, /**< "<4>limpet: sentence": systemd's journal has the time, and takes the level from "<4>". */
+	LP_LOG_JSON,    /**< {"time":…,"level":…,"worker":…,"message":…}, with the fields that apply. */
 };
+
+/**
+ * Kinds of event that can come in floods, each with the words for "… more lines about"; each may write LP_LOG_BURST lines
+ * a second.
+ */
+#define LP_LOG_EACH_TOPIC(TOPIC)                                                                                       \
+	/* accept4 failed: out of descriptors, aborted. */                                                             \
+	TOPIC(ACCEPT, "failed accepts")                                                                                \
+	/* A policy hook raised an error or returned nonsense. */                                                      \
+	TOPIC(POLICY, "failing policies")                                                                              \
+	/* limpet.log.* called by a policy. */                                                                         \
+	TOPIC(SCRIPT, "what policies log")                                                                             \
+	/* A worker gave a connection back, or a channel is full. */                                                   \
+	TOPIC(HANDOVER, "failed hand-overs")                                                                           \
+	/* A worker sent something that is not in its dialect. */                                                      \
+	TOPIC(WORKER, "workers' messages")                                                                             \
+	/* A connection was refused or closed early. */                                                                \
+	TOPIC(WAITING, "connections not handed over")                                                                  \
+	/* A worker takes no connections, or takes them again. */                                                      \
+	TOPIC(STUCK, "stuck workers")                                                                                  \
+	/* An address has too many connections. */                                                                     \
+	TOPIC(ADDRESS, "addresses with too many connections")
+
+#define LP_LOG_TOPIC_ENUMERATOR(name, words) LP_LOG_TOPIC_##name,
+enum lp_log_topic { LP_LOG_EACH_TOPIC(LP_LOG_TOPIC_ENUMERATOR) LP_LOG_TOPICS };
 
 /** Lines a second of one topic; the rest are counted, and the count is told when the second is over. */
 #define LP_LOG_BURST 10
@@ -36,6 +59,21 @@ struct lp_log_budget {
 	uint32_t written;
 	uint32_t withheld;
 };
+
+/** What a line is about. What does not apply is 0 or NULL, and left out. Strings are cut at LP_LOG_FIELD_MAX bytes. */
+struct lp_log_about {
+	unsigned worker;      /**< Its number. */
+	int pid;              /**< Of the process, be it a worker or not. */
+	const char *policy;   /**< Its name or file. */
+	const char *client;   /**< Its address. */
+	const char *listener; /**< As --listen names it. */
+};
+
+/** The fields of a line, by name; NULL in place of it for a line about limpet as a whole. */
+#define LP_LOG_ABOUT(...) (&(const struct lp_log_about){__VA_ARGS__})
+
+/** Bytes of a field's text at most, escapes included. */
+#define LP_LOG_FIELD_MAX 512
 
 /** One log. The caller's memory; the descriptor stays the caller's. */
 struct lp_log {
@@ -52,7 +90,7 @@ struct lp_log {
  * @param log     The caller's memory.
  * @param fd      Borrowed until the last line.
  * @param level   The least important level that is written.
- * @param format  LP_LOG_TEXT: "limpet: sentence". LP_LOG_JSON: {"time":…,"level":…,"message":…}.
+ * @param format  How lines are written.
  */
 void lp_log_init(struct lp_log *log, int fd, enum lp_log_level level, enum lp_log_format format);
 
@@ -61,10 +99,11 @@ void lp_log_init(struct lp_log *log, int fd, enum lp_log_level level, enum lp_lo
  *
  * @param log     Borrowed.
  * @param level   How important.
+ * @param about   LP_LOG_ABOUT, or NULL. Borrowed for the call.
  * @param format  printf's, a sentence without prefix and newline.
  */
-void lp_log_write(struct lp_log *log, enum lp_log_level level, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+void lp_log_write(struct lp_log *log, enum lp_log_level level, const struct lp_log_about *about, const char *format,
+		  ...) __attribute__((format(printf, 4, 5)));
 
 /**
  * The same for an event that strangers can cause at will.
@@ -72,21 +111,24 @@ void lp_log_write(struct lp_log *log, enum lp_log_level level, const char *forma
  * @param log     Borrowed.
  * @param level   How important.
  * @param topic   Whose budget it takes from; past the budget the line is only counted.
+ * @param about   LP_LOG_ABOUT, or NULL. Borrowed for the call.
  * @param format  printf's.
  */
-void lp_log_limited(struct lp_log *log, enum lp_log_level level, enum lp_log_topic topic, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
+void lp_log_limited(struct lp_log *log, enum lp_log_level level, enum lp_log_topic topic,
+		    const struct lp_log_about *about, const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/** A level by name. @param name "error", "warning", "info", "debug". @return The value, or -1: there is none of that name. */
+int lp_log_level_find(const char *name);
 
 /**
- * A level or a format by name.
+ * A format by name.
  *
- * @param name    "error", "warning", "info", "debug"; "text", "json".
+ * @param name  "json"; or "text": LP_LOG_JOURNAL if the descriptor leads to systemd's journal (JOURNAL_STREAM in the
+ *              environment names it), else LP_LOG_TIMED.
+ * @param fd    Where the log goes.
  *
  * @return The value, or -1 when there is none of that name.
  */
-int lp_log_level_find(const char *name);
-
-/** The format of that name ("text", "json"), or -1. @param name NUL-terminated. */
-int lp_log_format_find(const char *name);
+int lp_log_format_find(const char *name, int fd);
 
 #endif

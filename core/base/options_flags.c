@@ -235,7 +235,8 @@ static const struct lp_flag run_flags[] = {
 	{LP_FLAG_CHOICE, "--log-level", "LEVEL", FIELD(log_level), .choices = log_levels,
 	 .help = "the least important lines that are logged"},
 	{LP_FLAG_CHOICE, "--log-format", "FORMAT", FIELD(log_format), .choices = log_formats,
-	 .help = "how the log is written, on standard error"},
+	 .help = "how the log is written, on standard error: lines of text, or JSON objects with the fields time, level, "
+ "message and what applies of worker, pid, policy, client and listener"},
 };
 
 static const struct lp_flag status_flags[] = {

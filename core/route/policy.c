@@ -45,6 +45,19 @@ int lp_policy_raised(lua_State *L, int status, struct lp_error *error)
 	return lp_error_set(error, LP_EPOLICY, "policy %s", message);
 }
 
+struct lp_log_about lp_policy_about(const struct lp_policy *policy, char *client)
+{
+	const struct lp_policy_conn *conn = policy->call.conn;
+	struct lp_log_about about = {.policy = policy->call.script};
+
+	if (conn) {
+		lp_ip_format(&conn->ip, client);
+		about.client = *client ? client : NULL;
+		about.listener = conn->listener;
+	}
+	return about;
+}
+
 /* Whether a message says by itself where it is from: it begins with "source:12:". */
 static bool is_placed(const char *message, const char *source)
 {
@@ -195,11 +208,13 @@ static void collect(struct lp_policy *policy)
 
 static void tell_error(struct lp_policy *policy, int status)
 {
+	char client[LP_IP_TEXT_SIZE];
+	struct lp_log_about about = lp_policy_about(policy, client);
 	struct lp_error line;
 
 	policy->errors++;
 	lp_policy_raised(policy->lua, status, &line);
-	lp_log_limited(policy->host->log, LP_LOG_ERROR, LP_LOG_TOPIC_POLICY, "%s", line.text);
+	lp_log_limited(policy->host->log, LP_LOG_ERROR, LP_LOG_TOPIC_POLICY, &about, "%s", line.text);
 }
 
 static void describe(lua_State *L, char *text, size_t size)
@@ -226,11 +241,13 @@ static void describe(lua_State *L, char *text, size_t size)
 static void tell_wrong_answer(struct lp_policy *policy, const struct lp_hook *hook)
 {
 	const struct lp_policy_unit *unit = &policy->units[hook->unit];
+	char client[LP_IP_TEXT_SIZE];
+	struct lp_log_about about = lp_policy_about(policy, client);
 	char answer[96];
 
 	describe(policy->lua, answer, sizeof(answer));
 	policy->errors++;
-	lp_log_limited(policy->host->log, LP_LOG_ERROR, LP_LOG_TOPIC_POLICY,
+	lp_log_limited(policy->host->log, LP_LOG_ERROR, LP_LOG_TOPIC_POLICY, &about,
 		       "policy %s:%d: %s%s%s returned %s; return a worker, nil or limpet.refuse(status)", unit->script,
 		       hook->line, lp_api_policy.members[hook->kind].name, unit->name ? " of " : "",
 		       unit->name ? unit->name : "", answer);

@@ -115,6 +115,8 @@ static int push_words(lua_State *L, int count)
 static int write_log(lua_State *L, enum lp_log_level level)
 {
 	struct lp_log *log = lp_policy_of(L)->host->log;
+	char client[LP_IP_TEXT_SIZE];
+	struct lp_log_about about;
 	const char *message;
 
 	if (level > log->level)
@@ -124,8 +126,10 @@ static int write_log(lua_State *L, enum lp_log_level level)
 	message = lua_tostring(L, -1);
 	if (!message)
 		return luaL_error(L, "limpet.log: a __tostring did not return a string");
+	about = lp_policy_about(lp_policy_of(L), client);
+	about.policy = lua_tostring(L, lua_upvalueindex(1));
 	lp_policy_hold(lp_policy_of(L));
-	lp_log_limited(log, level, LP_LOG_TOPIC_SCRIPT, "policy %s: %s", lua_tostring(L, lua_upvalueindex(1)), message);
+	lp_log_limited(log, level, LP_LOG_TOPIC_SCRIPT, &about, "policy %s: %s", about.policy, message);
 	lp_policy_release(lp_policy_of(L));
 	return 0;
 }

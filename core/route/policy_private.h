@@ -226,6 +226,16 @@ int lp_policy_call(lua_State *lua, int arguments, int results);
  */
 int lp_policy_raised(lua_State *lua, int status, struct lp_error *error);
 
+/**
+ * What a log line about the present call is about.
+ *
+ * @param policy  Its `call` still says what was called.
+ * @param client  Room for LP_IP_TEXT_SIZE bytes, which the answer points to.
+ *
+ * @return The script, and the connection's client and listener if there is a connection.
+ */
+struct lp_log_about lp_policy_about(const struct lp_policy *policy, char *client);
+
 /** Whether errors must pass whoever would catch them: the call is suspended, stopped or out of memory. @param policy Borrowed. */
 static inline bool lp_policy_unwinds(const struct lp_policy *policy)
 {

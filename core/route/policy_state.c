@@ -377,7 +377,7 @@ void lp_policy_free(struct lp_policy *policy)
 static void bench(struct lp_policy *policy, const char *why)
 {
 	policy->benched_until_ns = lp_policy_now_ns(policy) + policy->bench_ms * MS_NS;
-	lp_log_write(policy->host->log, LP_LOG_ERROR,
+	lp_log_write(policy->host->log, LP_LOG_ERROR, NULL,
 		     "policies are benched for %g s, %s; until then each connection goes to the least busy worker (a "
 		     "reload ends it)",
 		     (double)policy->bench_ms / 1000, why);
@@ -437,13 +437,16 @@ static void describe_kill(struct lp_policy *policy, int status, struct lp_error 
 
 bool lp_policy_kill(struct lp_policy *policy, int status)
 {
+	char client[LP_IP_TEXT_SIZE];
+	struct lp_log_about about = lp_policy_about(policy, client);
 	struct lp_error line;
 
 	if (status != LP_POLICY_ABANDONED && !policy->call.stopped && lp_arena_refusals(policy->arena) == 0)
 		return false;
 	describe_kill(policy, status, &line);
 	policy->errors++;
-	lp_log_limited(policy->host->log, LP_LOG_ERROR, LP_LOG_TOPIC_POLICY, "%s; the policies start anew", line.text);
+	lp_log_limited(policy->host->log, LP_LOG_ERROR, LP_LOG_TOPIC_POLICY, &about, "%s; the policies start anew",
+		       line.text);
 	drop_state(policy);
 	count_kill(policy);
 	return true;
@@ -460,7 +463,7 @@ bool lp_policy_ready(struct lp_policy *policy)
 	if (make_state(policy, &error) == 0)
 		return true;
 	policy->errors++;
-	lp_log_limited(policy->host->log, LP_LOG_ERROR, LP_LOG_TOPIC_POLICY, "%s", error.text);
+	lp_log_limited(policy->host->log, LP_LOG_ERROR, LP_LOG_TOPIC_POLICY, NULL, "%s", error.text);
 	bench(policy, "because they no longer load");
 	return false;
 }

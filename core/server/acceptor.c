@@ -31,7 +31,7 @@ static void on_resume(uv_timer_t *resume)
 
 static void pause_accepting(struct lp_acceptor *acceptor, int error)
 {
-	lp_log_limited(acceptor->log, LP_LOG_WARNING, LP_LOG_TOPIC_ACCEPT,
+	lp_log_limited(acceptor->log, LP_LOG_WARNING, LP_LOG_TOPIC_ACCEPT, LP_LOG_ABOUT(.listener = acceptor->name),
 		       "%s: a connection cannot be accepted: %s; clients wait in the backlog, trying again in %d ms",
 		       acceptor->name, lp_error_words(-error), PAUSE_MS);
 	uv_poll_stop(&acceptor->poll);

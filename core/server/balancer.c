@@ -103,7 +103,7 @@ static void part_closed(struct limpet_balancer *balancer)
 	balancer->state = CLOSED;
 	struct limpet_counts counts;
 	limpet_balancer_counts(balancer, &counts);
-	lp_log_write(&balancer->data.log, LP_LOG_INFO,
+	lp_log_write(&balancer->data.log, LP_LOG_INFO, NULL,
 		     "stopped: accepted=%llu handed_over=%llu refused=%llu closed_early=%llu waiting=%llu "
 		     "acknowledged=%llu in_flight=%llu moved=%llu",
 		     (unsigned long long)counts.accepted, (unsigned long long)counts.handed_over,
@@ -207,7 +207,7 @@ void limpet_balancer_stop(struct limpet_balancer *balancer, int now, limpet_stop
 	} else if (now) {
 		stop_workers(balancer, 0);
 	} else {
-		lp_log_write(&balancer->data.log, LP_LOG_INFO,
+		lp_log_write(&balancer->data.log, LP_LOG_INFO, NULL,
 			     "draining: %llu connections wait; workers have %u ms to finish",
 			     (unsigned long long)balancer->waiting.counts.waiting,
 			     balancer->data.options.drain_timeout_ms);
@@ -335,7 +335,7 @@ static void on_asked(void *owner)
 		return;
 	use_policy(balancer);
 	balancer->rollbacks++;
-	lp_log_write(&data->log, LP_LOG_ERROR,
+	lp_log_write(&data->log, LP_LOG_ERROR, NULL,
 		     "rolled back: of the new policies' first %u calls %u failed; using those loaded at %s again",
 		     data->probation.calls, data->probation.failed, data->current.at);
 }
@@ -456,14 +456,14 @@ int limpet_balancer_reload(struct limpet_balancer *balancer, char *error_text, s
 	struct lp_error error = {0};
 	if (lp_data_reload(data, &error)) {
 		balancer->failed_reloads++;
-		lp_log_write(&data->log, LP_LOG_ERROR, "%s; keeping the policies loaded at %s", error.text,
+		lp_log_write(&data->log, LP_LOG_ERROR, NULL, "%s; keeping the policies loaded at %s", error.text,
 			     data->current.at);
 		return tell(&error, error_text, error_size);
 	}
 	if (balancer->waiting_open)
 		use_policy(balancer);
 	balancer->reloads++;
-	lp_log_write(&data->log, LP_LOG_INFO, "reloaded the policies; %zu sessions kept",
+	lp_log_write(&data->log, LP_LOG_INFO, NULL, "reloaded the policies; %zu sessions kept",
 		     lp_sessions_count(data->sessions));
 	return 0;
 }

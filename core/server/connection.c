@@ -22,7 +22,7 @@ struct lp_connection *lp_connection_new(struct lp_waiting *waiting, int fd, cons
 	waiting->counts.accepted++;
 	if (!connection) {
 		lp_log_limited(waiting->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WAITING,
-			       "no memory for a connection; it is closed");
+			       LP_LOG_ABOUT(.listener = origin->name), "no memory for a connection; it is closed");
 		waiting->counts.closed_early++;
 		close(fd);
 		return NULL;
@@ -163,8 +163,9 @@ void lp_connection_turn_away(struct lp_waiting *waiting, struct lp_connection *c
 {
 	char client[LP_IP_TEXT_SIZE];
 	lp_ip_format(&connection->ip, client);
-	lp_log_limited(waiting->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_ADDRESS, "a connection from %s is closed: %s",
-		       client, why);
+	lp_log_limited(waiting->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_ADDRESS,
+		       LP_LOG_ABOUT(.client = client, .listener = connection->origin->name),
+		       "a connection from %s is closed: %s", client, why);
 	lp_connection_count_out(waiting, connection);
 	waiting->counts.refused++;
 	waiting->counts.over_limit++;
@@ -185,7 +186,9 @@ void lp_connection_refuse(struct lp_waiting *waiting, struct lp_connection *conn
 	lp_connection_count_out(waiting, connection);
 	waiting->counts.refused++;
 	lp_ip_format(&connection->ip, client);
-	lp_log_limited(waiting->config.log, LP_LOG_DEBUG, LP_LOG_TOPIC_WAITING, "refused %s with %d", client, status);
+	lp_log_limited(waiting->config.log, LP_LOG_DEBUG, LP_LOG_TOPIC_WAITING,
+		       LP_LOG_ABOUT(.client = client, .listener = connection->origin->name), "refused %s with %d",
+		       client, status);
 	lp_refusal_send(connection->parcel.fd, status);
 	if (waiting->lingering_count >= waiting->config.max_waiting || lp_connection_watch(waiting, connection)) {
 		drop(waiting, connection);

@@ -31,7 +31,7 @@ static int start_log(struct lp_data *data, struct lp_error *error)
 {
 	const struct limpet_options *options = &data->options;
 	int level = lp_log_level_find(options->log_level);
-	int format = lp_log_format_find(options->log_format);
+	int format = lp_log_format_find(options->log_format, options->log_fd);
 	if (level < 0 || format < 0)
 		return lp_error_set(error, LP_EUSAGE, "there is no log level %s or no log format %s",
 				    options->log_level, options->log_format);
@@ -101,8 +101,8 @@ static int find_dialect(struct lp_data *data, struct lp_error *error)
 		data->dialect = lp_dialect_detect(options->command, reason, sizeof(reason), error);
 		if (!data->dialect)
 			return error->code;
-		lp_log_write(&data->log, LP_LOG_INFO, "dialect %s: %s (--dialect chooses another)", data->dialect->name,
-			     reason);
+		lp_log_write(&data->log, LP_LOG_INFO, NULL, "dialect %s: %s (--dialect chooses another)",
+			     data->dialect->name, reason);
 		return 0;
 	}
 	data->dialect = lp_dialect_find(options->dialect);
@@ -196,7 +196,7 @@ static int load_first(struct lp_data *data, struct lp_error *error)
 	if (status)
 		return status;
 	if (lp_trial_run(trial, data->recorder, &mistake))
-		lp_log_write(&data->log, LP_LOG_WARNING, "%s; starting all the same, a reload would be refused",
+		lp_log_write(&data->log, LP_LOG_WARNING, NULL, "%s; starting all the same, a reload would be refused",
 			     mistake.text);
 	status = adopt(data, trial, &data->current, error);
 	if (status)

@@ -27,7 +27,7 @@ int lp_give_up_root(struct lp_data *data, const struct lp_listener *listeners, s
 		return lp_error_set(error, why.code, "as user %s, whom --user names: %s; let that user read it",
 				    user.text, why.text);
 	}
-	lp_log_write(&data->log, LP_LOG_INFO, "running as user %s (%u:%u)", user.text, (unsigned)user.uid,
+	lp_log_write(&data->log, LP_LOG_INFO, NULL, "running as user %s (%u:%u)", user.text, (unsigned)user.uid,
 		     (unsigned)user.gid);
 	return 0;
 }

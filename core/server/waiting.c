@@ -62,7 +62,7 @@ static void make_room(struct lp_waiting *waiting)
 {
 	if (waiting->counts.waiting <= waiting->config.max_waiting || lp_list_empty(&waiting->looking))
 		return;
-	lp_log_limited(waiting->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WAITING,
+	lp_log_limited(waiting->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WAITING, NULL,
 		       "%u connections wait; the oldest incomplete one is closed (--max-waiting)",
 		       waiting->config.max_waiting);
 	give_up_looking(waiting, lp_connection_of(waiting->looking.next));
@@ -90,6 +90,7 @@ static void wait_for_bytes(struct lp_waiting *waiting, struct lp_connection *con
 	int status = lp_connection_watch(waiting, connection);
 	if (status) {
 		lp_log_limited(waiting->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WAITING,
+			       LP_LOG_ABOUT(.listener = connection->origin->name),
 			       "a connection cannot be watched: %s; it is closed", lp_error_words(status));
 		lp_connection_close_early(waiting, connection);
 		return;

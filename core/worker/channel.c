@@ -62,6 +62,7 @@ static ssize_t send_now(struct lp_channel *channel, const char *bytes, size_t le
 	case -ENOMEM:
 	case -ETOOMANYREFS:
 		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_HANDOVER,
+			       LP_LOG_ABOUT(.worker = channel->worker),
 			       "worker %u cannot be sent a connection: %s; trying again", channel->worker,
 			       strerror((int)-sent));
 		return UV_ENOBUFS;
@@ -110,8 +111,8 @@ void lp_channel_give_up(struct lp_channel *channel, int status)
 {
 	if (channel->broken)
 		return;
-	lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER, "worker %u: its channel is closed: %s",
-		       channel->worker, lp_error_words(status));
+	lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
+		       "worker %u: its channel is closed: %s", channel->worker, lp_error_words(status));
 	channel->broken = true;
 	channel->given_up = true;
 	uv_timer_start(&channel->retry, on_retry, 0, 0);
@@ -355,7 +356,7 @@ static bool has_room(struct lp_channel *channel, size_t length)
 	size_t waiting = channel->out.length - channel->out_sent;
 	if (waiting + length <= LP_CHANNEL_OUT_MAX)
 		return true;
-	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
 		       "worker %u does not read its messages (%zu bytes wait); one for it is dropped", channel->worker,
 		       waiting);
 	return false;
@@ -393,7 +394,8 @@ void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t lengt
 		lp_channel_give_up(channel, status);
 	else if (status)
 		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
-			       "worker %u: a message for it is dropped: %s", channel->worker, lp_error_words(status));
+			       LP_LOG_ABOUT(.worker = channel->worker), "worker %u: a message for it is dropped: %s",
+			       channel->worker, lp_error_words(status));
 	if (sent)
 		channel->blocked = true; /* A part was taken: there is no room for more. */
 	update_poll(channel);

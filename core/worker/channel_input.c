@@ -66,8 +66,8 @@ static size_t skip_long_message(struct lp_channel *channel, const char *bytes, s
 /* What has come of a message is forgotten, and so will be its rest. */
 static void pass_over(struct lp_channel *channel, const char *why)
 {
-	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, "worker %u sent %s; it is passed over",
-		       channel->worker, why);
+	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
+		       "worker %u sent %s; it is passed over", channel->worker, why);
 	/* The end of V8's frame cannot be seen, but was told: nothing as short as its head is passed over. */
 	if (channel->dialect->language == LP_LANGUAGE_V8)
 		channel->skip_bytes = lp_v8_frame_length(channel->in.bytes) - channel->in.length;
@@ -123,6 +123,7 @@ static void hear(struct lp_channel *channel)
 		drop_descriptor(channel);
 		if (status < 0) {
 			lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER,
+				       LP_LOG_ABOUT(.worker = channel->worker),
 				       "worker %u does not speak the dialect %s (%s); its channel is closed",
 				       channel->worker, channel->dialect->name, lp_error_words((int)status));
 			lp_channel_end(channel);

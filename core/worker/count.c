@@ -189,7 +189,7 @@ static void take_list(struct lp_count *count)
 	if (listing->status == 0)
 		judge(count, listing);
 	else if (!count->list_failed)
-		lp_log_write(count->log, LP_LOG_WARNING,
+		lp_log_write(count->log, LP_LOG_WARNING, NULL,
 			     "the kernel's list of open connections cannot be read: %s; trying again",
 			     lp_error_words(listing->status));
 	count->list_failed = listing->status != 0;
@@ -309,12 +309,11 @@ int lp_count_start(struct lp_count **started, uv_loop_t *loop, struct lp_log *lo
 
 	int refusal = ask_only ? 0 : try_to_be_told(count, loop);
 	if (count->destroyed_fd >= 0)
-		lp_log_write(log, LP_LOG_INFO, "open connections are counted as the kernel tells of each that closes");
+		lp_log_write(log, LP_LOG_DEBUG, NULL, "counting open connections by kernel events");
 	else
-		lp_log_write(log, LP_LOG_INFO,
-			     "open connections are counted in the kernel's list, at most every %d ms%s%s", INTERVAL_MS,
-			     refusal ? ": being told of each that closes failed with " : "",
-			     refusal ? lp_error_words(refusal) : "");
+		lp_log_write(log, LP_LOG_DEBUG, NULL,
+			     "counting open connections from the kernel's list, at most every %d ms%s%s", INTERVAL_MS,
+			     refusal ? "; no kernel events: " : "", refusal ? lp_error_words(refusal) : "");
 	*started = count;
 	return 0;
 }

@@ -43,8 +43,9 @@ static void set_up(struct lp_slot *slot, bool up)
 			slot->worker->started_ns = lp_clock_ns();
 		if (!slot->ready_ns)
 			slot->ready_ns = slot->worker->started_ns;
-		lp_log_write(slots->config.log, LP_LOG_INFO, "worker %u is ready (pid %d)", slot->worker->id,
-			     slot->worker->pid);
+		lp_log_write(slots->config.log, LP_LOG_INFO,
+			     LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->worker->pid),
+			     "worker %u is ready (pid %d)", slot->worker->id, slot->worker->pid);
 		events->on_worker_up(slots->config.owner, slot->worker->id);
 	} else {
 		events->on_worker_down(slots->config.owner, slot->worker->id);
@@ -167,7 +168,7 @@ static void count_connection(struct lp_slot *slot, const struct lp_parcel *parce
 					    on_connections_closed, slots);
 		slots->count_tried = status != UV_ENOMEM; /* Which passes. */
 		if (status)
-			lp_log_write(slots->config.log, LP_LOG_WARNING,
+			lp_log_write(slots->config.log, LP_LOG_WARNING, NULL,
 				     "open connections cannot be counted (%s): workers that do not report them are "
 				     "balanced by what is on the way to them",
 				     lp_error_words(status));
@@ -235,6 +236,7 @@ static void on_session(struct lp_channel *channel, struct lp_slice key, bool bou
 	int status = lp_sessions_bind(slots->config.sessions, key, slot->worker->id);
 	if (status)
 		lp_log_limited(slots->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+			       LP_LOG_ABOUT(.worker = slot->worker->id),
 			       "worker %u: a session of %zu bytes cannot be kept: %s", slot->worker->id, key.length,
 			       lp_error_words(status));
 	else

@@ -251,7 +251,7 @@ static json_t *parse_letter(struct lp_channel *channel, const struct lp_letter *
 static void on_foreign_handle(struct lp_channel *channel)
 {
 	send_line(channel, LP_SLICE("{\"cmd\":\"NODE_HANDLE_ACK\"}\n"));
-	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
 		       "worker %u sent a socket or server by process.send(); limpet has no use for it and closes it",
 		       channel->worker);
 }
@@ -340,8 +340,8 @@ static void on_line(struct lp_channel *channel, const char *line, size_t length)
 		on_handle_arrived(channel); /* Once a connection: not worth a look inside. */
 	else if (lp_letter_read(&letter, (struct lp_slice){line, length}))
 		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
-			       "worker %u sent a line that is not JSON: %.*s", channel->worker,
-			       length > 80 ? 80 : (int)length - 1, line);
+			       LP_LOG_ABOUT(.worker = channel->worker), "worker %u sent a line that is not JSON: %.*s",
+			       channel->worker, length > 80 ? 80 : (int)length - 1, line);
 	else
 		on_letter(channel, &letter);
 }
@@ -364,7 +364,7 @@ static void on_frame(struct lp_channel *channel, struct lp_slice frame)
 		lp_channel_give_up(channel, status);
 	else
 		lp_log_limited(
-			channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+			channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
 			"worker %u sent a message of %zu bytes that is no value as V8 writes it, or one with parts "
 			"that are unknown here; it is dropped",
 			channel->worker, frame.length);

@@ -64,6 +64,7 @@ static void on_late(uv_timer_t *timer)
 	struct lp_slot *slot = timer->data;
 	const struct lp_dialect *dialect = slot->slots->config.dialect;
 	lp_log_write(slot->slots->config.log, LP_LOG_WARNING,
+		     LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->process.pid),
 		     "worker %u (pid %d) has run for %d s and is not ready: in the dialect %s it is once it %s; is "
 		     "--dialect right for it?",
 		     slot->worker->id, slot->process.pid, LATE_MS / 1000, dialect->name, dialect->readiness);
@@ -79,6 +80,7 @@ static void on_unreached(uv_timer_t *timer)
 		return;
 	lp_log_write(
 		slot->slots->config.log, LP_LOG_WARNING,
+		LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->process.pid),
 		"worker %u (pid %d) listens on port %u by itself: liblimpet-preload.so does not reach it, as it is "
 		"with programs in Go, static ones, and those that accept through io_uring; such a program has to "
 		"speak the native dialect (limpet/worker.h)%s",
@@ -151,6 +153,7 @@ static void on_useless(uv_timer_t *timer)
 {
 	struct lp_slot *slot = timer->data;
 	lp_log_write(slot->slots->config.log, LP_LOG_WARNING,
+		     LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->pid),
 		     "worker %u (pid %d) has disconnected, has no connection left and has not ended for %u ms "
 		     "(--drain-timeout); it is terminated, and another takes its place",
 		     slot->worker->id, slot->pid, slot->slots->config.useless_ms);
@@ -265,13 +268,16 @@ static void log_exit(const struct lp_slot *slot, pid_t pid, int64_t status, int 
 	enum lp_log_level level = slot->slots->stopping ? LP_LOG_INFO : LP_LOG_WARNING;
 	struct lp_log *log = slot->slots->config.log;
 	if (slot->process.is_watched)
-		lp_log_write(log, level, "worker %u (pid %d) ended%s", slot->worker->id, pid, next);
+		lp_log_write(log, level, LP_LOG_ABOUT(.worker = slot->worker->id, .pid = pid),
+			     "worker %u (pid %d) ended%s", slot->worker->id, pid, next);
 	else if (signal)
-		lp_log_write(log, level, "worker %u (pid %d) was killed by signal %d (%s)%s", slot->worker->id, pid,
-			     signal, strsignal(signal), next);
+		lp_log_write(log, level, LP_LOG_ABOUT(.worker = slot->worker->id, .pid = pid),
+			     "worker %u (pid %d) was killed by signal %d (%s)%s", slot->worker->id, pid, signal,
+			     strsignal(signal), next);
 	else
-		lp_log_write(log, level, "worker %u (pid %d) ended with status %lld%s", slot->worker->id, pid,
-			     (long long)status, next);
+		lp_log_write(log, level, LP_LOG_ABOUT(.worker = slot->worker->id, .pid = pid),
+			     "worker %u (pid %d) ended with status %lld%s", slot->worker->id, pid, (long long)status,
+			     next);
 }
 
 static void on_exit_of(struct lp_process *process, int64_t status, int signal)
@@ -295,8 +301,9 @@ static void on_member_exit(struct lp_process *member, int64_t status, int signal
 	struct lp_slot *slot = member->owner;
 	(void)status;
 	(void)signal;
-	lp_log_write(slot->slots->config.log, LP_LOG_INFO, "worker %u (pid %d) ended", slot->worker->id,
-		     slot->worker->pid);
+	lp_log_write(slot->slots->config.log, LP_LOG_INFO,
+		     LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->worker->pid), "worker %u (pid %d) ended",
+		     slot->worker->id, slot->worker->pid);
 	if (!slot->has_process)
 		slot->state = LP_SLOT_CLOSING;
 	lp_slot_lose_worker(slot, member);
@@ -306,8 +313,9 @@ static void on_member_exit(struct lp_process *member, int64_t status, int signal
 static void fail_to_start(struct lp_slot *slot, const char *what, int status)
 {
 	slot->failures++;
-	lp_log_write(slot->slots->config.log, LP_LOG_ERROR, "worker %u cannot be started: %s: %s; trying again",
-		     slot->worker->id, what, lp_error_words(status));
+	lp_log_write(slot->slots->config.log, LP_LOG_ERROR, LP_LOG_ABOUT(.worker = slot->worker->id),
+		     "worker %u cannot be started: %s: %s; trying again", slot->worker->id, what,
+		     lp_error_words(status));
 }
 
 static void start_process(struct lp_slot *slot)

@@ -61,6 +61,7 @@ static void eject(struct lp_slot *slot)
 	slots->stuck.ejections++;
 	lp_slot_update_usable(slot);
 	lp_log_limited(slots->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_STUCK,
+		       LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->worker->pid),
 		       "worker %u (pid %d) has not taken a connection for %g s: no new ones go to it until it does "
 		       "(--ack-timeout); %u wait for it",
 		       slot->worker->id, slot->worker->pid, slots->config.ack_timeout_ms / 1000.0,
@@ -77,6 +78,7 @@ static void kill_worker(struct lp_slot *slot)
 	slots->stuck.kills++;
 	lp_slot_update_usable(slot);
 	lp_log_write(slots->config.log, LP_LOG_WARNING,
+		     LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->worker->pid),
 		     "worker %u (pid %d) has not taken a connection for %g s: it is killed (--kill-stuck), and the %u "
 		     "that wait for it go to others",
 		     slot->worker->id, slot->worker->pid, slots->config.kill_stuck_ms / 1000.0, slot->worker->waiting);
@@ -136,8 +138,9 @@ void lp_stuck_end(struct lp_slot *slot)
 		return;
 	slot->worker->stuck = false;
 	lp_slot_update_usable(slot);
-	lp_log_limited(slots->config.log, LP_LOG_INFO, LP_LOG_TOPIC_STUCK, "worker %u (pid %d) takes connections again",
-		       slot->worker->id, slot->worker->pid);
+	lp_log_limited(slots->config.log, LP_LOG_INFO, LP_LOG_TOPIC_STUCK,
+		       LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->worker->pid),
+		       "worker %u (pid %d) takes connections again", slot->worker->id, slot->worker->pid);
 	slots->config.events->on_room(slots->config.owner);
 }
 

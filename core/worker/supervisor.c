@@ -129,7 +129,7 @@ static void on_stop_timer(uv_timer_t *timer)
 		return;
 	}
 	supervisor->terminated = true;
-	lp_log_write(supervisor->slots.config.log, LP_LOG_WARNING,
+	lp_log_write(supervisor->slots.config.log, LP_LOG_WARNING, NULL,
 		     "%u workers have not finished in time; they are terminated, and killed in %d ms", supervisor->left,
 		     LP_SLOT_TERM_MS);
 	signal_all(supervisor, SIGTERM);
@@ -193,12 +193,12 @@ static void on_heir(void *owner, pid_t pid, unsigned slot)
 {
 	struct lp_slots *slots = owner;
 	if (slot > slots->config.processes)
-		lp_log_write(slots->config.log, LP_LOG_WARNING,
+		lp_log_write(slots->config.log, LP_LOG_WARNING, NULL,
 			     "process %d is left of a limpet before, with more workers; end it when its clients have "
 			     "left, or run with --workers %u",
 			     (int)pid, slot);
 	else if (slots->all[slot - 1].state == LP_SLOT_VACANT && lp_slot_inherit(&slots->all[slot - 1], pid) == 0)
-		lp_log_write(slots->config.log, LP_LOG_INFO,
+		lp_log_write(slots->config.log, LP_LOG_INFO, NULL,
 			     "process %d is left of a limpet before; it goes on in slot %u", (int)pid, slot);
 }
 
@@ -224,10 +224,10 @@ static void on_registered(void *owner, int fd, pid_t pid, uid_t user)
 		return;
 	close(fd);
 	if (!is_ours)
-		lp_log_limited(slots->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+		lp_log_limited(slots->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, NULL,
 			       "process %d of user %u is no worker of ours; it is let go", (int)pid, (unsigned)user);
 	else if (!slots->stopping)
-		lp_log_limited(slots->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+		lp_log_limited(slots->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, NULL,
 			       "process %d cannot become a worker: %s", (int)pid,
 			       place ? lp_error_words(status) : "there are as many as there can be");
 }
@@ -244,7 +244,7 @@ static int open_registry(struct lp_slots *slots, struct lp_error *error)
 					      .registered = on_registered,
 					      .owner = slots};
 	if (lp_is_static_program(config->command[0]))
-		lp_log_write(config->log, LP_LOG_WARNING,
+		lp_log_write(config->log, LP_LOG_WARNING, NULL,
 			     "%s is linked statically, as programs in Go mostly are: liblimpet-preload.so reaches only "
 			     "what it "
 			     "starts in turn; such a program itself has to speak the native dialect (limpet/worker.h)",

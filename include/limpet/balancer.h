@@ -93,7 +93,7 @@ struct limpet_options {
 	const char *control;    /**< Path of the control socket. NULL: none. */
 	int log_fd;             /**< Where the log goes. */
 	const char *log_level;  /**< "error", "warning", "info", "debug". */
-	const char *log_format; /**< "text", "json". */
+	const char *log_format; /**< "text" (with the time, except in a journal), "json". */
 };
 
 /**

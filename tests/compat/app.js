@@ -68,7 +68,7 @@ class App {
 
 	#hear(line) {
 		this.lines.push(line);
-		this.address ??= /^(?:limpet|primary): listening on (\S+)$/.exec(line)?.[1];
+		this.address ??= /^(?:\S+ info limpet|primary): listening on (\S+)$/.exec(line)?.[1];
 		const [, id, pid, port] = /^worker (\d+), pid (\d+), is steered at (\d+)$/.exec(line) ?? [];
 		if (id)
 			this.steered.set(Number(id), { pid: Number(pid), port });

@@ -115,8 +115,8 @@ const DIALECT = { from_node_cluster_socketio: ['--dialect', 'socketio-sticky-ses
 
 /** Where limpet listens, once all its workers are ready: the first alone would get everybody. */
 function ready(log) {
-	const workers = new Set(log.match(/^limpet: worker \d+ is ready/gm));
-	return workers.size === 4 && /^limpet: listening on (\S+)$/m.exec(log)?.[1];
+	const workers = new Set(log.match(/ limpet: worker \d+ is ready/g));
+	return workers.size === 4 && / limpet: listening on (\S+)$/m.exec(log)?.[1];
 }
 
 const PM2 = require.resolve('@socket.io/pm2/bin/pm2-runtime');

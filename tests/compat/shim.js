@@ -43,7 +43,7 @@ class Limpet extends EventEmitter {
 			process.stderr.write(fs.readFileSync(log));
 			fs.rmSync(folder, { recursive: true });
 		});
-		for (let tries = 0; !/^limpet: listening on /m.test(fs.readFileSync(log, 'utf8')); tries++) {
+		for (let tries = 0; !/^\S+ info limpet: listening on /m.test(fs.readFileSync(log, 'utf8')); tries++) {
 			if (tries > 4000)
 				throw new Error('limpet does not listen');
 			pause(5);

@@ -70,9 +70,14 @@ function assertAllCounted(counts) {
 	assert.equal(handed_over, acknowledged + in_flight + moved, text);
 }
 
+/** What a line of the log begins with. */
+const STAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (error|warning|info|debug) (?=limpet: )/;
+
 class Limpet {
-	/** Every line that limpet and its workers wrote, and those on standard output alone. */
+	/** Every line that limpet and its workers wrote, as `raw` and without limpet's time and level. */
+	raw = [];
 	lines = [];
+	/** The lines on standard output alone. */
 	output = [];
 	/** Where it listens, in the order of --listen. */
 	addresses = [];
@@ -113,7 +118,9 @@ class Limpet {
 		stream.setEncoding('utf8').on('data', (text) => {
 			const lines = (rest + text).split('\n');
 			rest = lines.pop();
-			for (const line of lines) {
+			for (const whole of lines) {
+				const line = whole.replace(STAMP, '');
+				this.raw.push(whole);
 				into.forEach((list) => list.push(line));
 				const address = /^limpet: listening on (\S+)$/.exec(line)?.[1];
 				if (address)
@@ -318,9 +325,9 @@ class Limpet {
 	}
 
 	showLog(title) {
-		const hidden = Math.max(0, this.lines.length - SHOWN_LINES);
+		const hidden = Math.max(0, this.raw.length - SHOWN_LINES);
 		const lines = [`--- log of "${title}"${hidden ? `, without its first ${hidden} lines` : ''}`];
-		process.stderr.write([...lines, ...this.lines.slice(hidden), '---', ''].join('\n'));
+		process.stderr.write([...lines, ...this.raw.slice(hidden), '---', ''].join('\n'));
 	}
 
 	/** After a failure, too, nothing may stay. */
@@ -367,7 +374,8 @@ async function runToItsEnd(command) {
 	const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
 	const [output, log] = await Promise.all([child.stdout.toArray(), child.stderr.toArray(), once(child, 'close')]);
 	clearTimeout(timer);
-	return { status: child.exitCode, output: Buffer.concat(output).toString(), log: Buffer.concat(log).toString() };
+	const lines = Buffer.concat(log).toString().split('\n').map((line) => line.replace(STAMP, ''));
+	return { status: child.exitCode, output: Buffer.concat(output).toString(), log: lines.join('\n') };
 }
 
 module.exports = { BINARY, eventually, run, runToItsEnd, sanitized };

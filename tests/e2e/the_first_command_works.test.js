@@ -21,7 +21,7 @@ test('examples/run serves the chat', { timeout: 120_000 }, async () => {
 			for (const reader of readers)
 				reader.on('line', (line) => {
 					log.push(line);
-					const found = /^limpet: listening on (\S+)$/.exec(line);
+					const found = /^\S+ info limpet: listening on (\S+)$/.exec(line);
 					if (found)
 						resolve(found[1]);
 				});

@@ -86,10 +86,10 @@ test('a worker begins with default signals and with the limit that limpet was gi
 }));
 
 test('limpet raises its own limit, says so, and can start workers when it is far above theirs', run(
-	`--worker-prefix --policy sid ${NATIVE}`,
+	`--log-level debug --worker-prefix --policy sid ${NATIVE}`,
 	async (limpet) => {
 		const hard = Number(execFileSync('sh', ['-c', 'ulimit -Hn']));
-		await limpet.said(new RegExp(`^limpet: up to ${hard} descriptors; workers begin with a limit of ${LIMIT}$`));
+		await limpet.said(new RegExp(`^limpet: limpet may open ${hard} descriptors; workers begin with a limit of ${LIMIT}$`));
 		const sockets = await Promise.all(Array.from({ length: 4 * LIMIT }, () => limpet.connect()));
 		sockets.slice(0, 250).forEach((socket) => socket.write('GET'));
 		await eventually('they wait', async () => (await limpet.counts()).waiting >= 250);

@@ -16,7 +16,7 @@ const WORKERS = {
 	native: `python3 ${path.join(__dirname, '../../examples/native_worker/worker.py')}`,
 };
 
-const ANSWER = `--workers 2 --policy sid --dialect cluster -- ${WORKERS.cluster}`;
+const ANSWER = `--log-level debug --workers 2 --policy sid --dialect cluster -- ${WORKERS.cluster}`;
 
 const waiting = (limpet, count) =>
 	eventually(`${count} wait`, async () => (await limpet.counts()).waiting === count);
@@ -36,7 +36,7 @@ const settled = (limpet) => eventually('all are accounted for', async () => {
 async function warmDescriptors(limpet) {
 	await limpet.exchange(head('/'));
 	await settled(limpet);
-	await limpet.said(/^limpet: open connections are counted/);
+	await limpet.said(/^limpet: counting open connections/);
 	return proc.descriptors(limpet.pid);
 }
 
@@ -134,7 +134,7 @@ test('18: a worker is none the worse for descriptors whose clients have reset', 
 
 			assert.match((await limpet.exchange(head('/'))).text, /^HTTP\/1\.1 200 OK\r\n/);
 			assert.deepEqual(await pids(limpet), before);
-			const lines = limpet.lines.slice(since).filter((line) => /^limpet: (?!open connections are counted)/.test(line));
+			const lines = limpet.lines.slice(since).filter((line) => /^limpet: (?!counting open connections)/.test(line));
 			assert.deepEqual(lines, [], 'nothing is said of it');
 			const { accepted, handed_over, closed_early } = await limpet.counts();
 			assert.equal(accepted, 101);

@@ -126,7 +126,7 @@ static void too_few_for_what_may_wait_is_told(void **state)
 	int ends[2];
 	(void)state;
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	lp_log_init(&log, ends[1], LP_LOG_INFO, LP_LOG_TEXT);
+	lp_log_init(&log, ends[1], LP_LOG_DEBUG, LP_LOG_TEXT);
 	lp_descriptors_report(&log, 1, 1, THEIRS);
 	assert_true(read(ends[0], text, sizeof(text) - 1) > 0);
 	assert_non_null(strstr(text, "workers begin with a limit of 40\n"));

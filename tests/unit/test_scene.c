@@ -149,7 +149,7 @@ static void lines_come_one_by_one_and_are_not_limited(void **state)
 
 	assert_false(lp_scene_next_line(scene, line));
 	for (int i = 0; i < 100; i++) {
-		lp_log_limited(&scene->log, LP_LOG_ERROR, LP_LOG_TOPIC_POLICY, "line %d", i);
+		lp_log_limited(&scene->log, LP_LOG_ERROR, LP_LOG_TOPIC_POLICY, NULL, "line %d", i);
 		assert_true(lp_scene_next_line(scene, line));
 		assert_memory_equal(line, "line ", 5);
 		assert_int_equal(atoi(line + 5), i);

@@ -115,6 +115,7 @@ static void ask_store(struct lp_meeting *meeting, struct lp_store_request *reque
 	int status = lp_store_ask(meeting->store, request);
 	if (status)
 		lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+			       LP_LOG_ABOUT(.worker = request->worker),
 			       "worker %u: the shared store refuses %.*s of \"%.*s\" in \"%.*s\": %s", request->worker,
 			       LP_SLICE_ARG(methods[request->method]), LP_SLICE_ARG(request->key),
 			       LP_SLICE_ARG(request->collection),
@@ -136,7 +137,7 @@ static void take_request(struct lp_meeting *meeting, unsigned worker, const stru
 					   .json = fields[LP_LETTER_JSON],
 					   .config = fields[LP_LETTER_CONFIG]};
 	if (method < 0 || request.id.length > LP_STORE_ID_MAX)
-		lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+		lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = worker),
 			       "worker %u asks the shared store for %.*s, which it cannot do; it is ignored", worker,
 			       LP_SLICE_ARG(fields[LP_LETTER_METHOD]));
 	else
@@ -166,7 +167,7 @@ static void push(struct lp_meeting *meeting, unsigned worker, struct lp_slice na
 {
 	int status = lp_queues_push(meeting->queues, name, msg);
 	if (status < 0)
-		lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+		lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = worker),
 			       "worker %u pushes to the queue %.*s, but %u bytes wait for workers to pull already; it "
 			       "is dropped",
 			       worker, LP_SLICE_ARG(name), LP_QUEUES_BYTES_MAX);
@@ -177,7 +178,7 @@ static void push(struct lp_meeting *meeting, unsigned worker, struct lp_slice na
 static void pull(struct lp_meeting *meeting, unsigned worker, struct lp_slice name)
 {
 	if (lp_queues_pull(meeting->queues, name, worker))
-		lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+		lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = worker),
 			       "worker %u cannot pull from the queue %.*s: there are too many pulls, or there is no "
 			       "memory",
 			       worker, LP_SLICE_ARG(name));
@@ -194,7 +195,7 @@ static bool is_whole(struct lp_meeting *meeting, unsigned worker, const struct l
 	const uint32_t values = 1u << LP_LETTER_MSG | 1u << LP_LETTER_JSON;
 	if (!(letter->lossy & (names | values)))
 		return true;
-	lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+	lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = worker),
 		       "worker %u sent a message of type %.*s %s; it is dropped", worker,
 		       LP_SLICE_ARG(letter->fields[LP_LETTER_TYPE]),
 		       letter->lossy & names ? "with a name, key or option that JSON has no word for, such as a Buffer"
@@ -262,7 +263,7 @@ static void publish_frame(struct lp_meeting *meeting, const struct lp_frame *fra
 static void subscribe(struct lp_meeting *meeting, unsigned worker, struct lp_slice topic)
 {
 	if (lp_topics_subscribe(&meeting->topics, topic, worker))
-		lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+		lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = worker),
 			       "worker %u cannot subscribe to %.*s: topics take %u bytes already, or there is no "
 			       "memory",
 			       worker, LP_SLICE_ARG(topic), LP_TOPICS_BYTES_MAX);
