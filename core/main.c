@@ -20,6 +20,7 @@
 #include <uv.h>
 
 #include "base/descriptors.h"
+#include "base/new_file.h"
 #include "base/options.h"
 #include "limpet/balancer.h"
 #include "limpet/version.h"
@@ -185,26 +186,20 @@ static int ask_status(const char *control)
 	return EXIT_FAILED;
 }
 
-/* A recording is as private as what it recorded. */
-static FILE *open_private(const char *path)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	FILE *file = fd < 0 ? NULL : fdopen(fd, "wb");
-	if (fd >= 0 && !file)
-		close(fd);
-	return file;
-}
-
 static int write_recording(const char *path, const char *bytes, size_t length)
 {
-	FILE *out = path ? open_private(path) : stdout;
-	bool written = out && fwrite(bytes, 1, length, out) == length && fflush(out) == 0;
-	if (!written)
-		fprintf(stderr, "limpet: cannot write the recording to %s: %s\n", path ? path : "standard output",
-			lp_error_words(-errno));
-	if (path && out)
-		fclose(out);
-	return written ? EXIT_SUCCESS : EXIT_FAILED;
+	struct lp_error error = {0};
+	int status;
+	/* A recording is as private as what it recorded. */
+	if (path)
+		status = lp_new_file_write(path, LP_NEW_FILE_PRIVATE, bytes, length, &error);
+	else if (fwrite(bytes, 1, length, stdout) == length && fflush(stdout) == 0)
+		status = 0;
+	else
+		status = lp_error_set(&error, -EIO, "standard output: %s", lp_error_words(-errno));
+	if (status)
+		fprintf(stderr, "limpet: cannot write the recording: %s\n", error.text);
+	return status ? EXIT_FAILED : EXIT_SUCCESS;
 }
 
 /* Nothing is written before all of it is here, so that a recording of before stays when nobody answers. */

@@ -14,7 +14,6 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define LISTEN_FORMS ":3000 (IPv4 and IPv6), 127.0.0.1:3000, [::1]:3000 or unix:/run/app.sock"
 
@@ -303,15 +302,4 @@ void lp_listen_address_format(const struct lp_listen_address *address, char *tex
 		snprintf(text, LP_LISTEN_TEXT_SIZE, ":%u", port);
 	else
 		snprintf(text, LP_LISTEN_TEXT_SIZE, ip.family == LP_FAMILY_IPV6 ? "[%s]:%u" : "%s:%u", host, port);
-}
-
-void lp_unix_path_remove_stale(const struct sockaddr_un *address, socklen_t length)
-{
-	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (probe < 0)
-		return;
-	if (connect(probe, (const struct sockaddr *)address, length) != 0 && errno == ECONNREFUSED)
-		unlink(address->sun_path);
-	close(probe);
 }

@@ -107,14 +107,6 @@ bool lp_network_contains(const struct lp_network *network, const struct lp_ip *i
 int lp_listen_address_parse(const char *text, struct lp_listen_address *address, struct lp_error *error);
 
 /**
- * Remove a unix path that nobody listens at any more; such a one refuses connections. Any other path stays.
- *
- * @param address  Of the path.
- * @param length   Of address, as connect(2) takes it.
- */
-void lp_unix_path_remove_stale(const struct sockaddr_un *address, socklen_t length);
-
-/**
  * Write a listen address in the form that --listen takes.
  *
  * @param address  Borrowed.

@@ -9,13 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/address.h"
 #include "base/list.h"
+#include "base/unix_path.h"
 #include "server/acceptor.h"
 
 struct client {
@@ -34,6 +33,7 @@ struct client {
 struct lp_control {
 	struct lp_acceptor acceptor;
 	char *path;
+	struct lp_unix_path made; /* The path; only that one is removed. */
 	lp_control_answer_cb answer;
 	void *owner;
 	struct lp_list clients;
@@ -154,19 +154,10 @@ static void on_accepted(struct lp_acceptor *acceptor, int fd, const union lp_pee
 	}
 }
 
-static int make_address(struct sockaddr_un *address, const char *path)
-{
-	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
-	if (strlen(path) >= sizeof(address->sun_path))
-		return -ENAMETOOLONG;
-	strcpy(address->sun_path, path);
-	return 0;
-}
-
 static int connect_to(const char *path)
 {
 	struct sockaddr_un address;
-	int status = make_address(&address, path);
+	int status = lp_unix_path_address(&address, path);
 	if (status)
 		return status;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -180,20 +171,16 @@ static int connect_to(const char *path)
 }
 
 /* A listening socket that only its owner can reach, or negative errno. */
-static int listen_at(const char *path)
+static int listen_at(const char *path, struct lp_unix_path *made, struct lp_error *error)
 {
-	struct sockaddr_un address;
-	int status = make_address(&address, path);
-	if (status)
-		return status;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return -errno;
-	lp_unix_path_remove_stale(&address, sizeof(address));
-	mode_t mask = umask(0077);
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, LP_CONTROL_CLIENTS_MAX))
-		status = -errno;
-	umask(mask);
+		return lp_error_set(error, -errno, "%s: %s", path, lp_error_words(-errno));
+	int status = lp_unix_path_bind(fd, path, 0600, made, error);
+	if (!status && listen(fd, LP_CONTROL_CLIENTS_MAX)) {
+		status = lp_error_set(error, -errno, "%s: %s", path, lp_error_words(-errno));
+		lp_unix_path_remove(path, made);
+	}
 	if (!status)
 		return fd;
 	close(fd);
@@ -204,10 +191,11 @@ int lp_control_open(struct lp_control **out, uv_loop_t *loop, struct lp_log *log
 		    lp_control_answer_cb answer_request, void *owner, struct lp_error *error)
 {
 	*out = NULL;
-	int fd = listen_at(path);
+	struct lp_unix_path made;
+	struct lp_error reason = {0};
+	int fd = listen_at(path, &made, &reason);
 	if (fd < 0)
-		return lp_error_set(error, fd, "cannot open the control socket %s: %s%s", path, lp_error_words(fd),
-				    fd == UV_EADDRINUSE ? "; another balancer answers there: choose another path" : "");
+		return lp_error_set(error, fd, "cannot open the control socket: %s", reason.text);
 	struct lp_control *control = calloc(1, sizeof(*control));
 	char *copy = strdup(path);
 	int status = UV_ENOMEM;
@@ -217,11 +205,12 @@ int lp_control_open(struct lp_control **out, uv_loop_t *loop, struct lp_log *log
 		free(control);
 		free(copy);
 		close(fd);
-		unlink(path);
+		lp_unix_path_remove(path, &made);
 		return lp_error_set(error, status, "cannot open the control socket %s: %s", path,
 				    lp_error_words(status));
 	}
 	control->path = copy;
+	control->made = made;
 	control->answer = answer_request;
 	control->owner = owner;
 	control->parts = 1;
@@ -243,7 +232,7 @@ void lp_control_close(struct lp_control *control, void (*closed)(void *owner), v
 	}
 	control->closed = closed;
 	control->closed_owner = owner;
-	unlink(control->path);
+	lp_unix_path_remove(control->path, &control->made);
 	lp_acceptor_close(&control->acceptor, on_acceptor_closed);
 	while (!lp_list_empty(&control->clients))
 		close_client(LP_LIST_OWNER(control->clients.next, struct client, link));

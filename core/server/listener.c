@@ -10,7 +10,6 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define DEFER_SECONDS 1
@@ -82,29 +81,34 @@ static int make_socket(struct lp_listen_address *address)
 	return fd >= 0 ? fd : -errno;
 }
 
-static int bind_and_listen(struct lp_listener *listener)
+static int bind_socket(struct lp_listener *listener, int fd, struct lp_error *error)
 {
 	struct lp_listen_address *address = &listener->address;
-	bool is_unix = address->socket.any.sa_family == AF_UNIX;
+	if (address->socket.any.sa_family == AF_UNIX)
+		return lp_unix_path_bind(fd, address->socket.un.sun_path, -1, &listener->unix_path, error);
+	return bind(fd, &address->socket.any, address->length) ? -errno : 0;
+}
+
+/* A listening socket, or negative errno; what stands in the way of a unix path is in the error. */
+static int bind_and_listen(struct lp_listener *listener, struct lp_error *error)
+{
+	struct lp_listen_address *address = &listener->address;
 	int fd = make_socket(address);
 	if (fd < 0)
 		return fd;
 	int status = set_options(listener, fd);
-	if (!status && is_unix)
-		lp_unix_path_remove_stale(&address->socket.un, address->length);
-	if (!status && (bind(fd, &address->socket.any, address->length) || listen(fd, listener->config.backlog)))
+	if (!status)
+		status = bind_socket(listener, fd, error);
+	if (!status && listen(fd, listener->config.backlog))
 		status = -errno;
 	socklen_t length = sizeof(address->socket);
-	if (!status && !is_unix && getsockname(fd, &address->socket.any, &length))
+	if (!status && address->socket.any.sa_family != AF_UNIX && getsockname(fd, &address->socket.any, &length))
 		status = -errno;
-	if (status) {
-		close(fd);
-		return status;
-	}
-	struct stat path;
-	if (is_unix && stat(address->socket.un.sun_path, &path) == 0)
-		listener->unix_inode = path.st_ino;
-	return fd;
+	if (!status)
+		return fd;
+	lp_unix_path_remove(address->socket.un.sun_path, &listener->unix_path);
+	close(fd);
+	return status;
 }
 
 static const char *way_out(int status)
@@ -128,11 +132,15 @@ int lp_listener_open(struct lp_listener *listener, const struct lp_listener_conf
 	int status = lp_listen_address_parse(text, &listener->address, error);
 	if (status)
 		return status;
-	int fd = bind_and_listen(listener);
+	struct lp_error reason = {0};
+	int fd = bind_and_listen(listener, &reason);
+	if (fd < 0 && reason.code)
+		return lp_error_set(error, fd, "cannot listen on %s: %s", text, reason.text);
 	if (fd < 0)
 		return lp_error_set(error, fd, "cannot listen on %s: %s%s", text, lp_error_words(fd), way_out(fd));
 	status = lp_acceptor_start(&listener->acceptor, config->loop, config->log, text, fd, on_accepted, listener);
 	if (status) {
+		lp_unix_path_remove(listener->address.socket.un.sun_path, &listener->unix_path);
 		close(fd);
 		return lp_error_set(error, status, "cannot listen on %s: %s", text, lp_error_words(status));
 	}
@@ -165,12 +173,9 @@ char *lp_listener_addresses(const struct lp_listener *listeners, size_t count)
 
 void lp_listener_stop(struct lp_listener *listener)
 {
-	struct stat path;
-	const char *unix_path = listener->address.socket.un.sun_path;
 	if (listener->acceptor.fd < 0)
 		return;
-	if (listener->unix_inode && stat(unix_path, &path) == 0 && path.st_ino == listener->unix_inode)
-		unlink(unix_path);
+	lp_unix_path_remove(listener->address.socket.un.sun_path, &listener->unix_path);
 	lp_acceptor_stop(&listener->acceptor);
 }
 

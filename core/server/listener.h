@@ -11,6 +11,7 @@
 #include "base/address.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/unix_path.h"
 #include "server/acceptor.h"
 #include "server/waiting.h"
 
@@ -27,7 +28,7 @@ struct lp_listener {
 	struct lp_acceptor acceptor;
 	struct lp_origin origin;
 	struct lp_listen_address address; /**< As bound: with the port that the kernel chose. */
-	uint64_t unix_inode;              /**< Of the path that was made; only that one is removed. */
+	struct lp_unix_path unix_path;    /**< The path that was made; only that one is removed. */
 	void (*closed)(struct lp_listener *listener);
 	void *owner;
 };

@@ -14,7 +14,7 @@ int lp_give_up_root(struct lp_data *data, const struct lp_listener *listeners, s
 		return 0;
 	int status = lp_user_find(options->user, &user, error);
 	for (size_t i = 0; !status && i < count; i++)
-		if (listeners[i].unix_inode)
+		if (listeners[i].unix_path.inode)
 			status = lp_user_own_socket(&user, listeners[i].address.socket.un.sun_path, error);
 	if (!status && options->control)
 		status = lp_user_own_socket(&user, options->control, error);

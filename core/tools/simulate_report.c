@@ -2,8 +2,10 @@
  * Saying what came of a simulation: a chart of the spread, the figures below it, and the picture.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/new_file.h"
 #include "tools/simulate.h"
 
 #define LINE_SIZE 256
@@ -81,16 +83,22 @@ static void print_figures(const struct lp_simulation *what, const struct lp_simu
 
 static int write_picture(const struct lp_chart *chart, const char *path, struct lp_error *error)
 {
-	FILE *file = fopen(path, "we");
-	int failed;
+	struct lp_error reason = {0};
+	char *picture = NULL;
+	size_t length = 0;
+	FILE *file = open_memstream(&picture, &length);
+	int status = file ? 0 : -ENOMEM;
 
-	if (!file)
-		return lp_error_set(error, -errno, "simulate: --svg %s: %s", path, strerror(errno));
-	lp_chart_write_svg(chart, file);
-	failed = ferror(file);
-	if (fclose(file) != 0 || failed)
-		return lp_error_set(error, -EIO, "simulate: --svg %s: it could not be written whole", path);
-	return 0;
+	if (file)
+		lp_chart_write_svg(chart, file);
+	if (file && fclose(file) != 0)
+		status = -ENOMEM;
+	if (status == 0)
+		status = lp_new_file_write(path, LP_NEW_FILE_SHARED, picture, length, &reason);
+	else
+		lp_error_set(&reason, status, "%s: %s", path, lp_error_words(status));
+	free(picture);
+	return status ? lp_error_set(error, status, "simulate: --svg %s", reason.text) : 0;
 }
 
 int lp_simulate(const struct lp_simulation *what, const struct lp_chart_style *style, const char *svg, FILE *out,

@@ -20,6 +20,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/run_folder.h"
 #include "worker/placeholder.h"
 
 #define BACKLOG 256
@@ -49,36 +50,15 @@ struct lp_registry {
 
 /* The socket */
 
-/* A folder of this user's, that nobody else can put files into. Others pass through it: workers may drop privileges. */
-static int make_folder(char *folder, size_t size, const char *wanted, struct lp_error *error)
-{
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	struct stat stat;
-	if (wanted)
-		snprintf(folder, size, "%s", wanted);
-	else if (geteuid() == 0)
-		snprintf(folder, size, "/run/limpet");
-	else if (runtime && *runtime)
-		snprintf(folder, size, "%s/limpet", runtime);
-	else
-		snprintf(folder, size, "/tmp/limpet-%u", (unsigned)geteuid());
-	if (mkdir(folder, 0711) && errno != EEXIST)
-		return lp_error_set(error, -errno, "%s cannot be made: %s; name another folder with --preload-dir",
-				    folder, strerror(errno));
-	if (lstat(folder, &stat) || !S_ISDIR(stat.st_mode) || stat.st_uid != geteuid() ||
-	    stat.st_mode & (S_IWGRP | S_IWOTH))
-		return lp_error_set(error, -EPERM,
-				    "%s is not a folder that this user alone can write to; mend it, or name another "
-				    "with --preload-dir",
-				    folder);
-	return 0;
-}
-
 static int name_socket(struct lp_registry *registry, struct lp_error *error)
 {
-	char folder[PATH_MAX];
+	char folder[LP_RUN_FOLDER_SIZE];
 	char name[NAME_MAX];
-	int status = make_folder(folder, sizeof(folder), registry->config.folder, error);
+	if (registry->config.folder)
+		snprintf(folder, sizeof(folder), "%s", registry->config.folder);
+	else
+		lp_run_folder_find(folder);
+	int status = lp_run_folder_make(folder, "--preload-dir", error);
 	if (status)
 		return status;
 	snprintf(name, sizeof(name), "%s", registry->config.address);

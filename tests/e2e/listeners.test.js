@@ -47,6 +47,26 @@ test('both families on one port, and a client is the same in each', needsIpv6, r
 		await limpet.said(/from ::1$/);
 	}));
 
+for (const [what, make] of [
+	['a regular file', (file) => fs.writeFileSync(file, 'precious')],
+	['a symbolic link', (file) => fs.symlinkSync('elsewhere', file)],
+]) {
+	test(`${what} where a socket is to be stays, and is named`, async (t) => {
+		const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'limpet-'));
+		t.after(() => fs.rmSync(folder, { recursive: true }));
+		const file = path.join(folder, 'file');
+		fs.writeFileSync(path.join(folder, 'elsewhere'), 'precious');
+		make(file);
+		for (const flags of [`--listen unix:${file}`, `--listen 127.0.0.1:0 --control ${file}`]) {
+			const { status, log } = await runToItsEnd(`run ${flags} ${COMMAND}`);
+			assert.equal(status, 1, log);
+			assert.match(log, new RegExp(`${file} is ${what} and stays`));
+			assert.equal(fs.readFileSync(file, 'utf8'), 'precious');
+			assert.equal(fs.lstatSync(file).isSymbolicLink(), what === 'a symbolic link');
+		}
+	});
+}
+
 test('a path left behind by a process that was killed is taken over', async (t) => {
 	const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'limpet-'));
 	t.after(() => fs.rmSync(folder, { recursive: true }));

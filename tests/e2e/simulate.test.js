@@ -70,7 +70,7 @@ test('simulate draws a picture', () => {
 		const file = path.join(folder, 'spread.svg');
 		limpet(`simulate ip_hash --clients 1000 --svg ${file}`);
 		assert.match(fs.readFileSync(file, 'utf8'), /^<svg [^]*>worker 4<[^]*<\/svg>\n$/);
-		assert.match(limpet(`simulate ip_hash --clients 10 --svg ${folder}`, { status: 1 }), /Is a directory/);
+		assert.match(limpet(`simulate ip_hash --clients 10 --svg ${folder}`, { status: 1 }), /illegal operation on a directory/);
 	} finally {
 		fs.rmSync(folder, { recursive: true });
 	}

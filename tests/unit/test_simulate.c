@@ -278,13 +278,15 @@ static void the_picture_is_written_or_the_reason_told(void **state)
 	(void)state;
 	what.clients = 100;
 	free(report(&what, path, 0, &error));
+	close(fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
 	assert_true(pread(fd, picture, sizeof(picture) - 1, 0) > 0);
 	assert_int_equal(strncmp(picture, "<svg ", 5), 0);
 	close(fd);
 	unlink(path);
 
 	free(report(&what, "/nowhere/x.svg", -ENOENT, &error));
-	assert_string_equal(error.text, "simulate: --svg /nowhere/x.svg: No such file or directory");
+	assert_string_equal(error.text, "simulate: --svg /nowhere/x.svg: no such file or directory");
 }
 
 static void a_report_that_cannot_be_written_is_an_error(void **state)
