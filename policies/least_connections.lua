@@ -1,4 +1,4 @@
---- The worker with the fewest open connections; of equals the first.
+--- The worker with the fewest open connections; equals take turns.
 ---@type Policy
 return {
   on_connect = function(_, workers)

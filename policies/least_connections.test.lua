@@ -5,9 +5,12 @@ test("the worker with the fewest connections is taken", function()
   expect(policy:route{}, all[2])
 end)
 
-test("of equals it is the first", function()
+test("equals take turns", function()
   local all = workers{{connections = 3}, {connections = 1}, {connections = 1}}
-  expect(policy:route{}, all[2])
+  local first, second = policy:route{}, policy:route{}
+  expect(first ~= all[1] and second ~= all[1], true)
+  expect(first ~= second, true)
+  expect(policy:route{}, first)
 end)
 
 test("a worker that is gone is not taken", function()

@@ -148,7 +148,7 @@ function workers:session(key) end
 function workers:bind(key, worker) end
 
 --- The worker with the least of something. Of equals, the one with fewer sessions (of "connections") or connections (of
---- the others), then the lowest id.
+--- the others). Workers that are equal in both take turns.
 ---@param measure "connections"|"sessions"|"waiting"
 ---@return Worker?
 function workers:least(measure) end

@@ -205,7 +205,7 @@ static int workers_least(lua_State *L)
 		[LP_LEAST_SESSIONS] = "sessions",
 		[LP_LEAST_WAITING] = "waiting",
 	};
-	const struct lp_workers *workers = start_method(L, use);
+	struct lp_workers *workers = start_method(L, use);
 	const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2);
 
 	for (unsigned i = 0; i < sizeof(measures) / sizeof(measures[0]); i++)

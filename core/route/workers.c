@@ -83,7 +83,7 @@ static uint32_t measured(const struct lp_worker *worker, enum lp_workers_measure
 	return worker->connections;
 }
 
-/* Whether a has less than b; ties go on to the other load, so that idle workers are not all the first one's. */
+/* Whether a has less than b; ties go on to the other load, so that a new session goes where there are few. */
 static bool is_less(const struct lp_worker *a, const struct lp_worker *b, enum lp_workers_measure measure)
 {
 	uint32_t of_a = measured(a, measure);
@@ -96,20 +96,25 @@ static bool is_less(const struct lp_worker *a, const struct lp_worker *b, enum l
 	return a->connections < b->connections;
 }
 
-unsigned lp_workers_least_but(const struct lp_workers *workers, enum lp_workers_measure measure, unsigned but)
+/* The walk begins behind the worker chosen last and only a smaller load replaces a candidate, so equals take turns. */
+unsigned lp_workers_least_but(struct lp_workers *workers, enum lp_workers_measure measure, unsigned but)
 {
 	const struct lp_worker *least = NULL;
+	unsigned i = workers->last_least;
 
-	for (unsigned i = 0; i < workers->count; i++) {
-		const struct lp_worker *worker = &workers->slots[i];
+	for (unsigned step = 0; step < workers->count; step++) {
+		const struct lp_worker *worker = &workers->slots[i < workers->count ? i : 0];
 
+		i = worker->id;
 		if (worker->usable && worker->id != but && (!least || is_less(worker, least, measure)))
 			least = worker;
 	}
-	return least ? least->id : 0;
+	if (!least)
+		return 0;
+	return workers->last_least = least->id;
 }
 
-unsigned lp_workers_least(const struct lp_workers *workers, enum lp_workers_measure measure)
+unsigned lp_workers_least(struct lp_workers *workers, enum lp_workers_measure measure)
 {
 	return lp_workers_least_but(workers, measure, 0);
 }

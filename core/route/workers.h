@@ -36,6 +36,7 @@ struct lp_workers {
 	unsigned usable_count;
 	uint32_t generation; /**< Changes whenever the set of usable workers does. */
 	unsigned last;       /**< Id that lp_workers_next gave last. */
+	unsigned last_least; /**< Id that lp_workers_least gave last. */
 	uint64_t random;     /**< State of lp_workers_random. Never 0. */
 };
 
@@ -84,19 +85,19 @@ unsigned lp_workers_bounded_hash(const struct lp_workers *workers, struct lp_sli
 enum lp_workers_measure { LP_LEAST_CONNECTIONS, LP_LEAST_SESSIONS, LP_LEAST_WAITING };
 
 /**
- * The usable worker with the least of something. Of equals, the one with the fewer sessions (for LP_LEAST_CONNECTIONS)
- * or connections (for the others): short requests leave nearly every worker at 0 connections, and the lowest id would
- * get them all. Of those that are equal in both, the lowest id.
+ * The usable worker with the least of something. Of equals, the one with fewer sessions (for LP_LEAST_CONNECTIONS) or
+ * fewer connections (for the others). Workers that are equal in both take turns: short requests leave nearly every worker
+ * at 0 connections, and one worker would get them all.
  *
- * @param workers  Initialised.
+ * @param workers  Initialised. Remembers whose turn it was.
  * @param measure  Of what.
  *
  * @return Its id; 0 when none is usable.
  */
-unsigned lp_workers_least(const struct lp_workers *workers, enum lp_workers_measure measure);
+unsigned lp_workers_least(struct lp_workers *workers, enum lp_workers_measure measure);
 
 /** The same among all but one. @param workers Initialised. @param measure Of what. @param but Its id. @return Id, or 0. */
-unsigned lp_workers_least_but(const struct lp_workers *workers, enum lp_workers_measure measure, unsigned but);
+unsigned lp_workers_least_but(struct lp_workers *workers, enum lp_workers_measure measure, unsigned but);
 
 /** The usable worker after the one given last, round and round. @param workers Initialised. @return Id, or 0. */
 unsigned lp_workers_next(struct lp_workers *workers);

@@ -102,6 +102,15 @@ test('policies are tried in order, and the least busy worker is the last resort'
 		assert.equal((await limpet.get('/3')).status, 200);
 	}));
 
+test('without a policy idle workers take turns: six requests reach all four', run(
+	'--workers 4 --dialect cluster -- node workers/answer.js',
+	async (limpet) => {
+		const reached = [];
+		for (let i = 0; i < 6; i++)
+			reached.push(await by(limpet, '/'));
+		assert.deepEqual([...new Set(reached)].sort(), [1, 2, 3, 4], `reached ${reached}`);
+	}));
+
 /** Clients as a proxy names them. */
 const forwarded = (count) =>
 	Array.from({ length: count }, (_, i) => ({ headers: { 'X-Forwarded-For': `198.51.100.${i}` } }));

@@ -125,17 +125,19 @@ static void sid_leaves_new_clients_to_the_next_policy(void **state)
 	assert_worker(ask(fixture), lp_workers_hash(&fixture->workers, LP_SLICE("192.0.2.1")));
 }
 
-static void least_connections_takes_the_first_of_equals(void **state)
+static void least_connections_takes_equals_in_turn(void **state)
 {
 	struct fixture *fixture = *state;
 
 	load_named(fixture, "least_connections");
+	for (unsigned id = 1; id <= FIXTURE_WORKERS; id++)
+		assert_worker(ask(fixture), id);
 	assert_worker(ask(fixture), 1);
 	for (unsigned id = 1; id <= FIXTURE_WORKERS; id++)
 		lp_workers_find(&fixture->workers, id)->connections = id == 3 ? 1 : 2;
 	assert_worker(ask(fixture), 3);
 	lp_workers_set_usable(&fixture->workers, 3, false);
-	assert_worker(ask(fixture), 1);
+	assert_worker(ask(fixture), 3 % FIXTURE_WORKERS + 1);
 }
 
 static void least_sessions_looks_at_nothing_but_sessions(void **state)
@@ -209,7 +211,7 @@ int main(void)
 		policy_test(forwarded_for_follows_the_client_through_a_trusted_proxy_only),
 		policy_test(sid_returns_a_session_to_its_worker),
 		policy_test(sid_leaves_new_clients_to_the_next_policy),
-		policy_test(least_connections_takes_the_first_of_equals),
+		policy_test(least_connections_takes_equals_in_turn),
 		policy_test(least_sessions_looks_at_nothing_but_sessions),
 		policy_test(round_robin_goes_round_past_the_dead),
 		policy_test(random_comes_to_every_usable_worker),

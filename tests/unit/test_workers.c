@@ -207,16 +207,32 @@ static void the_least_of_each_measure_is_chosen(void **state)
 	lp_workers_deinit(&workers);
 }
 
-static void of_equally_busy_workers_the_lowest_id_is_chosen(void **state)
+static void equally_busy_workers_take_turns(void **state)
 {
+	static const unsigned turns[] = {1, 2, 3, 4, 1, 2};
 	struct lp_workers workers = all_usable(4);
 
 	(void)state;
-	assert_int_equal(lp_workers_least(&workers, LP_LEAST_CONNECTIONS), 1);
-	workers.slots[0].connections = 1;
+	for (size_t i = 0; i < sizeof(turns) / sizeof(turns[0]); i++)
+		assert_int_equal(lp_workers_least(&workers, (enum lp_workers_measure)(i % 3)), turns[i]);
+	workers.slots[2].connections = 1; /* Worker 3's turn, but it has more. */
+	assert_int_equal(lp_workers_least(&workers, LP_LEAST_CONNECTIONS), 4);
+	lp_workers_set_usable(&workers, 1, false);
 	assert_int_equal(lp_workers_least(&workers, LP_LEAST_CONNECTIONS), 2);
-	lp_workers_set_usable(&workers, 2, false);
-	assert_int_equal(lp_workers_least(&workers, LP_LEAST_CONNECTIONS), 3);
+	assert_int_equal(lp_workers_least_but(&workers, LP_LEAST_CONNECTIONS, 4), 2);
+	lp_workers_deinit(&workers);
+}
+
+static void a_smaller_load_goes_before_the_turn(void **state)
+{
+	struct lp_workers workers = all_usable(3);
+
+	(void)state;
+	workers.slots[2].connections = 1;
+	workers.slots[1].connections = 2;
+	workers.slots[0].connections = 3;
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(lp_workers_least(&workers, LP_LEAST_CONNECTIONS), 3);
 	lp_workers_deinit(&workers);
 }
 
@@ -332,7 +348,8 @@ int main(void)
 		cmocka_unit_test(a_key_belongs_to_the_same_worker_whatever_the_seed),
 		cmocka_unit_test(the_least_of_each_measure_is_chosen),
 		cmocka_unit_test(workers_equal_in_one_load_are_told_apart_by_the_other),
-		cmocka_unit_test(of_equally_busy_workers_the_lowest_id_is_chosen),
+		cmocka_unit_test(equally_busy_workers_take_turns),
+		cmocka_unit_test(a_smaller_load_goes_before_the_turn),
 		cmocka_unit_test(next_goes_round_over_those_that_are_usable),
 		cmocka_unit_test(next_goes_on_where_it_was_after_nobody_was_usable),
 		cmocka_unit_test(random_chooses_each_usable_worker_equally_often),
