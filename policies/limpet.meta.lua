@@ -52,6 +52,10 @@ function session(sid, worker) end
 ---@param cidr string
 function trust(cidr) end
 
+--- Sessions are looked for there: conn.session. The first call takes the place of sid; further ones are added.
+---@param what string As --session takes it: "cookie:NAME", "header:NAME", "query:NAME", "mcp", "sid".
+function look_for(what) end
+
 --- Time passes. It stands still otherwise.
 ---@param seconds number
 function advance(seconds) end
@@ -98,6 +102,7 @@ local policy = {}
 ---@field method string? In on_request: "GET".
 ---@field path string? In on_request: the target without its query, as sent.
 ---@field sid string? In on_request: the query parameter `sid`, decoded; the first of several; nil if absent or empty.
+---@field session string? In on_request: the session that --session names, of the first of them that the request has.
 ---@field client_ip string? In on_request: the client's address as --trust believes it; nil if a trusted proxy named nobody.
 ---@field sni string? In on_hello: the host that the client wants.
 ---@field alpn string[]? In on_hello: the protocols that the client speaks.
@@ -134,7 +139,7 @@ function workers:hash(key) end
 ---@return Worker?
 function workers:bounded_hash(key, load) end
 
---- The worker that has a session, or nil. If the key is conn.sid and unknown, limpet first hears what workers have to
+--- The worker that has a session, or nil. If the key is conn.sid or conn.session and unknown, limpet first hears what workers have to
 --- say, and asks the hook again from its beginning. If its worker lives, but is stuck or has no room, the hook is asked
 --- again once that has changed.
 ---@param key string|number

@@ -14,6 +14,7 @@
 
 #include "base/nearest.h"
 #include "base/options_flags.h"
+#include "base/session_rule.h"
 
 #define RUN_EXAMPLE "limpet run --listen :3000 -- node server.js"
 
@@ -245,8 +246,8 @@ static int check_connection(const struct lp_tool_options *tool, struct lp_error 
 
 static int check_workers(const struct lp_tool_options *tool, struct lp_error *error)
 {
-	for (size_t i = 0; i < tool->session_count; i++) {
-		const char *id = strrchr(tool->sessions[i], '=') + 1;
+	for (size_t i = 0; i < tool->known_count; i++) {
+		const char *id = strrchr(tool->known[i], '=') + 1;
 
 		if (strtoul(id, NULL, 10) > tool->workers)
 			return lp_error_set(error, LP_EUSAGE, "--session: there is no worker %s; --workers makes %u",
@@ -256,6 +257,24 @@ static int check_workers(const struct lp_tool_options *tool, struct lp_error *er
 		return lp_error_set(error, LP_EUSAGE, "--kill: there is no worker %u; --workers makes %u", tool->kill,
 				    tool->workers);
 	return 0;
+}
+
+/* `limpet route --session` takes both: what run's flag takes, and sessions that are known. */
+static void part_sessions(struct lp_command_line *line, size_t list_size)
+{
+	const char **rules = line->lists + LP_FLAG_SESSIONS * list_size;
+	const char **known = line->lists + LP_FLAG_KNOWN * list_size;
+	size_t count = line->tool.known_count;
+
+	line->tool.known_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct lp_session_rule rule;
+
+		if (lp_session_rule_parse(known[i], &rule, NULL) == 0)
+			rules[line->options.session_count++] = known[i];
+		else
+			known[line->tool.known_count++] = known[i];
+	}
 }
 
 static int check_needed(const struct parser *parser)
@@ -346,14 +365,16 @@ static int parse_command(int argc, char **argv, struct lp_command_line *line, st
 		return lp_error_set(error, -ENOMEM, "no memory for the command line");
 	options->listen = line->lists + LP_FLAG_LISTEN * parser.list_size;
 	options->policies = line->lists + LP_FLAG_POLICIES * parser.list_size;
+	options->sessions = line->lists + LP_FLAG_SESSIONS * parser.list_size;
 	options->settings = line->lists + LP_FLAG_SETTINGS * parser.list_size;
 	options->trusted = line->lists + LP_FLAG_TRUSTED * parser.list_size;
 	options->worker_env = line->lists + LP_FLAG_WORKER_ENV * parser.list_size;
 	line->tool.files = line->lists + LP_FLAG_FILES * parser.list_size;
 	line->tool.headers = line->lists + LP_FLAG_HEADERS * parser.list_size;
 	line->tool.alpn = line->lists + LP_FLAG_ALPN * parser.list_size;
-	line->tool.sessions = line->lists + LP_FLAG_SESSIONS * parser.list_size;
+	line->tool.known = line->lists + LP_FLAG_KNOWN * parser.list_size;
 	status = parse_arguments(&parser, argv + 2);
+	part_sessions(line, parser.list_size);
 	return status ? status : check_needed(&parser);
 }
 

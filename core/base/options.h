@@ -47,8 +47,8 @@ struct lp_tool_options {
 	const char *sni; /**< With this or alpn the connection is TLS; then raw and all of HTTP are not given. */
 	const char *const *alpn;
 	size_t alpn_count;
-	const char *const *sessions; /**< "SID=ID" each, with an ID of 1 – workers. */
-	size_t session_count;
+	const char *const *known; /**< Sessions, "SID=ID" each, with an ID of 1 – workers. */
+	size_t known_count;
 
 	/* A recording. */
 	const char *replay; /**< One to ask two files about; then no connection is made up. */

@@ -13,10 +13,7 @@
 
 #include "base/address.h"
 #include "base/privileges.h"
-
-/* As core/preload/learn.h has it. */
-#define LEARN_NAME_MAX 64
-#define LEARN_MAX 8
+#include "base/session_rule.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define FIELD(name) .field = offsetof(struct lp_command_line, options.name)
@@ -81,13 +78,14 @@ static int check_learn(const char *value, struct lp_error *error)
 	for (const char *at = value; *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ',')) {
 		int length = (int)strcspn(at, ",");
 		bool known = strncmp(at, "cookie:", 7) == 0 || strncmp(at, "header:", 7) == 0;
-		if (!known || length <= 7 || length > 7 + LEARN_NAME_MAX)
+		if (!known || length <= 7 || length > 7 + LP_SESSION_NAME_MAX)
 			return lp_error_set(
 				error, LP_EUSAGE,
 				"\"%.*s\" is neither cookie:NAME nor header:NAME, such as cookie:JSESSIONID", length,
 				at);
-		if (++count > LEARN_MAX)
-			return lp_error_set(error, LP_EUSAGE, "names more than %d cookies and headers", LEARN_MAX);
+		if (++count > LP_SESSION_LEARNT_MAX)
+			return lp_error_set(error, LP_EUSAGE, "names more than %d cookies and headers",
+					    LP_SESSION_LEARNT_MAX);
 	}
 	return 0;
 }
@@ -125,13 +123,23 @@ static int check_path(const char *value, struct lp_error *error)
 	return lp_error_set(error, LP_EUSAGE, "\"%s\" is no path; it begins with / and has no blanks", value);
 }
 
-static int check_session(const char *value, struct lp_error *error)
+static int check_session_rule(const char *value, struct lp_error *error)
+{
+	struct lp_session_rule rule;
+
+	return lp_session_rule_parse(value, &rule, error);
+}
+
+/* What run's --session takes, or a session and its worker. */
+static int check_known_session(const char *value, struct lp_error *error)
 {
 	const char *equals = strrchr(value, '=');
 	size_t digits = equals ? strspn(equals + 1, "0123456789") : 0;
 
 	if (equals && equals != value && digits > 0 && digits < 4 && !equals[1 + digits] && equals[1] != '0')
 		return 0;
+	if (!equals || strchr(value, ':'))
+		return check_session_rule(value, error);
 	return lp_error_set(error, LP_EUSAGE, "\"%s\" is not SID=ID, a session and its worker's number, such as abc=2",
 			    value);
 }
@@ -184,8 +192,13 @@ static const struct lp_flag run_flags[] = {
 	 .help = "put the worker's id before each line that it prints"},
 
 	HEADING("Which worker a connection belongs to"),
+	{LP_FLAG_LIST, "--session", "WHAT", LIST(LP_FLAG_SESSIONS, sessions, session_count),
+	 .check = check_session_rule,
+	 .help = "keep each session at the worker that opened it. WHAT is where requests carry the session: sid (Socket.IO, "
+		 "Engine.IO), cookie:NAME, header:NAME, query:NAME, or mcp. It is learnt from responses; "
+		 "header:X-Token=query:token when a response names it elsewhere. Repeatable"},
 	{LP_FLAG_LIST, "--policy", "NAME|FILE", LIST(LP_FLAG_POLICIES, policies, policy_count), .check = check_policy,
-	 .help = "a Lua file, such as ./mine.lua, or one of sid, sid_tag, ip_hash, bounded_hash, forwarded_for, "
+	 .help = "a Lua file, such as ./mine.lua, or one of sid, session, sid_tag, ip_hash, bounded_hash, forwarded_for, "
 		 "least_connections, least_sessions, round_robin, random; repeatable, the first with an opinion decides, "
 		 "and without one the least busy worker is taken"},
 	{LP_FLAG_LIST, "--set", "KEY=VALUE", LIST(LP_FLAG_SETTINGS, settings, setting_count), .check = check_setting,
@@ -255,6 +268,9 @@ static const struct lp_flag record_flags[] = {
 #define SETTING_FLAG \
 	{LP_FLAG_LIST, "--set", "KEY=VALUE", LIST(LP_FLAG_SETTINGS, settings, setting_count), .check = check_setting, \
 	 .help = "an option for the policies' setup(options); repeatable"}
+#define SESSION_FLAG \
+	{LP_FLAG_LIST, "--session", "WHAT", LIST(LP_FLAG_SESSIONS, sessions, session_count), \
+	 .check = check_session_rule, .help = "what policies find as conn.session, as for run; repeatable"}
 #define TRUST_FLAG \
 	{LP_FLAG_LIST, "--trust", "CIDR", LIST(LP_FLAG_TRUSTED, trusted, trusted_count), .check = check_network, \
 	 .help = "proxies whose forwarded headers are believed, such as 10.0.0.0/8; repeatable"}
@@ -262,7 +278,7 @@ static const struct lp_flag record_flags[] = {
 	{LP_FLAG_NUMBER, "--workers", "N", TOOL(workers), .least = 1, .most = LIMPET_WORKERS_MAX, \
 	 .help = "how many workers there are"}
 
-static const struct lp_flag check_flags[] = {SETTING_FLAG, TRUST_FLAG};
+static const struct lp_flag check_flags[] = {SETTING_FLAG, SESSION_FLAG, TRUST_FLAG};
 
 static const struct lp_flag route_flags[] = {
 	HEADING("The connection"),
@@ -285,8 +301,9 @@ static const struct lp_flag route_flags[] = {
 
 	HEADING("The balancer"),
 	WORKERS_FLAG,
-	{LP_FLAG_LIST, "--session", "SID=ID", TOOL_LIST(LP_FLAG_SESSIONS, sessions, session_count),
-	 .check = check_session, .help = "a session that is known, and its worker; repeatable"},
+	{LP_FLAG_LIST, "--session", "WHAT|SID=ID", TOOL_LIST(LP_FLAG_KNOWN, known, known_count),
+	 .check = check_known_session,
+	 .help = "as for run; or a session that is known, and its worker's number; repeatable"},
 	{LP_FLAG_LIST, "--policy", "NAME|FILE", TOOL_LIST(LP_FLAG_FILES, files, file_count), .check = check_policy,
 	 .help = "the same as a FILE, for command lines made from run's; repeatable"},
 	SETTING_FLAG,

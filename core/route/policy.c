@@ -155,6 +155,9 @@ enum lp_route_each lp_policy_route_each(const struct lp_policy *policy)
 	for (uint32_t i = 0; i < policy->unit_count; i++)
 		if (policy->units[i].each > most)
 			most = policy->units[i].each;
+	for (size_t i = 0; i < policy->host->rule_count && most == LP_ROUTE_SESSION; i++)
+		if (!lp_session_rule_is_sid(&policy->host->rules[i]))
+			most = LP_ROUTE_REQUEST;
 	return most;
 }
 

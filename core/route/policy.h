@@ -21,6 +21,7 @@
 #include "base/address.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/session_rule.h"
 #include "route/forwarded.h"
 #include "route/head.h"
 #include "route/hello.h"
@@ -49,6 +50,9 @@ struct lp_policy_host {
 	struct lp_shared *shared;
 	struct lp_log *log;
 	struct lp_trust trust;
+	const struct lp_session_rule
+		*rules; /**< Where requests carry sessions: conn.session, the first that is there. */
+	size_t rule_count;
 	const char *const *settings; /**< "key=value" each: setup(options). */
 	size_t setting_count;
 	const uint64_t *now_ns; /**< The clock that policies see. NULL: the monotonic clock. */
@@ -87,9 +91,9 @@ enum lp_verdict_kind {
 	LP_VERDICT_REFUSE, /**< Answer with that status. */
 	LP_VERDICT_LOOK,   /**< Peek, fill protocol, and walk on. */
 	LP_VERDICT_HEAR,   /**< An unknown session, and unheard is set: hear the workers, clear it, ask again. */
-	LP_VERDICT_AWAIT,  /**< conn.sid is no known session: ask again once a worker names it; at last with
-				session_awaited set. */
-	LP_VERDICT_HOLD,   /**< conn.sid is a session whose worker is busy, or gave it back: ask again once that has
+	LP_VERDICT_AWAIT,  /**< conn.sid or conn.session is no known session: ask again once a worker names it; at last
+				with session_awaited set. */
+	LP_VERDICT_HOLD, /**< conn.sid or conn.session is a session whose worker is busy, or gave it back: ask again once that has
 			        changed, or a little later. */
 };
 
@@ -161,7 +165,12 @@ enum lp_route_each {
 	LP_ROUTE_REQUEST, /**< Those, and later ones that name none. */
 };
 
-/** The most that any of the policies wants. @param policy Loaded. */
+/**
+ * The most that any of the policies wants. Where sessions are carried elsewhere than in the query's sid, LP_ROUTE_SESSION
+ * is LP_ROUTE_REQUEST: workers know of each request only whether it has a sid.
+ *
+ * @param policy  Loaded.
+ */
 enum lp_route_each lp_policy_route_each(const struct lp_policy *policy);
 
 /** Whether any hook can ask for a look at the bytes (on_hello or on_request). @param policy Borrowed. */

@@ -5,7 +5,7 @@
  * become Lua strings only then. Between calls there is no connection behind it, and naming a field raises; a conn that
  * was kept shows the next call's connection.
  *
- * ip, sid and client_ip are what policies name twice ("x and f(x)") and what takes work to find; the running call keeps
+ * ip, sid, session and client_ip are what policies name twice ("x and f(x)") and what takes work to find; the running call keeps
  * them in the registry, which also keeps the strings alive.
  */
 #include <lua.h>
@@ -20,6 +20,7 @@ enum field {
 	FIELD_METHOD,
 	FIELD_PATH,
 	FIELD_SID,
+	FIELD_SESSION,
 	FIELD_CLIENT_IP,
 	FIELD_SNI,
 	FIELD_ALPN,
@@ -93,6 +94,50 @@ static void push_query(lua_State *L, const struct lp_head *head, struct lp_slice
 static void push_sid(lua_State *L, const struct lp_head *head)
 {
 	push_query(L, head, NAME_SID, 1);
+}
+
+/* What a rule names in a request; absent when it is not there, or empty. */
+static struct lp_slice find_carried(const struct lp_session_rule *rule, const struct lp_head *head,
+				    char value[LP_SESSION_KEY_MAX])
+{
+	struct lp_slice name = rule->carried.name;
+	struct lp_slice found = {0};
+	const struct lp_header *header;
+	int length;
+
+	switch (rule->carried.place) {
+	case LP_SESSION_COOKIE:
+		found = lp_head_cookie(head, name);
+		break;
+	case LP_SESSION_HEADER:
+		header = lp_head_header(head, name, NULL);
+		found = header ? header->value : found;
+		break;
+	case LP_SESSION_QUERY:
+		length = lp_head_query(head, name, value, LP_SESSION_KEY_MAX);
+		found = (struct lp_slice){value, length > 0 ? (size_t)length : 0};
+		break;
+	}
+	return found.length > 0 && found.length <= LP_SESSION_KEY_MAX ? found : (struct lp_slice){0};
+}
+
+/* Of the first rule that finds any. */
+static struct lp_slice find_session(const struct lp_policy *policy, const struct lp_head *head,
+				    char value[LP_SESSION_KEY_MAX])
+{
+	const struct lp_policy_host *host = policy->host;
+	struct lp_slice found = {0};
+
+	for (size_t i = 0; i < host->rule_count && !found.bytes; i++)
+		found = find_carried(&host->rules[i], head, value);
+	return found;
+}
+
+static void push_session(lua_State *L, const struct lp_policy *policy, const struct lp_head *head)
+{
+	char value[LP_SESSION_KEY_MAX];
+
+	push_slice(L, find_session(policy, head, value));
 }
 
 static void push_client_ip(lua_State *L, const struct lp_policy *policy, const struct lp_head *head)
@@ -173,6 +218,12 @@ static void push_request_field(lua_State *L, struct lp_policy *policy, enum fiel
 			break;
 		push_sid(L, head);
 		keep(L, policy, LP_CACHED_SID);
+		break;
+	case FIELD_SESSION:
+		if (push_kept(L, policy, LP_CACHED_SESSION))
+			break;
+		push_session(L, policy, head);
+		keep(L, policy, LP_CACHED_SESSION);
 		break;
 	default:
 		if (push_kept(L, policy, LP_CACHED_CLIENT_IP))
@@ -314,6 +365,7 @@ static const struct lp_api_member members[] = {
 	[FIELD_METHOD] = {"method", "conn.method", NULL},
 	[FIELD_PATH] = {"path", "conn.path", NULL},
 	[FIELD_SID] = {"sid", "conn.sid", NULL},
+	[FIELD_SESSION] = {"session", "conn.session", NULL},
 	[FIELD_CLIENT_IP] = {"client_ip", "conn.client_ip", NULL},
 	[FIELD_SNI] = {"sni", "conn.sni", NULL},
 	[FIELD_ALPN] = {"alpn", "conn.alpn", NULL},
@@ -357,12 +409,17 @@ void lp_conn_push_new(lua_State *L)
 	lua_setmetatable(L, -2);
 }
 
-bool lp_conn_is_sid(const struct lp_policy *policy, struct lp_slice key)
+bool lp_conn_is_session(const struct lp_policy *policy, struct lp_slice key)
 {
 	const struct lp_head *head = policy->call.conn ? head_of(policy) : NULL;
-	char sid[LP_SESSION_KEY_MAX];
+	char value[LP_SESSION_KEY_MAX];
+	struct lp_slice session;
 
-	return head && key.length > 0 && key.length <= sizeof(sid) &&
-	       lp_head_query(head, NAME_SID, sid, sizeof(sid)) == (int)key.length &&
-	       memcmp(sid, key.bytes, key.length) == 0;
+	if (!head || key.length == 0 || key.length > sizeof(value))
+		return false;
+	if (lp_head_query(head, NAME_SID, value, sizeof(value)) == (int)key.length &&
+	    memcmp(value, key.bytes, key.length) == 0)
+		return true;
+	session = find_session(policy, head, value);
+	return session.length == key.length && memcmp(session.bytes, key.bytes, key.length) == 0;
 }

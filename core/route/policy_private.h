@@ -105,10 +105,10 @@ struct lp_hooks {
 };
 
 /** What the running call has found out about its connection, so that asking twice costs once. */
-enum lp_cached { LP_CACHED_IP, LP_CACHED_SID, LP_CACHED_CLIENT_IP, LP_CACHED };
+enum lp_cached { LP_CACHED_IP, LP_CACHED_SID, LP_CACHED_SESSION, LP_CACHED_CLIENT_IP, LP_CACHED };
 
 /** How many fields `conn` has, methods not counted. */
-#define LP_CONN_FIELDS 9
+#define LP_CONN_FIELDS 10
 
 /** The call that runs now. All zero when none does. */
 struct lp_policy_call {
@@ -346,12 +346,12 @@ void lp_require_push(lua_State *lua, struct lp_source *source);
 void lp_conn_push_new(lua_State *lua);
 
 /**
- * Whether a key is the sid of the connection that the running hook sees.
+ * Whether a key is conn.sid or conn.session of the connection that the running hook sees.
  *
  * @param policy  Borrowed.
  * @param key     Not absent.
  */
-bool lp_conn_is_sid(const struct lp_policy *policy, struct lp_slice key);
+bool lp_conn_is_session(const struct lp_policy *policy, struct lp_slice key);
 
 /** Make `workers`, with a userdata for every slot, and push it and the table of the userdata. @param lua Opened. Raises. */
 void lp_workers_push_new(lua_State *lua);

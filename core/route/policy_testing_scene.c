@@ -125,6 +125,19 @@ static int trust(lua_State *L)
 	return 0;
 }
 
+/* look_for(what) */
+static int look_for(lua_State *L)
+{
+	struct lp_error error;
+	const char *what = luaL_checkstring(L, 1);
+
+	lua_pushvalue(L, 1);
+	luaL_ref(L, LUA_REGISTRYINDEX); /* The scene borrows the text. */
+	if (lp_scene_look_for(&lp_testing_of(L)->scene, what, &error) < 0)
+		return luaL_error(L, "look_for(what): %s", error.text);
+	return 0;
+}
+
 /* advance(seconds) */
 static int advance(lua_State *L)
 {
@@ -142,6 +155,7 @@ const struct lp_api_type lp_api_scene = {"", (const struct lp_api_member[]){
 						     {"start", "start(worker)", start_worker},
 						     {"session", "session(sid, worker)", bind_session},
 						     {"trust", "trust(cidr)", trust},
+						     {"look_for", "look_for(what)", look_for},
 						     {"advance", "advance(seconds)", advance},
 						     {0},
 					     }};

@@ -168,9 +168,9 @@ static int workers_session(lua_State *L)
 	worker = lp_workers_find(workers, id);
 	if (!worker && conn && conn->unheard)
 		return suspend(L, policy, key, LP_VERDICT_HEAR);
-	if (!worker && conn && lp_conn_is_sid(policy, key) && !conn->session_awaited)
+	if (!worker && conn && lp_conn_is_session(policy, key) && !conn->session_awaited)
 		return suspend(L, policy, key, LP_VERDICT_AWAIT);
-	if (worker && is_away(policy, worker) && lp_conn_is_sid(policy, key))
+	if (worker && is_away(policy, worker) && lp_conn_is_session(policy, key))
 		return suspend(L, policy, key, LP_VERDICT_HOLD);
 	return push_worker(L, worker && worker->usable ? id : 0);
 }

@@ -77,6 +77,8 @@ int lp_scene_reset(struct lp_scene *scene, unsigned workers)
 	scene->workers.last = 0;
 	scene->workers.random = SEED;
 	scene->host.trust = (struct lp_trust){0};
+	scene->host.rules = &lp_session_rule_sid;
+	scene->host.rule_count = 1;
 	scene->host.sessions = lp_sessions_new(SESSIONS_MAX, &scene->workers, SEED);
 	scene->host.shared = lp_shared_new(SHARED_ENTRIES_MAX, SHARED_BYTES_MAX, SEED);
 	return scene->host.sessions && scene->host.shared ? 0 : -ENOMEM;
@@ -93,6 +95,22 @@ int lp_scene_trust(struct lp_scene *scene, const char *cidr, struct lp_error *er
 	scene->trusted = networks;
 	status = lp_network_parse(cidr, &networks[count], error);
 	scene->host.trust = (struct lp_trust){networks, count + (status == 0)};
+	return status;
+}
+
+int lp_scene_look_for(struct lp_scene *scene, const char *what, struct lp_error *error)
+{
+	size_t count = scene->host.rules == scene->rules ? scene->host.rule_count : 0;
+	int status;
+
+	if (count == LP_SESSION_RULES_MAX)
+		return lp_error_set(error, LP_EUSAGE, "sessions are looked for in %d places at most",
+				    LP_SESSION_RULES_MAX);
+	status = lp_session_rule_parse(what, &scene->rules[count], error);
+	if (status == 0) {
+		scene->host.rules = scene->rules;
+		scene->host.rule_count = count + 1;
+	}
 	return status;
 }
 

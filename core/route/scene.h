@@ -30,6 +30,7 @@ struct lp_scene {
 	struct lp_log log;
 	size_t log_read; /**< Bytes of it that were given as lines. */
 	struct lp_network *trusted;
+	struct lp_session_rule rules[LP_SESSION_RULES_MAX];
 	uint64_t now_ns; /**< The clock. The caller may move it on. */
 	struct lp_head *head;
 	struct lp_hello hello;
@@ -65,7 +66,8 @@ int lp_scene_init(struct lp_scene *scene);
 void lp_scene_deinit(struct lp_scene *scene);
 
 /**
- * Begin anew: so many idle workers, no session, nothing in limpet.shared, nobody trusted, the clock at its beginning.
+ * Begin anew: so many idle workers, no session, nothing in limpet.shared, nobody trusted, conn.session is conn.sid,
+ * the clock at its beginning.
  * Policies that were loaded stay good.
  *
  * @param scene    Initialised.
@@ -93,6 +95,17 @@ void lp_scene_set_workers(struct lp_scene *scene, unsigned workers);
  * @return 0, -EINVAL or -ENOMEM.
  */
 int lp_scene_trust(struct lp_scene *scene, const char *cidr, struct lp_error *error);
+
+/**
+ * Look for sessions in a place of requests: conn.session. The first one takes the place of sid; further ones are added.
+ *
+ * @param scene  Initialised.
+ * @param what   As --session takes it. Borrowed until the scene is reset.
+ * @param error  Filled on failure.
+ *
+ * @return 0, or LP_EUSAGE.
+ */
+int lp_scene_look_for(struct lp_scene *scene, const char *what, struct lp_error *error);
 
 /**
  * Make a connection that has sent everything, and has waited for its session.

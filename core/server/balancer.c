@@ -411,7 +411,7 @@ static int start_workers(struct limpet_balancer *balancer, struct lp_error *erro
 					      .folder = balancer->data.options.preload_dir,
 					      .address = first,
 					      .addresses = balancer->addresses,
-					      .learn = balancer->data.options.learn,
+					      .learn = balancer->data.learnt,
 					      .variables = balancer->data.options.worker_env,
 					      .variable_count = balancer->data.options.worker_env_count,
 					      .prefix = balancer->data.options.worker_prefix != 0,

@@ -10,6 +10,8 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "server/setup.h"
+
 #define SHARED_ENTRIES 65536
 /* Workers beyond --workers, where each process of a program can become one. */
 #define MEMBERS 64
@@ -72,6 +74,24 @@ static int parse_trusted(struct lp_data *data, struct lp_error *error)
 			return status;
 	}
 	return 0;
+}
+
+/* --session alone is enough: without a policy, the included one looks the sessions up. */
+static int name_sessions(struct lp_data *data, struct lp_error *error)
+{
+	static const char *const implied[] = {"session"};
+	struct limpet_options *options = &data->options;
+	int status = lp_session_rules_new(options->sessions, options->session_count, &data->rules, error);
+	if (!status)
+		status = lp_session_rules_learnt(data->rules, options->session_count, options->learn, data->learnt,
+						 error);
+	if (!status)
+		status = lp_setup_check_sessions(data, error);
+	if (!status && options->session_count && !options->policy_count) {
+		options->policies = implied;
+		options->policy_count = 1;
+	}
+	return status;
 }
 
 /* Addresses that wait, or that came in the last second. */
@@ -216,6 +236,8 @@ int lp_data_init(struct lp_data *data, const struct limpet_options *options, str
 	if (!status)
 		status = parse_trusted(data, error);
 	if (!status)
+		status = name_sessions(data, error);
+	if (!status)
 		status = make_per_address(data, error);
 	if (status)
 		return status;
@@ -225,6 +247,8 @@ int lp_data_init(struct lp_data *data, const struct limpet_options *options, str
 		.shared = data->shared,
 		.log = &data->log,
 		.trust = {data->trusted, options->trusted_count},
+		.rules = data->rules,
+		.rule_count = options->session_count,
 		.settings = options->settings,
 		.setting_count = options->setting_count,
 		.retired = &data->retired,
@@ -257,6 +281,7 @@ void lp_data_deinit(struct lp_data *data)
 	lp_sessions_free(data->sessions);
 	lp_workers_deinit(&data->workers);
 	free(data->trusted);
+	free(data->rules);
 }
 
 static int refuse_reload(struct lp_error *error)

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/session_rule.h"
 #include "limpet/balancer.h"
 #include "route/policy.h"
 #include "route/retired.h"
@@ -29,6 +30,8 @@ struct lp_data {
 	struct lp_sessions *sessions;
 	struct lp_shared *shared;
 	struct lp_network *trusted;
+	struct lp_session_rule *rules;       /**< What --session names. */
+	char learnt[LP_SESSION_LEARNT_SIZE]; /**< What workers look for in responses; "" for sids alone. */
 	const struct lp_dialect *dialect;
 	struct lp_dialect adapted;  /**< It, when the options change something about it. */
 	int stop_signal;            /**< What tells workers to finish; 0: the dialect's own way. */

@@ -220,6 +220,8 @@ static int set_up(struct bench *bench)
 		.shared = lp_shared_new(SHARED_ENTRIES, SHARED_BYTES, SEED),
 		.log = &bench->log,
 		.trust = {bench->everybody, 2},
+		.rules = &lp_session_rule_sid, /* Made-up clients have sids. */
+		.rule_count = 1,
 	};
 	bench->batches = calloc(rounds, sizeof(*bench->batches));
 	bench->bytes = calloc(rounds, sizeof(*bench->bytes));

@@ -120,6 +120,8 @@ static int set_up(struct simulation *simulation, struct lp_error *error)
 		.sessions = lp_sessions_new(what->clients, &simulation->workers, SEED),
 		.shared = lp_shared_new(SHARED_ENTRIES, SHARED_BYTES, SEED),
 		.log = &simulation->log,
+		.rules = &lp_session_rule_sid, /* Made-up clients have sids. */
+		.rule_count = 1,
 		.settings = what->settings,
 		.setting_count = what->setting_count,
 		.now_ns = &simulation->now_ns,

@@ -28,7 +28,9 @@ int lp_stage_set(struct lp_scene *scene, const struct lp_command_line *line, uns
 	scene->host.setting_count = line->options.setting_count;
 	for (size_t i = 0; i < line->options.trusted_count && status == 0; i++)
 		status = lp_scene_trust(scene, line->options.trusted[i], error);
-	for (size_t i = 0; i < line->tool.session_count && status == 0; i++)
-		status = bind_session(scene, line->tool.sessions[i], error);
+	for (size_t i = 0; i < line->options.session_count && status == 0; i++)
+		status = lp_scene_look_for(scene, line->options.sessions[i], error);
+	for (size_t i = 0; i < line->tool.known_count && status == 0; i++)
+		status = bind_session(scene, line->tool.known[i], error);
 	return status;
 }

@@ -31,8 +31,19 @@ enum lp_language {
 	LP_LANGUAGE_FRAMES, /**< frame.h: native workers. */
 };
 
+/** How limpet hears of sessions. */
+enum lp_session_news {
+	LP_SESSIONS_UNTOLD, /**< Not at all. */
+	LP_SESSIONS_SIDS,   /**< The workers' package reports Engine.IO's. */
+	LP_SESSIONS_NAMED,  /**< Workers name what they like. */
+	LP_SESSIONS_LEARNT, /**< The library in front of the C library finds them in responses. */
+};
+
 struct lp_dialect {
 	const char *name;
+
+	/** How limpet hears of sessions. */
+	enum lp_session_news sessions;
 
 	/** SOCK_STREAM: `receive` gets whatever has come. SOCK_SEQPACKET: one message. */
 	int socket_type;

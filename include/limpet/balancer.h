@@ -42,6 +42,10 @@ struct limpet_options {
 	const char *const
 		*policies; /**< Paths, or names of included policies; tried in order. None: the least busy worker. */
 	size_t policy_count;
+	/** What names sessions, each as --session takes it: "sid", "mcp", "cookie:NAME", "header:NAME", "query:NAME" or
+	 * "LEARNT=CARRIED". Without any policy the included policy `session` is used. */
+	const char *const *sessions;
+	size_t session_count;
 	/** In percent: a reload that would send more of the recent clients elsewhere is refused. 100: any may. */
 	unsigned max_moved;
 

@@ -32,11 +32,13 @@ static void a_unix_peer_has_no_address(void **state)
 
 static void what_a_hook_cannot_know_is_nil(void **state)
 {
-	static const char *const requests[] = {"conn.method",     "conn.path",           "conn.sid",
-					       "conn.client_ip",  "conn:header('Host')", "conn:query('a')",
-					       "conn:cookie('a')"};
+	static const char *const requests[] = {"conn.method",      "conn.path",           "conn.sid",
+					       "conn.client_ip",   "conn:header('Host')", "conn:query('a')",
+					       "conn:cookie('a')", "conn.session"};
 	struct fixture *fixture = *state;
 
+	fixture->host.rules = &lp_session_rule_sid;
+	fixture->host.rule_count = 1;
 	request(fixture, "GET /?a=1&sid=2 HTTP/1.1\r\nHost: a.example\r\nCookie: a=1\r\n\r\n");
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
 		assert_gives_in(fixture, "on_connect", requests[i], "nil");
@@ -47,6 +49,31 @@ static void what_a_hook_cannot_know_is_nil(void **state)
 	hello(fixture, "a.example");
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
 		assert_gives_in(fixture, "on_hello", requests[i], "nil");
+}
+
+static void a_session_is_what_the_first_rule_finds(void **state)
+{
+	static const char *const texts[] = {"cookie:c", "header:X-S", "query:q"};
+	struct fixture *fixture = *state;
+	struct lp_session_rule *rules;
+
+	assert_int_equal(lp_session_rules_new(texts, 3, &rules, NULL), 0);
+	request(fixture, "GET /?q=4%205 HTTP/1.1\r\nx-s: 3\r\nCookie: b=1; c=\"2\"\r\n\r\n");
+	assert_gives(fixture, "conn.session", "nil");
+	fixture->host.rules = rules;
+	fixture->host.rule_count = 3;
+	assert_gives(fixture, "conn.session", "2");
+	fixture->host.rules = rules + 1;
+	fixture->host.rule_count = 2;
+	assert_gives(fixture, "conn.session", "3");
+	fixture->host.rules = rules + 2;
+	fixture->host.rule_count = 1;
+	assert_gives(fixture, "conn.session", "4 5");
+	request(fixture, "GET /?q= HTTP/1.1\r\nX-S:\r\n\r\n");
+	fixture->host.rules = rules;
+	fixture->host.rule_count = 3;
+	assert_gives(fixture, "conn.session", "nil");
+	free(rules);
 }
 
 static void on_hello_knows_names_and_protocols(void **state)
@@ -211,6 +238,8 @@ int main(void)
 		policy_test(on_connect_knows_the_peer),
 		policy_test(a_unix_peer_has_no_address),
 		policy_test(what_a_hook_cannot_know_is_nil),
+		policy_test(a_session_is_what_the_first_rule_finds),
+		policy_test(a_session_is_what_the_first_rule_finds),
 		policy_test(on_hello_knows_names_and_protocols),
 		policy_test(on_request_knows_the_request),
 		policy_test(header_names_have_no_case_and_repeated_ones_are_joined_in_order),

@@ -38,10 +38,11 @@ static void an_unknown_name_is_told_which_there_are(void **state)
 {
 	struct fixture *fixture = *state;
 
-	assert_string_equal(refusal_of(fixture, "tenants", LP_EPOLICY),
-			    "policy tenants: no included policy has this name; there are bounded_hash, forwarded_for, "
-			    "ip_hash, least_connections, least_sessions, random, round_robin, sid, sid_tag (a file is "
-			    "named with a slash or .lua: ./tenants.lua)");
+	assert_string_equal(
+		refusal_of(fixture, "tenants", LP_EPOLICY),
+		"policy tenants: no included policy has this name; there are bounded_hash, forwarded_for, "
+		"ip_hash, least_connections, least_sessions, random, round_robin, session, sid, sid_tag (a file is "
+		"named with a slash or .lua: ./tenants.lua)");
 	assert_contains(refusal_of(fixture, "siid", LP_EPOLICY),
 			"policy siid: no included policy has this name; did you mean sid?");
 	assert_contains(refusal_of(fixture, "iphash", LP_EPOLICY), "did you mean ip_hash?");
@@ -355,6 +356,24 @@ static void of_several_the_one_that_wants_most_counts(void **state)
 	assert_int_equal(lp_policy_route_each(fixture->policy), LP_ROUTE_FIRST);
 }
 
+static void sessions_carried_elsewhere_than_in_the_sid_want_every_request(void **state)
+{
+	static const char *const texts[] = {"sid", "mcp"};
+	struct fixture *fixture = *state;
+	struct lp_session_rule *rules;
+
+	assert_int_equal(lp_session_rules_new(texts, 2, &rules, NULL), 0);
+	fixture->host.rules = rules;
+	fixture->host.rule_count = 1;
+	load_named(fixture, "session");
+	assert_int_equal(lp_policy_route_each(fixture->policy), LP_ROUTE_SESSION);
+	fixture->host.rule_count = 2;
+	assert_int_equal(lp_policy_route_each(fixture->policy), LP_ROUTE_REQUEST);
+	load_named(fixture, "ip_hash");
+	assert_int_equal(lp_policy_route_each(fixture->policy), LP_ROUTE_FIRST);
+	free(rules);
+}
+
 static void route_each_is_one_of_three_words(void **state)
 {
 	struct fixture *fixture = *state;
@@ -371,6 +390,7 @@ int main(void)
 		policy_test(no_policies_have_no_opinion),
 		policy_test(a_policy_says_which_requests_it_routes),
 		policy_test(of_several_the_one_that_wants_most_counts),
+		policy_test(sessions_carried_elsewhere_than_in_the_sid_want_every_request),
 		policy_test(route_each_is_one_of_three_words),
 		policy_test(an_unknown_name_is_told_which_there_are),
 		policy_test(a_file_that_cannot_be_read_says_why),

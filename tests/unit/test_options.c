@@ -120,6 +120,19 @@ static void repeated_flags_make_lists_in_order(void **state)
 	assert_string_equal(options->trusted[1], "::1");
 }
 
+static void sessions_are_named_as_often_as_one_likes(void **state)
+{
+	const struct limpet_options *options =
+		options_of(*state, "--session sid --session=header:X-Token=query:token --session mcp");
+
+	assert_int_equal(options->session_count, 3);
+	assert_string_equal(options->sessions[0], "sid");
+	assert_string_equal(options->sessions[1], "header:X-Token=query:token");
+	assert_string_equal(options->sessions[2], "mcp");
+	assert_refused(*state, "run --session coockie:a",
+		       "--session: \"coockie:a\": there is no coockie:; did you mean cookie:?");
+}
+
 static void a_list_holds_a_whole_command_line(void **state)
 {
 	const struct limpet_options *options =
@@ -448,6 +461,7 @@ int main(void)
 		TEST(every_flag_of_run_reaches_its_option),
 		TEST(repeated_flags_make_lists_in_order),
 		TEST(what_cannot_be_learnt_is_refused),
+		TEST(sessions_are_named_as_often_as_one_likes),
 		TEST(a_list_holds_a_whole_command_line),
 		TEST(a_flag_given_twice_counts_the_last_time),
 		TEST(what_follows_two_dashes_is_the_workers),

@@ -52,7 +52,7 @@ static void a_connection_is_described_flag_by_flag(void **state)
 	assert_string_equal(tool->sid, "s");
 	assert_int_equal(tool->header_count, 2);
 	assert_string_equal(tool->headers[1], "B:");
-	assert_string_equal(tool->sessions[0], "s=4");
+	assert_string_equal(tool->known[0], "s=4");
 	assert_int_equal(parse(fixture, "limpet route sid --sni a.example --alpn h2 --alpn x"), 0);
 	assert_string_equal(tool->sni, "a.example");
 	assert_int_equal(tool->alpn_count, 2);
@@ -65,6 +65,7 @@ static void what_no_connection_has_is_refused(void **state)
 	assert_refused(*state, "route sid --path a", "--path: \"a\" is no path; it begins with / and has no blanks");
 	assert_refused(*state, "route sid --session a=0",
 		       "--session: \"a=0\" is not SID=ID, a session and its worker's number, such as abc=2");
+	assert_refused(*state, "route sid --session SID", "--session: \"SID\" is not known; did you mean sid?");
 	assert_refused(*state, "route sid --session a=5", "--session: there is no worker 5; --workers makes 4");
 	assert_refused(*state, "simulate sid --kill 9 --workers 8", "--kill: there is no worker 9; --workers makes 8");
 	assert_refused(*state, "route sid --raw f --sid a",

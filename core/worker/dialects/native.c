@@ -147,6 +147,7 @@ static void tell_each(struct lp_channel *channel, unsigned each)
 
 const struct lp_dialect lp_dialect_native = {
 	.name = "native",
+	.sessions = LP_SESSIONS_NAMED,
 	.socket_type = SOCK_SEQPACKET,
 	.readiness = "says \"ready\" on its channel (limpet/worker.h)",
 	.takes_descriptors = true,
@@ -163,6 +164,7 @@ const struct lp_dialect lp_dialect_native = {
  * server that reads a moment later. */
 const struct lp_dialect lp_dialect_preload = {
 	.name = "preload",
+	.sessions = LP_SESSIONS_LEARNT,
 	.socket_type = SOCK_SEQPACKET,
 	.registers = true,
 	.takes_descriptors = true,
