@@ -16,9 +16,6 @@
 
 #include "preload/real.h"
 
-/* limpet's addresses. */
-#define ADDRESSES_MAX 16
-
 struct slot {
 	struct lp_binding binding;
 	atomic_bool filled;
@@ -28,7 +25,7 @@ struct slot {
 
 /* As in self.c: there is nobody to hand this to. */
 static struct {
-	char texts[ADDRESSES_MAX][sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
+	char texts[LP_ADDRESSES_MAX][sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
 	unsigned count;
 	struct slot slots[LP_BINDINGS_MAX];
 	atomic_uint used;
@@ -82,7 +79,7 @@ bool lp_bindings_is_path(const char *path)
 
 void lp_bindings_begin(const char *addresses)
 {
-	while (*addresses && bindings.count < ADDRESSES_MAX) {
+	while (*addresses && bindings.count < LP_ADDRESSES_MAX) {
 		size_t length = strcspn(addresses, ",");
 		if (length && length < sizeof(bindings.texts[0])) {
 			memcpy(bindings.texts[bindings.count], addresses, length);
@@ -127,22 +124,22 @@ int lp_bindings_add(const struct sockaddr *address, socklen_t length)
 	return which < 0 ? -1 : add((unsigned)which, address, length);
 }
 
-int lp_bindings_inherit(int family, unsigned which)
+int lp_bindings_inherit(const struct sockaddr_storage *host, unsigned which)
 {
-	struct sockaddr_storage address = {.ss_family = (sa_family_t)family};
+	struct sockaddr_storage address = *host;
 	if (which >= bindings.count)
 		return -1;
 	in_port_t port = htons((uint16_t)strtoul(bindings.texts[which], NULL, 10));
-	if (family == AF_INET) {
+	if (host->ss_family == AF_INET) {
 		((struct sockaddr_in *)&address)->sin_port = port;
 		return add(which, (struct sockaddr *)&address, sizeof(struct sockaddr_in));
 	}
-	if (family == AF_INET6) {
+	if (host->ss_family == AF_INET6) {
 		((struct sockaddr_in6 *)&address)->sin6_port = port;
 		return add(which, (struct sockaddr *)&address, sizeof(struct sockaddr_in6));
 	}
 	const char *path = path_of(which);
-	if (!path)
+	if (!path || host->ss_family != AF_UNIX)
 		return -1;
 	strcpy(((struct sockaddr_un *)&address)->sun_path, path);
 	return add(which, (struct sockaddr *)&address,
@@ -169,6 +166,11 @@ void lp_bindings_listen(unsigned binding, bool asked)
 		bindings.slots[binding].listened = true;
 	bindings.slots[binding].listeners++;
 	bindings.listeners++;
+}
+
+void lp_bindings_ask(unsigned binding)
+{
+	bindings.slots[binding].listened = true;
 }
 
 bool lp_bindings_unlisten(unsigned binding, bool *last)

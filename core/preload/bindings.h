@@ -18,6 +18,9 @@
 /** Different addresses that a process can bind; one bit each in a mask. */
 #define LP_BINDINGS_MAX 64
 
+/** Addresses that limpet can have; one bit each in a mask. */
+#define LP_ADDRESSES_MAX 16
+
 /** An address that the program has bound. */
 struct lp_binding {
 	unsigned which; /**< Of limpet's addresses. */
@@ -53,12 +56,12 @@ int lp_bindings_add(const struct sockaddr *address, socklen_t length);
 /**
  * Bind to what another process of this limpet's has bound, as far as a placeholder tells.
  *
- * @param family  AF_INET, AF_INET6 or AF_UNIX.
- * @param which   Of limpet's addresses.
+ * @param host   Family and host; the port is limpet's.
+ * @param which  Of limpet's addresses.
  *
  * @return As lp_bindings_add.
  */
-int lp_bindings_inherit(int family, unsigned which);
+int lp_bindings_inherit(const struct sockaddr_storage *host, unsigned which);
 
 /** What a number stands for. @param binding Of one that was added. */
 const struct lp_binding *lp_bindings_get(unsigned binding);
@@ -70,6 +73,9 @@ const struct lp_binding *lp_bindings_get(unsigned binding);
  * @param asked    Whether the program has said so; not, if it merely began with the descriptor, or copied it.
  */
 void lp_bindings_listen(unsigned binding, bool asked);
+
+/** The program says that a descriptor listens which it was given as a listener. @param binding Of one that was added. */
+void lp_bindings_ask(unsigned binding);
 
 /**
  * A descriptor that listened ends.

@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "preload/bindings.h"
 #include "preload/descriptors.h"
 #include "preload/real.h"
 #include "worker/frame.h"
@@ -67,6 +68,29 @@ static int connect_to(const char *path)
 	return status;
 }
 
+/* Say what has changed. One that finds no room within ROOM_MS is not said: limpet is stuck, or ends. */
+static int send_listens(const struct lp_preload_channel *channel, uint32_t before)
+{
+	int status = 0;
+	for (unsigned which = 0; which < LP_ADDRESSES_MAX && !status; which++) {
+		bool listens = channel->listens >> which & 1;
+		if (listens != (before >> which & 1))
+			status = send_frame(channel,
+					    &(struct lp_frame){.kind = listens ? LP_FRAME_LISTEN : LP_FRAME_UNLISTEN,
+							       .number = which},
+					    -1, true);
+	}
+	return status;
+}
+
+void lp_preload_channel_listen(struct lp_preload_channel *channel, uint32_t listens)
+{
+	uint32_t before = channel->listens;
+	channel->listens = listens;
+	if (channel->fd >= 0 && listens != before)
+		send_listens(channel, before);
+}
+
 int lp_preload_channel_open(struct lp_preload_channel *channel, const char *path)
 {
 	int fd = connect_to(path);
@@ -81,6 +105,8 @@ int lp_preload_channel_open(struct lp_preload_channel *channel, const char *path
 		status = send_frame(channel,
 				    &(struct lp_frame){.kind = LP_FRAME_SESSION, .key = {key->bytes, key->length}}, -1,
 				    true);
+	if (!status)
+		status = send_listens(channel, 0);
 	if (!status)
 		status = send_frame(channel, &(struct lp_frame){.kind = LP_FRAME_READY}, -1, true);
 	if (status)

@@ -19,11 +19,12 @@ struct lp_preload_channel {
 	bool ack_due;     /**< It did not fit into the socket. */
 	bool drained;     /**< limpet sends no more. */
 	int each;         /**< enum lp_frame_each, as limpet last said. */
+	uint32_t listens; /**< A bit for each of limpet's addresses at which this process takes connections. */
 	struct lp_known known;
 };
 
 /**
- * Connect, which registers this process, and say what sessions live here.
+ * Connect, which registers this process, and say what sessions live here, and where it listens.
  *
  * @param channel  Without a descriptor.
  * @param path     Of the registration socket.
@@ -48,6 +49,14 @@ int lp_preload_channel_take(struct lp_preload_channel *channel, int flags);
 
 /** Answer for the connection that was taken. @param channel Its. @param kept false: limpet gives it to another. */
 void lp_preload_channel_answer(struct lp_preload_channel *channel, bool kept);
+
+/**
+ * Say at which of limpet's addresses this process takes connections: those that arrive elsewhere are other processes'.
+ *
+ * @param channel  With a descriptor or without: then it is said when there is one.
+ * @param listens  A bit for each.
+ */
+void lp_preload_channel_listen(struct lp_preload_channel *channel, uint32_t listens);
 
 /**
  * Report a session, unless it is known already. Waits up to 50 ms for room, so that limpet hears of it before the

@@ -3,11 +3,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "limpet/export.h"
 #include "preload/descriptors.h"
+#include "preload/listening.h"
 #include "preload/real.h"
+#include "preload/self.h"
 #include "preload/traffic.h"
 
 /* Pieces that a read into several is cut down to. */
@@ -100,11 +103,30 @@ LIMPET_EXPORT ssize_t readv(int fd, const struct iovec *pieces, int count)
 	return after_read(fd, lp_real()->readv(fd, fewer, used), 0);
 }
 
+/* Descriptors from another process: each number means something new, and some are placeholders. */
+static void look_at_descriptors(struct msghdr *message)
+{
+	for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header; header = CMSG_NXTHDR(message, header)) {
+		if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; CMSG_LEN((i + 1) * sizeof(int)) <= header->cmsg_len; i++) {
+			int fd;
+			memcpy(&fd, CMSG_DATA(header) + i * sizeof(fd), sizeof(fd));
+			lp_listening_received(fd);
+		}
+	}
+}
+
 LIMPET_EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
 	struct iovec fewer[PIECES_MAX];
-	if (!is_connection(fd) || !message || !message->msg_iovlen)
-		return lp_real()->recvmsg(fd, message, flags);
+	if (!is_connection(fd) || !message || !message->msg_iovlen) {
+		ssize_t got = lp_real()->recvmsg(fd, message, flags);
+		/* Our own channel brings connections, which are asked nothing. */
+		if (got >= 0 && message && message->msg_control && message->msg_controllen && !lp_self_is_channel(fd))
+			look_at_descriptors(message);
+		return got;
+	}
 	size_t room = room_of(message->msg_iov, message->msg_iovlen);
 	ssize_t verdict = before_read(fd, &room, flags);
 	if (verdict <= 0)

@@ -41,25 +41,11 @@ static void become(int fd, enum lp_descriptor_kind kind, unsigned binding)
 	lp_descriptor_set(fd, &(struct lp_descriptor){.kind = (uint8_t)kind, .binding = (uint16_t)binding});
 }
 
-static int make_placeholder(const struct lp_binding *binding)
-{
-	struct sockaddr_un name;
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	socklen_t length =
-		lp_placeholder_name(&name, ours.door, binding->address.ss_family, binding->which, ours.placeholders++);
-	if (lp_real()->bind(fd, (struct sockaddr *)&name, length) == 0)
-		return fd;
-	int status = -errno;
-	lp_real()->close(fd);
-	return status;
-}
-
 /* Let the number name a placeholder. Returns 0 or negative errno, with nothing changed. */
 static int stand_in(int fd, const struct lp_binding *binding)
 {
-	int placeholder = make_placeholder(binding);
+	int placeholder = lp_placeholder_make(ours.door, (const struct sockaddr *)&binding->address, binding->which,
+					      ours.placeholders++);
 	if (placeholder < 0)
 		return placeholder;
 	int status = lp_descriptor_name(fd, placeholder);
@@ -79,8 +65,10 @@ bool lp_listening_bind(int fd, const struct sockaddr *address, socklen_t length)
 void lp_listening_listen(int fd)
 {
 	unsigned binding = lp_descriptors[fd].binding;
-	if (lp_descriptors[fd].kind != LP_BOUND)
+	if (lp_descriptors[fd].kind == LP_LISTENER) { /* It came as one, and now the program says so, too. */
+		lp_bindings_ask(binding);
 		return;
+	}
 	become(fd, LP_LISTENER, binding);
 	lp_bindings_listen(binding, true);
 }
@@ -200,17 +188,17 @@ int lp_listening_option(int fd, int level, int name, void *value, socklen_t *len
 	return 0;
 }
 
-/* Mark a descriptor that this program began with, if it is a placeholder of ours. */
+/* Mark a descriptor that this program has from another process, if it is a placeholder of ours. */
 static void recognise(int fd)
 {
 	struct sockaddr_un name;
 	socklen_t length = sizeof(name);
-	int family;
+	struct sockaddr_storage address;
 	unsigned which;
 	if ((unsigned)fd >= LP_DESCRIPTORS_MAX || lp_real()->getsockname(fd, (struct sockaddr *)&name, &length) ||
-	    !lp_placeholder_read(&name, length, ours.door, &family, &which))
+	    !lp_placeholder_read(&name, length, ours.door, &address, &which))
 		return;
-	int binding = lp_bindings_inherit(family, which);
+	int binding = lp_bindings_inherit(&address, which);
 	if (binding < 0)
 		return;
 	become(fd, LP_LISTENER, (unsigned)binding);
@@ -226,6 +214,17 @@ static void recognise_all(void)
 			recognise(atoi(entry->d_name));
 	if (folder)
 		closedir(folder);
+}
+
+/*
+ * libuv asks for SO_TYPE and getsockname(2) as soon as it has a descriptor from its channel, to know what kind of handle to
+ * make: a placeholder must be known by then, or it is a SEQPACKET socket, of which Node makes nothing, and says so to
+ * nobody.
+ */
+void lp_listening_received(int fd)
+{
+	lp_listening_closing(fd); /* The number was free: whoever had it has closed it behind our back. */
+	recognise(fd);
 }
 
 void lp_listening_begin(const char *addresses, const char *door)

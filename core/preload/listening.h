@@ -2,7 +2,8 @@
  * The program's listening sockets at limpet's addresses.
  *
  *     OTHER --bind to our address--> BOUND (a placeholder) --listen--> LISTENER --interest--> LISTENER (names the set)
- *     a descriptor that was inherited (3, or by a program that a worker has started) and is a placeholder: LISTENER
+ *     a descriptor that was inherited (3, or by a program that a worker has started), or came over a unix socket, and is a
+ *     placeholder: LISTENER
  *
  * It is a placeholder from bind on, as some programs bind, and leave it to others that they start to listen.
  *
@@ -32,6 +33,9 @@ void lp_listening_begin(const char *addresses, const char *door);
  * @return Whether it is a stream socket and the address limpet's: then nothing is left to do.
  */
 bool lp_listening_bind(int fd, const struct sockaddr *address, socklen_t length);
+
+/** A descriptor has come over a unix socket (SCM_RIGHTS): maybe a placeholder. @param fd Any number. */
+void lp_listening_received(int fd);
 
 /** The program listens on a bound socket. @param fd BOUND or LISTENER. */
 void lp_listening_listen(int fd);

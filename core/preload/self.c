@@ -134,12 +134,23 @@ static void search_for_limpet(void)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+/* limpet sends what comes to an address to those that listen there. */
+static void say_where(void)
+{
+	uint32_t listens = 0;
+	for (unsigned i = 0; i < LP_BINDINGS_MAX; i++)
+		if (us.takers >> i & 1)
+			listens |= UINT32_C(1) << lp_bindings_get(i)->which;
+	lp_preload_channel_listen(&us.channel, listens);
+}
+
 /* Close what is ours of channel and sets; the parent's go on in the parent. */
 static void let_go(void)
 {
 	lp_preload_channel_close(&us.channel);
 	for_each_place(lp_place_close);
 	us.takers = 0;
+	say_where();
 	if (us.bell >= 0)
 		lp_real()->close(us.bell);
 	us.bell = -1;
@@ -168,6 +179,7 @@ static int open_place(unsigned binding)
 		lp_place_close(place);
 	else
 		us.takers |= UINT64_C(1) << binding;
+	say_where();
 	return status;
 }
 
@@ -227,6 +239,8 @@ void lp_self_leave(unsigned binding, bool last)
 		give_queue_back(&us.places[binding]);
 		lp_place_close(&us.places[binding]);
 		us.takers &= ~(UINT64_C(1) << binding);
+		if (!last)
+			say_where();
 	}
 	if (!us.inherited && last)
 		let_go();
@@ -289,6 +303,11 @@ int lp_self_take(int fd, int flags)
 	taken = taken >= 0 ? lp_descriptor_lower(taken, flags) : find(binding, flags);
 	pthread_mutex_unlock(&us.lock);
 	return taken;
+}
+
+bool lp_self_is_channel(int fd)
+{
+	return fd >= 0 && fd == us.channel.fd;
 }
 
 bool lp_self_is_here(void)

@@ -70,6 +70,9 @@ bool lp_self_has(int fd);
  */
 int lp_self_take(int fd, int flags);
 
+/** Whether a descriptor is the channel. Takes no lock. @param fd Any number. */
+bool lp_self_is_channel(int fd);
+
 /**
  * Whether this is the process that this memory belongs to. A child of vfork(2), such as Python's subprocess makes, runs in
  * its parent's memory with descriptors of its own: what it does to those must leave no trace here.

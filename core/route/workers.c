@@ -19,7 +19,7 @@ int lp_workers_init(struct lp_workers *workers, unsigned count, uint64_t seed)
 {
 	uint64_t random = lp_hash_weight(seed, 1);
 
-	*workers = (struct lp_workers){.count = count, .random = random ? random : 1};
+	*workers = (struct lp_workers){.count = count, .address = LP_WORKERS_ANYWHERE, .random = random ? random : 1};
 	workers->slots = calloc(count, sizeof(*workers->slots));
 	if (!workers->slots)
 		return -ENOMEM;
@@ -39,9 +39,10 @@ struct lp_worker *lp_workers_find(const struct lp_workers *workers, unsigned id)
 	return id >= 1 && id <= workers->count ? &workers->slots[id - 1] : NULL;
 }
 
-void lp_workers_set_usable(struct lp_workers *workers, unsigned id, bool usable)
+static void update_usable(struct lp_workers *workers, struct lp_worker *worker)
 {
-	struct lp_worker *worker = &workers->slots[id - 1];
+	bool listens = workers->address < 0 || !worker->claims || worker->listens >> workers->address & 1;
+	bool usable = worker->takes && listens;
 
 	if (worker->usable == usable)
 		return;
@@ -51,6 +52,69 @@ void lp_workers_set_usable(struct lp_workers *workers, unsigned id, bool usable)
 		workers->usable_count++;
 	else
 		workers->usable_count--;
+}
+
+/* Workers mostly listen at the same addresses; then nobody ever has to look at them one by one. */
+static void update_mixed(struct lp_workers *workers)
+{
+	uint32_t everywhere = UINT32_MAX;
+
+	workers->claimed = 0;
+	for (unsigned i = 0; i < workers->count; i++) {
+		const struct lp_worker *worker = &workers->slots[i];
+
+		workers->claimed |= worker->claims;
+		if (worker->takes && worker->claims)
+			everywhere &= worker->listens;
+	}
+	workers->mixed = workers->claimed & ~everywhere;
+}
+
+void lp_workers_set_usable(struct lp_workers *workers, unsigned id, bool usable)
+{
+	struct lp_worker *worker = &workers->slots[id - 1];
+
+	if (worker->takes == usable)
+		return;
+	worker->takes = usable;
+	update_usable(workers, worker);
+	if (workers->claimed)
+		update_mixed(workers);
+}
+
+void lp_workers_set_listens(struct lp_workers *workers, unsigned id, uint64_t address, bool listens)
+{
+	struct lp_worker *worker = &workers->slots[id - 1];
+
+	if (address >= LP_WORKERS_ADDRESSES)
+		return;
+	if (listens)
+		worker->listens |= UINT32_C(1) << address;
+	else
+		worker->listens &= ~(UINT32_C(1) << address);
+	worker->claims |= UINT32_C(1) << address;
+	update_usable(workers, worker);
+	update_mixed(workers);
+}
+
+void lp_workers_forget_listens(struct lp_workers *workers, unsigned id, bool gone)
+{
+	workers->slots[id - 1].listens = 0;
+	if (gone)
+		workers->slots[id - 1].claims = 0;
+	update_mixed(workers);
+}
+
+void lp_workers_ask_for(struct lp_workers *workers, int address)
+{
+	bool is_mixed = address >= 0 && address < LP_WORKERS_ADDRESSES && workers->mixed >> address & 1;
+	int now = is_mixed ? address : LP_WORKERS_ANYWHERE;
+
+	if (now == workers->address)
+		return;
+	workers->address = now;
+	for (unsigned i = 0; i < workers->count; i++)
+		update_usable(workers, &workers->slots[i]);
 }
 
 unsigned lp_workers_hash(const struct lp_workers *workers, struct lp_slice key)

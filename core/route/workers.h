@@ -17,9 +17,16 @@
 /** Workers that a table can have. */
 #define LP_WORKERS_MAX 256
 
+/** Addresses that a worker can say to listen at. */
+#define LP_WORKERS_ADDRESSES 32
+
+/** No address in particular. */
+#define LP_WORKERS_ANYWHERE (-1)
+
 struct lp_worker {
 	unsigned id;
-	bool usable;          /**< Can take a connection now. Set with lp_workers_set_usable only. */
+	bool takes;           /**< Takes connections now. Set with lp_workers_set_usable only. */
+	bool usable;          /**< Can take this connection now: it takes some, and listens where this one came to. */
 	bool busy;            /**< Not usable, and will be again or end: its queue is full, or it is stuck. */
 	bool stuck;           /**< It has not taken a connection for too long. */
 	pid_t pid;            /**< 0 while no process is in the slot. */
@@ -27,6 +34,8 @@ struct lp_worker {
 	uint32_t waiting;     /**< Of those, handed over and not yet acknowledged. */
 	uint32_t sessions;    /**< Keys bound to it. */
 	uint64_t started_ns;  /**< When the process became ready, on the monotonic clock. */
+	uint32_t listens;     /**< A bit for each address that it takes connections of; so the next. */
+	uint32_t claims;      /**< Those that its process has ever listened at. 0: it does not tell. */
 };
 
 /** All slots of one balancer. */
@@ -34,6 +43,9 @@ struct lp_workers {
 	struct lp_worker *slots; /**< slots[id - 1]. */
 	unsigned count;
 	unsigned usable_count;
+	uint32_t claimed;    /**< A bit for each address that some worker's process has listened at. */
+	uint32_t mixed;      /**< Those of them at which some that take connections listen, and some do not. */
+	int address;         /**< What usable is about: one of mixed, or LP_WORKERS_ANYWHERE. */
 	uint32_t generation; /**< Changes whenever the set of usable workers does. */
 	unsigned last;       /**< Id that lp_workers_next gave last. */
 	unsigned last_least; /**< Id that lp_workers_least gave last. */
@@ -59,6 +71,34 @@ struct lp_worker *lp_workers_find(const struct lp_workers *workers, unsigned id)
 
 /** Say whether a worker can take connections. @param workers Initialised. @param id 1 – count. @param usable Which. */
 void lp_workers_set_usable(struct lp_workers *workers, unsigned id, bool usable);
+
+/**
+ * A worker begins to listen at an address, or to do so no longer. What comes to an address at which a process has listened
+ * goes only to workers that listen there; what comes to others, to any. A worker that never tells takes all.
+ *
+ * @param workers  Initialised.
+ * @param id       1 – count.
+ * @param address  0 – LP_WORKERS_ADDRESSES - 1; others are passed over.
+ * @param listens  Which.
+ */
+void lp_workers_set_listens(struct lp_workers *workers, unsigned id, uint64_t address, bool listens);
+
+/**
+ * A worker listens nowhere, for now.
+ *
+ * @param workers  Initialised.
+ * @param id       1 – count.
+ * @param gone     Its process is gone: what comes to an address that it alone had listened at is anybody's again.
+ */
+void lp_workers_forget_listens(struct lp_workers *workers, unsigned id, bool gone);
+
+/**
+ * Let `usable` mean: for a connection that has come to this address.
+ *
+ * @param workers  Initialised.
+ * @param address  0 and up; or LP_WORKERS_ANYWHERE, as it is between two decisions.
+ */
+void lp_workers_ask_for(struct lp_workers *workers, int address);
 
 /**
  * The usable worker that a key belongs to (rendezvous hashing).

@@ -154,8 +154,21 @@ int lp_listener_open(struct lp_listener *listener, const struct lp_listener_conf
 	return 0;
 }
 
-char *lp_listener_addresses(const struct lp_listener *listeners, size_t count)
+/* Workers do not tell hosts apart: the same port twice is the first one's number. */
+static int number_of(const struct lp_listener *listeners, size_t index)
 {
+	const struct lp_origin *origin = &listeners[index].origin;
+	size_t first = 0;
+	while (origin->port ? listeners[first].origin.port != origin->port
+			    : strcmp(listeners[first].origin.name, origin->name) != 0)
+		first++;
+	return (int)first;
+}
+
+char *lp_listener_addresses(struct lp_listener *listeners, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		listeners[i].origin.address = number_of(listeners, i);
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);

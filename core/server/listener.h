@@ -60,14 +60,14 @@ void lp_listener_stop(struct lp_listener *listener);
 void lp_listener_readmit(struct lp_listener *listeners, size_t count, int fd);
 
 /**
- * The addresses as workers mean them when they bind: "5000,unix:/run/x".
+ * The addresses as workers mean them when they bind: "5000,unix:/run/x"; and number the listeners as workers will.
  *
- * @param listeners  Open. Borrowed.
+ * @param listeners  Open. Borrowed; their origins' addresses are set.
  * @param count      How many.
  *
  * @return The caller's to free, or NULL without memory.
  */
-char *lp_listener_addresses(const struct lp_listener *listeners, size_t count);
+char *lp_listener_addresses(struct lp_listener *listeners, size_t count);
 
 /**
  * Stop, and close the handles.

@@ -223,7 +223,9 @@ static void decide(struct lp_waiting *waiting, struct lp_connection *connection)
 {
 	if (!connection->parcel.ready_ns && waiting->supervisor)
 		connection->parcel.ready_ns = lp_supervisor_turn_ns(waiting->supervisor);
+	lp_workers_ask_for(waiting->config.workers, connection->origin->address);
 	ask_policies(waiting, connection);
+	lp_workers_ask_for(waiting->config.workers, LP_WORKERS_ANYWHERE);
 	waiting->config.on_asked(waiting->config.owner);
 }
 

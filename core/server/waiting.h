@@ -22,6 +22,7 @@
 struct lp_origin {
 	const char *name; /**< As --listen names it. */
 	uint16_t port;    /**< 0 for a unix path. */
+	int address;      /**< As workers number it: listeners at the same port or path have one number. */
 };
 
 struct lp_waiting_config {

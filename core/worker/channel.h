@@ -42,6 +42,9 @@ struct lp_channel_events {
 	void (*on_ready)(struct lp_channel *channel, bool ready);
 	/** The queue has room again after lp_channel_hand_over said UV_ENOBUFS. */
 	void (*on_room)(struct lp_channel *channel);
+	/** The worker takes what comes to one of limpet's addresses (counted from 0), or does so no longer; from workers
+	 * that tell. */
+	void (*on_listen)(struct lp_channel *channel, uint64_t address, bool listens);
 	/** A parcel has ended well. Close its descriptor. */
 	void (*on_acknowledged)(struct lp_channel *channel, struct lp_parcel *parcel);
 	/** A parcel came back, unread. */
@@ -179,6 +182,9 @@ void lp_channel_end(struct lp_channel *channel);
 
 /** The worker takes connections (or no more). @param channel Open. @param ready Which. */
 void lp_channel_set_ready(struct lp_channel *channel, bool ready);
+
+/** The worker listens at an address. @param channel Open. @param address Any number. @param listens Or no longer. */
+void lp_channel_listen(struct lp_channel *channel, uint64_t address, bool listens);
 
 /** The oldest parcel in flight that has not arrived, or NULL. @param channel Open. */
 struct lp_parcel *lp_channel_oldest(struct lp_channel *channel);

@@ -13,6 +13,11 @@ void lp_channel_set_ready(struct lp_channel *channel, bool ready)
 	channel->events->on_ready(channel, ready);
 }
 
+void lp_channel_listen(struct lp_channel *channel, uint64_t address, bool listens)
+{
+	channel->events->on_listen(channel, address, listens);
+}
+
 struct lp_parcel *lp_channel_oldest(struct lp_channel *channel)
 {
 	for (struct lp_list *link = channel->in_flight.next; link != &channel->in_flight; link = link->next) {

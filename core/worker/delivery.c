@@ -83,6 +83,7 @@ void lp_slot_close_channel(struct lp_slot *slot)
 	if (!slot->channel_open)
 		return;
 	slot->channel_open = false;
+	lp_workers_forget_listens(slot->slots->config.workers, slot->worker->id, false);
 	lp_stuck_forget(slot);
 	set_up(slot, false);
 	lp_channel_close(&slot->channel, on_channel_closed);
@@ -126,6 +127,7 @@ void lp_slot_lose_worker(struct lp_slot *slot, struct lp_process *process)
 	lp_sessions_forget_worker(slots->config.sessions, worker->id);
 	if (slots->count)
 		lp_count_forget_worker(slots->count, worker->id);
+	lp_workers_forget_listens(slots->config.workers, worker->id, true);
 	worker->pid = 0;
 	worker->connections = 0;
 	worker->waiting = 0;
@@ -141,6 +143,16 @@ static void on_ready(struct lp_channel *channel, bool ready)
 	if (ready && slot->slots->each && dialect->tell_each)
 		dialect->tell_each(channel, slot->slots->each);
 	set_up(slot, ready);
+}
+
+/* What nobody could take may be for it. */
+static void on_listen(struct lp_channel *channel, uint64_t address, bool listens)
+{
+	struct lp_slot *slot = channel->owner;
+	const struct lp_supervisor_config *config = &slot->slots->config;
+	lp_workers_set_listens(config->workers, slot->worker->id, address, listens);
+	if (listens && slot->up)
+		config->events->on_room(config->owner);
 }
 
 static void on_room(struct lp_channel *channel)
@@ -298,6 +310,7 @@ static void on_end(struct lp_channel *channel)
 static const struct lp_channel_events channel_events = {
 	.on_ready = on_ready,
 	.on_room = on_room,
+	.on_listen = on_listen,
 	.on_acknowledged = on_acknowledged,
 	.on_returned = on_returned,
 	.on_session = on_session,

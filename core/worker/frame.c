@@ -36,6 +36,8 @@ static const struct {
 	[LP_FRAME_FORGET] = {{"forget", 6}, KEY, 0},
 	[LP_FRAME_EACH] = {{"each", 4}, NUMBER, 0},
 	[LP_FRAME_BOUNCE] = {{"bounce", 6}, 0, 0},
+	[LP_FRAME_LISTEN] = {{"listen", 6}, NUMBER, 0},
+	[LP_FRAME_UNLISTEN] = {{"unlisten", 8}, NUMBER, 0},
 	[LP_FRAME_GET] = {{"get", 3}, NUMBER | NAME | KEY, 1},
 	[LP_FRAME_SET] = {{"set", 3}, NUMBER | NAME | KEY | MAYBE_VALUE, 0},
 	[LP_FRAME_ACQUIRE] = {{"acquire", 7}, NUMBER | NAME | KEY, 1},

@@ -18,6 +18,7 @@
  * In the preload dialect only:
  *
  *     to a worker     "each NUMBER": which later requests of a connection to give back (enum lp_frame_each)
+ *     from a worker   "listen NUMBER": it listens at that one of limpet's addresses, counted from 0    "unlisten NUMBER"
  */
 #ifndef LP_WORKER_FRAME_H
 #define LP_WORKER_FRAME_H
@@ -55,6 +56,8 @@ enum lp_frame_kind {
 	LP_FRAME_FORGET,     /**< key belongs to it no longer. */
 	LP_FRAME_EACH,       /**< number: enum lp_frame_each. */
 	LP_FRAME_BOUNCE,     /**< A descriptor comes with it: decide anew which worker this connection goes to. */
+	LP_FRAME_LISTEN,     /**< number: of limpet's addresses, from 0; the worker listens there. */
+	LP_FRAME_UNLISTEN,   /**< It does so no longer. */
 
 	LP_FRAME_GET,     /**< Of the store: number is the request's, 0 when no reply is wanted; name the collection. */
 	LP_FRAME_SET,     /**< Without a value: delete. */

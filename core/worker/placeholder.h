@@ -13,28 +13,42 @@
 /**
  * Name a placeholder.
  *
- * @param name    Filled: an abstract name.
- * @param door    Path of the registration socket.
- * @param family  Of the listener: AF_INET, AF_INET6, AF_UNIX.
- * @param which   Of limpet's addresses, from 0.
- * @param unique  Another number for each placeholder of this process.
+ * @param name     Filled: an abstract name.
+ * @param door     Path of the registration socket.
+ * @param address  Of the listener: AF_INET and AF_INET6 with its host, whose port goes without saying; of AF_UNIX and others
+ *                 only the family counts.
+ * @param which    Of limpet's addresses, from 0.
+ * @param unique   Another number for each placeholder of this process.
  *
  * @return Bytes of the name, for bind(2).
  */
-socklen_t lp_placeholder_name(struct sockaddr_un *name, const char *door, int family, unsigned which, unsigned unique);
+socklen_t lp_placeholder_name(struct sockaddr_un *name, const char *door, const struct sockaddr *address,
+			      unsigned which, unsigned unique);
 
 /**
  * Read a socket's name.
  *
- * @param name    As getsockname(2) gives it.
- * @param length  Its bytes.
- * @param door    Path of the registration socket.
- * @param family  Set on success, as which.
- * @param which   See family.
+ * @param name     As getsockname(2) gives it.
+ * @param length   Its bytes.
+ * @param door     Path of the registration socket.
+ * @param address  Set on success: family and host, port 0.
+ * @param which    Set on success: of limpet's addresses.
  *
  * @return Whether it is a placeholder of that limpet.
  */
-bool lp_placeholder_read(const struct sockaddr_un *name, socklen_t length, const char *door, int *family,
-			 unsigned *which);
+bool lp_placeholder_read(const struct sockaddr_un *name, socklen_t length, const char *door,
+			 struct sockaddr_storage *address, unsigned *which);
+
+/**
+ * Make a placeholder.
+ *
+ * @param door     As for lp_placeholder_name, as are the others.
+ * @param address  See there.
+ * @param which    See there.
+ * @param unique   See there.
+ *
+ * @return A descriptor (CLOEXEC), the caller's; or negative errno.
+ */
+int lp_placeholder_make(const char *door, const struct sockaddr *address, unsigned which, unsigned unique);
 
 #endif

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -171,16 +172,8 @@ bool lp_registry_is_port(const struct lp_registry *registry, unsigned port)
 
 int lp_registry_placeholder(struct lp_registry *registry)
 {
-	struct sockaddr_un name;
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	socklen_t length = lp_placeholder_name(&name, registry->path, AF_INET, 0, registry->placeholders++);
-	if (bind(fd, (struct sockaddr *)&name, length) == 0)
-		return fd;
-	int status = -errno;
-	close(fd);
-	return status;
+	const struct sockaddr_in any = {.sin_family = AF_INET};
+	return lp_placeholder_make(registry->path, (const struct sockaddr *)&any, 0, registry->placeholders++);
 }
 
 /* Heirs */

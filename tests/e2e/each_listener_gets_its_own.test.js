@@ -66,6 +66,34 @@ async function assertOne(limpet, number) {
 	return pids;
 }
 
+/** The first address is every worker's; the second, the last one's alone. */
+const SOME = `
+	const http = require('node:http');
+	const serve = (server) => http.createServer((request, response) => {
+		response.end(JSON.stringify({ pid: process.pid, server }));
+	});
+	serve(1).listen(Number(process.argv[2]), '127.0.0.1', () => {
+		if (process.env.LIMPET_WORKER_ID === '4')
+			serve(2).listen(Number(process.argv[3]), '127.0.0.1', () => console.log('both'));
+	});
+	process.on('SIGTERM', () => process.exit(0));
+`;
+
+for (const policy of ['round_robin', 'least_connections', 'ip_hash'])
+	test(`one worker of four listens at the second address, and gets all of it: ${policy}`, run(
+		at(PORTS, 4, 'node some.js PORT SECOND', policy), { files: { 'some.js': SOME } },
+		async (limpet) => {
+			await registered(limpet, 4);
+			await limpet.said(/^both$/);
+			await limpet.said(/limpet: worker 4 is ready/);
+			await eventually('it takes connections there', async () => (await ask(limpet, 2)).server === 2);
+			const before = (await limpet.counts()).moved;
+			const last = (await limpet.worker(4)).pid;
+			assert.deepEqual(await assertOne(limpet, 2), new Set([last]));
+			assert.ok((await assertOne(limpet, 1)).size >= 1);
+			assert.equal((await limpet.counts()).moved, before, 'nothing was sent where it is not wanted');
+		}));
+
 for (const [name, command, workers] of [
 	['Node, two ports', at(PORTS, 2, 'node workers/any_server/two.js PORT SECOND'), 2],
 	['Node, a port and a path', at(PATH, 2, 'node workers/any_server/two.js PORT SECOND'), 2],

@@ -48,6 +48,13 @@ static inline void fuzz_on_ready(struct lp_channel *channel, bool ready)
 	fuzz_tell(channel, "ready", &ready, sizeof(ready));
 }
 
+static inline void fuzz_on_listen(struct lp_channel *channel, uint64_t address, bool listens)
+{
+	(void)channel;
+	(void)address;
+	(void)listens;
+}
+
 static inline void fuzz_on_room(struct lp_channel *channel)
 {
 	(void)channel;
@@ -156,6 +163,7 @@ static inline void fuzz_channel_open(struct fuzz_channel *fuzz, const struct lp_
 	static const struct lp_channel_events events = {
 		.on_ready = fuzz_on_ready,
 		.on_room = fuzz_on_room,
+		.on_listen = fuzz_on_listen,
 		.on_acknowledged = fuzz_on_acknowledged,
 		.on_returned = fuzz_on_returned,
 		.on_session = fuzz_on_session,

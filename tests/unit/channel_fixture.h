@@ -31,6 +31,7 @@ struct fixture {
 	int worker_end;
 	bool open;
 	bool ready;
+	bool listens[4];
 	unsigned acknowledged;
 	unsigned returned;
 	enum lp_return_reason reason;
@@ -46,6 +47,11 @@ struct fixture {
 static inline void on_ready(struct lp_channel *channel, bool ready)
 {
 	((struct fixture *)channel->owner)->ready = ready;
+}
+
+static inline void on_listen(struct lp_channel *channel, uint64_t address, bool listens)
+{
+	((struct fixture *)channel->owner)->listens[address % 4] = listens;
 }
 
 static inline void on_room(struct lp_channel *channel)
@@ -118,6 +124,7 @@ static inline void on_end(struct lp_channel *channel)
 static const struct lp_channel_events fixture_events = {
 	.on_ready = on_ready,
 	.on_room = on_room,
+	.on_listen = on_listen,
 	.on_acknowledged = on_acknowledged,
 	.on_returned = on_returned,
 	.on_session = on_session,

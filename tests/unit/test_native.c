@@ -48,6 +48,11 @@ static void on_ready(struct lp_channel *channel, bool ready)
 	note(channel, ready ? "ready; " : "not ready; ");
 }
 
+static void on_listen(struct lp_channel *channel, uint64_t address, bool listens)
+{
+	note(channel, listens ? "listens at %llu; " : "deaf at %llu; ", (unsigned long long)address);
+}
+
 static void on_room(struct lp_channel *channel)
 {
 	note(channel, "room; ");
@@ -93,6 +98,7 @@ static void on_end(struct lp_channel *channel)
 static const struct lp_channel_events events = {
 	.on_ready = on_ready,
 	.on_room = on_room,
+	.on_listen = on_listen,
 	.on_acknowledged = on_acknowledged,
 	.on_returned = on_returned,
 	.on_session = on_session,

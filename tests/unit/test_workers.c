@@ -335,6 +335,68 @@ static void workers_equal_in_one_load_are_told_apart_by_the_other(void **state)
 	lp_workers_deinit(&workers);
 }
 
+static void what_comes_to_an_address_goes_to_those_that_listen_there(void **state)
+{
+	struct lp_workers workers = all_usable(4);
+
+	(void)state;
+	for (unsigned id = 1; id <= 4; id++)
+		lp_workers_set_listens(&workers, id, 0, true);
+	lp_workers_set_listens(&workers, 3, 1, true);
+	lp_workers_ask_for(&workers, 0);
+	assert_int_equal(workers.usable_count, 4);
+	lp_workers_ask_for(&workers, 1);
+	assert_int_equal(workers.usable_count, 1);
+	assert_int_equal(lp_workers_least(&workers, LP_LEAST_CONNECTIONS), 3);
+	lp_workers_set_usable(&workers, 3, false);
+	assert_int_equal(workers.usable_count, 0);
+	lp_workers_set_usable(&workers, 3, true);
+	lp_workers_set_listens(&workers, 4, 1, true);
+	assert_int_equal(workers.usable_count, 2);
+	lp_workers_ask_for(&workers, LP_WORKERS_ANYWHERE);
+	assert_int_equal(workers.usable_count, 4);
+	lp_workers_deinit(&workers);
+}
+
+static void an_address_where_nobody_has_listened_is_anybodys(void **state)
+{
+	struct lp_workers workers = all_usable(3);
+
+	(void)state;
+	lp_workers_set_listens(&workers, 1, 0, true);
+	lp_workers_set_listens(&workers, 2, 0, true);
+	lp_workers_ask_for(&workers, 1);
+	assert_int_equal(workers.usable_count, 3);
+	lp_workers_ask_for(&workers, 40);
+	assert_int_equal(workers.usable_count, 3);
+	lp_workers_ask_for(&workers, 0);
+	assert_int_equal(workers.usable_count, 3); /* The third one does not tell. */
+	lp_workers_set_listens(&workers, 2, 40, true);
+	lp_workers_deinit(&workers);
+}
+
+static void an_address_is_nobody_elses_while_the_process_that_listened_there_lives(void **state)
+{
+	struct lp_workers workers = all_usable(2);
+
+	(void)state;
+	lp_workers_set_listens(&workers, 1, 0, true);
+	lp_workers_set_listens(&workers, 2, 0, true);
+	lp_workers_set_listens(&workers, 1, 1, true);
+	lp_workers_set_listens(&workers, 1, 1, false);
+	lp_workers_ask_for(&workers, 1);
+	assert_int_equal(workers.usable_count, 0);
+	lp_workers_ask_for(&workers, LP_WORKERS_ANYWHERE);
+	lp_workers_forget_listens(&workers, 1, false);
+	lp_workers_ask_for(&workers, 0);
+	assert_int_equal(workers.usable_count, 1);
+	lp_workers_ask_for(&workers, LP_WORKERS_ANYWHERE);
+	lp_workers_forget_listens(&workers, 1, true);
+	lp_workers_ask_for(&workers, 1);
+	assert_int_equal(workers.usable_count, 2);
+	lp_workers_deinit(&workers);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -353,6 +415,9 @@ int main(void)
 		cmocka_unit_test(next_goes_round_over_those_that_are_usable),
 		cmocka_unit_test(next_goes_on_where_it_was_after_nobody_was_usable),
 		cmocka_unit_test(random_chooses_each_usable_worker_equally_often),
+		cmocka_unit_test(what_comes_to_an_address_goes_to_those_that_listen_there),
+		cmocka_unit_test(an_address_where_nobody_has_listened_is_anybodys),
+		cmocka_unit_test(an_address_is_nobody_elses_while_the_process_that_listened_there_lives),
 		cmocka_unit_test(equal_seeds_choose_equally_and_others_do_not),
 	};
 

@@ -113,6 +113,10 @@ static long receive(struct lp_channel *channel, const char *bytes, size_t length
 	case LP_FRAME_BOUNCE:
 		lp_channel_bounce(channel);
 		break;
+	case LP_FRAME_LISTEN:
+	case LP_FRAME_UNLISTEN:
+		lp_channel_listen(channel, frame.number, frame.kind == LP_FRAME_LISTEN);
+		break;
 	case LP_FRAME_SESSION:
 	case LP_FRAME_FORGET:
 		lp_channel_session(channel, frame.key, frame.kind == LP_FRAME_SESSION);
