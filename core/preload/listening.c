@@ -26,7 +26,6 @@
 /* As in self.c: there is nobody to hand this to. */
 static struct {
 	char door[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	_Atomic unsigned placeholders;
 } ours;
 
 static bool is_stream(int fd)
@@ -44,8 +43,7 @@ static void become(int fd, enum lp_descriptor_kind kind, unsigned binding)
 /* Let the number name a placeholder. Returns 0 or negative errno, with nothing changed. */
 static int stand_in(int fd, const struct lp_binding *binding)
 {
-	int placeholder = lp_placeholder_make(ours.door, (const struct sockaddr *)&binding->address, binding->which,
-					      ours.placeholders++);
+	int placeholder = lp_placeholder_make(ours.door, (const struct sockaddr *)&binding->address, binding->which);
 	if (placeholder < 0)
 		return placeholder;
 	int status = lp_descriptor_name(fd, placeholder);

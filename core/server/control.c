@@ -1,6 +1,6 @@
 /*
  * A client connects, sends one line, gets one answer and end-of-file. Clients are few, bounded in number, size and
- * time, and a slow or silent one costs its own place only. libuv does the reading and writing, but not the accepting (acceptor.c).
+ * time, and a slow or silent one costs its own place only. libuv does the reading and writing, but not the accepting (worker/acceptor.c).
  */
 #include "server/control.h"
 
@@ -15,7 +15,7 @@
 
 #include "base/list.h"
 #include "base/unix_path.h"
-#include "server/acceptor.h"
+#include "worker/acceptor.h"
 
 struct client {
 	struct lp_list link;

@@ -12,8 +12,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/unix_path.h"
-#include "server/acceptor.h"
 #include "server/waiting.h"
+#include "worker/acceptor.h"
 
 struct lp_listener_config {
 	uv_loop_t *loop;

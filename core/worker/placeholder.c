@@ -1,8 +1,11 @@
 /*
- * "limpet-preload/DOOR/FAMILY/HOST.SCOPE/WHICH/PID.UNIQUE", in the abstract namespace: gone with the last descriptor. DOOR
+ * "limpet-preload/DOOR/FAMILY/HOST.SCOPE/WHICH/RANDOM", in the abstract namespace: gone with the last descriptor. DOOR
  * is a hash of the door's path, which would not fit. HOST is in hexadecimal, the bytes as they are in the address, so that
  * getsockname(2) in another process says what the program that bound it had said: a listener at 127.0.0.1 is not one at
  * 0.0.0.0 because its descriptor was passed on.
+ *
+ * Any user of the machine can bind abstract names. Names that could be guessed could be taken, and then no worker would
+ * start; so the end of each is random.
  */
 #include "worker/placeholder.h"
 
@@ -12,9 +15,14 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #define HOST_BYTES sizeof(struct in6_addr)
+
+/* How often another name is tried when one is taken. */
+#define TRIES 8
 
 static unsigned long long hash_of(const char *path)
 {
@@ -67,16 +75,27 @@ static bool read_host(struct sockaddr_storage *address, int family, const char *
 	return read_bytes((unsigned char *)&six->sin6_addr, sizeof(six->sin6_addr), digits);
 }
 
+/* Before the kernel has gathered any randomness, early at boot, there is nobody yet to guess. */
+static unsigned long long make_random(void)
+{
+	struct timespec now;
+	unsigned long long random;
+	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) == (ssize_t)sizeof(random))
+		return random;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (unsigned long long)now.tv_nsec << 32 | (unsigned)getpid();
+}
+
 socklen_t lp_placeholder_name(struct sockaddr_un *name, const char *door, const struct sockaddr *address,
-			      unsigned which, unsigned unique)
+			      unsigned which)
 {
 	char host[2 * HOST_BYTES + 1];
 	unsigned scope = address->sa_family == AF_INET6 ? ((const struct sockaddr_in6 *)address)->sin6_scope_id : 0;
 	*name = (struct sockaddr_un){.sun_family = AF_UNIX};
 	write_host(host, address);
 	int length =
-		snprintf(name->sun_path + 1, sizeof(name->sun_path) - 1, "limpet-preload/%016llx/%d/%s.%x/%u/%d.%u",
-			 hash_of(door), address->sa_family, host, scope, which, (int)getpid(), unique);
+		snprintf(name->sun_path + 1, sizeof(name->sun_path) - 1, "limpet-preload/%016llx/%d/%s.%x/%u/%016llx",
+			 hash_of(door), address->sa_family, host, scope, which, make_random());
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
 }
 
@@ -103,16 +122,18 @@ bool lp_placeholder_read(const struct sockaddr_un *name, socklen_t length, const
 	       read_host(address, family, host, scope);
 }
 
-int lp_placeholder_make(const char *door, const struct sockaddr *address, unsigned which, unsigned unique)
+int lp_placeholder_make(const char *door, const struct sockaddr *address, unsigned which)
 {
 	struct sockaddr_un name;
-	socklen_t length = lp_placeholder_name(&name, door, address, which, unique);
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&name, length) == 0)
+	int status = fd < 0 ? -errno : -EADDRINUSE;
+	for (int i = 0; i < TRIES && status == -EADDRINUSE; i++) {
+		socklen_t length = lp_placeholder_name(&name, door, address, which);
+		status = bind(fd, (struct sockaddr *)&name, length) ? -errno : 0;
+	}
+	if (status == 0)
 		return fd;
-	int status = -errno;
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	return status;
 }

@@ -11,19 +11,18 @@
 #include <sys/un.h>
 
 /**
- * Name a placeholder.
+ * Name a placeholder, each time differently: nobody can guess a name and take it beforehand.
  *
  * @param name     Filled: an abstract name.
  * @param door     Path of the registration socket.
  * @param address  Of the listener: AF_INET and AF_INET6 with its host, whose port goes without saying; of AF_UNIX and others
  *                 only the family counts.
  * @param which    Of limpet's addresses, from 0.
- * @param unique   Another number for each placeholder of this process.
  *
- * @return Bytes of the name, for bind(2).
+ * @return Bytes of the name, for bind(2). Should that say EADDRINUSE, ask for another.
  */
 socklen_t lp_placeholder_name(struct sockaddr_un *name, const char *door, const struct sockaddr *address,
-			      unsigned which, unsigned unique);
+			      unsigned which);
 
 /**
  * Read a socket's name.
@@ -45,10 +44,9 @@ bool lp_placeholder_read(const struct sockaddr_un *name, socklen_t length, const
  * @param door     As for lp_placeholder_name, as are the others.
  * @param address  See there.
  * @param which    See there.
- * @param unique   See there.
  *
  * @return A descriptor (CLOEXEC), the caller's; or negative errno.
  */
-int lp_placeholder_make(const char *door, const struct sockaddr *address, unsigned which, unsigned unique);
+int lp_placeholder_make(const char *door, const struct sockaddr *address, unsigned which);
 
 #endif

@@ -41,7 +41,6 @@ struct lp_registry {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	char *environment[VARIABLES + 1];
 	unsigned variables;
-	unsigned placeholders;
 	int fd;
 	bool succeeds; /* A limpet ended here without closing. */
 	uv_poll_t poll;
@@ -173,7 +172,7 @@ bool lp_registry_is_port(const struct lp_registry *registry, unsigned port)
 int lp_registry_placeholder(struct lp_registry *registry)
 {
 	const struct sockaddr_in any = {.sin_family = AF_INET};
-	return lp_placeholder_make(registry->path, (const struct sockaddr *)&any, 0, registry->placeholders++);
+	return lp_placeholder_make(registry->path, (const struct sockaddr *)&any, 0);
 }
 
 /* Heirs */

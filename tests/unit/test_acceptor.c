@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "server/acceptor.h"
+#include "worker/acceptor.h"
 
 static void on_accepted(struct lp_acceptor *acceptor, int fd, const union lp_peer *peer)
 {

@@ -27,7 +27,7 @@ static void a_bound_placeholder_is_known_again(void **state)
 	unsigned which;
 	(void)state;
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	socklen_t named = lp_placeholder_name(&name, DOOR, (struct sockaddr *)&address, 3, 7);
+	socklen_t named = lp_placeholder_name(&name, DOOR, (struct sockaddr *)&address, 3);
 	assert_int_equal(bind(fd, (struct sockaddr *)&name, named), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&bound, &length), 0);
 	assert_true(lp_placeholder_read(&bound, length, DOOR, &read, &which));
@@ -49,7 +49,7 @@ static void a_host_is_read_back_whatever_it_is(void **state)
 						(const struct sockaddr *)&path};
 	const size_t sizes[] = {sizeof(four), sizeof(any), sizeof(sa_family_t)};
 	for (size_t i = 0; i < 3; i++) {
-		socklen_t length = lp_placeholder_name(&name, DOOR, hosts[i], 0, 0);
+		socklen_t length = lp_placeholder_name(&name, DOOR, hosts[i], 0);
 		assert_true(lp_placeholder_read(&name, length, DOOR, &read, &which));
 		assert_memory_equal(&read, hosts[i], sizes[i]);
 	}
@@ -61,7 +61,7 @@ static void one_of_another_limpet_is_not_ours(void **state)
 	struct sockaddr_storage address;
 	unsigned which;
 	(void)state;
-	socklen_t length = lp_placeholder_name(&name, DOOR "1", &any_host, 0, 0);
+	socklen_t length = lp_placeholder_name(&name, DOOR "1", &any_host, 0);
 	assert_false(lp_placeholder_read(&name, length, DOOR, &address, &which));
 }
 
@@ -70,9 +70,24 @@ static void each_has_a_name_of_its_own(void **state)
 	struct sockaddr_un one;
 	struct sockaddr_un other;
 	(void)state;
-	socklen_t length = lp_placeholder_name(&one, DOOR, &any_host, 0, 0);
-	assert_int_equal(lp_placeholder_name(&other, DOOR, &any_host, 0, 1), length);
+	socklen_t length = lp_placeholder_name(&one, DOOR, &any_host, 0);
+	assert_int_equal(lp_placeholder_name(&other, DOOR, &any_host, 0), length);
 	assert_memory_not_equal(&one, &other, length);
+}
+
+static void names_share_no_guessable_end(void **state)
+{
+	enum { NAMES = 1000, RANDOM_DIGITS = 16 };
+	static char ends[NAMES][RANDOM_DIGITS + 1];
+	(void)state;
+	for (int i = 0; i < NAMES; i++) {
+		struct sockaddr_un name;
+		socklen_t length = lp_placeholder_name(&name, DOOR, &any_host, 0);
+		memcpy(ends[i], (const char *)&name + length - RANDOM_DIGITS, RANDOM_DIGITS);
+		assert_int_equal(strspn(ends[i], "0123456789abcdef"), RANDOM_DIGITS);
+		for (int other = 0; other < i; other++)
+			assert_memory_not_equal(ends[i], ends[other], RANDOM_DIGITS / 2);
+	}
 }
 
 static void other_sockets_are_none(void **state)
@@ -101,7 +116,7 @@ static void the_longest_name_fits(void **state)
 	unsigned which;
 	(void)state;
 	memset(&longest.sin6_addr, 0xff, sizeof(longest.sin6_addr));
-	socklen_t length = lp_placeholder_name(&name, DOOR, (struct sockaddr *)&longest, 15, UINT32_MAX);
+	socklen_t length = lp_placeholder_name(&name, DOOR, (struct sockaddr *)&longest, 15);
 	assert_in_range(length, 1, sizeof(name));
 	assert_true(lp_placeholder_read(&name, length, DOOR, &address, &which));
 	assert_int_equal(which, 15);
@@ -114,6 +129,7 @@ int main(void)
 		cmocka_unit_test(a_host_is_read_back_whatever_it_is),
 		cmocka_unit_test(one_of_another_limpet_is_not_ours),
 		cmocka_unit_test(each_has_a_name_of_its_own),
+		cmocka_unit_test(names_share_no_guessable_end),
 		cmocka_unit_test(other_sockets_are_none),
 		cmocka_unit_test(the_longest_name_fits),
 	};

@@ -7,7 +7,7 @@
  * Other errors are mostly one client's trouble, which is over when accept has told of it. One that is not (a system call
  * that a sandbox forbids) shows by coming a whole batch long, and is paused for, too.
  */
-#include "server/acceptor.h"
+#include "worker/acceptor.h"
 
 #include <errno.h>
 #include <stdbool.h>

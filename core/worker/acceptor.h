@@ -1,8 +1,8 @@
 /**
  * An acceptor: takes connections from one listening socket in small batches, and pauses when none can be taken.
  */
-#ifndef LP_SERVER_ACCEPTOR_H
-#define LP_SERVER_ACCEPTOR_H
+#ifndef LP_WORKER_ACCEPTOR_H
+#define LP_WORKER_ACCEPTOR_H
 
 #include <netinet/in.h>
 #include <sys/un.h>
