@@ -16,8 +16,8 @@ const path = require('node:path');
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const { io } = require('socket.io-client');
-const { request } = require('../e2e/clients');
-const { eventually } = require('../e2e/harness');
+const { connected, request } = require('../e2e/clients');
+const { PATIENCE_MS, deadline, eventually, within } = require('../e2e/patience');
 const proc = require('../e2e/proc');
 
 const LIMPET = path.resolve(process.env.LIMPET ?? path.join(__dirname, '../../build/limpet'));
@@ -26,11 +26,8 @@ const PRIMARY = process.env.PRIMARY ?? 'ours';
 /** Marks a test's processes, so that those that are left over can be found. */
 const MARK = 'LIMPET_COMPAT';
 
-/** The longest that a primary may take to end. */
-const PATIENCE_MS = 20_000;
-
-/** The longest that a test's body may take: what a primary never answers fails there. */
-const BODY_MS = 30_000;
+/** The longest that a test's body goes on while no process says anything: what a primary never answers fails there. */
+const BODY_PATIENCE_MS = 2 * PATIENCE_MS;
 
 class App {
 	/** Every line that primary and workers wrote. */
@@ -38,6 +35,8 @@ class App {
 	/** The workers that can be asked: id → {pid, port}, the latest process of each id. */
 	steered = new Map();
 	#clients = [];
+	/** What is called with every line that comes. */
+	advanced = () => {};
 
 	constructor({ workers, worker: [worker, ...args], ours, theirs = [], node = process.execPath }) {
 		const script = [path.join(__dirname, 'workers', worker), ...args];
@@ -68,6 +67,7 @@ class App {
 
 	#hear(line) {
 		this.lines.push(line);
+		this.advanced();
 		this.address ??= /^(?:\S+ info limpet|primary): listening on (\S+)$/.exec(line)?.[1];
 		const [, id, pid, port] = /^worker (\d+), pid (\d+), is steered at (\d+)$/.exec(line) ?? [];
 		if (id)
@@ -109,12 +109,12 @@ class App {
 	 * A connected Socket.IO client, closed behind the test; `worker` is the id that served it, `received` what it got.
 	 */
 	async client(options = {}) {
-		const client = io(`http://${this.address}`, { forceNew: true, reconnection: false, ...options });
+		const client = io(`http://${this.address}`, { forceNew: true, reconnection: false, timeout: false, ...options });
 		this.#clients.push(client);
 		client.received = [];
 		client.onAny((name, ...args) => client.received.push([name, ...args]));
 		const greeting = once(client, 'worker');
-		await new Promise((resolve, reject) => client.once('connect', resolve).once('connect_error', reject));
+		await connected(client);
 		[client.worker] = await greeting;
 		return client;
 	}
@@ -123,9 +123,10 @@ class App {
 		this.#clients.forEach((client) => client.close());
 		if (this.process.exitCode === null && this.process.signalCode === null)
 			this.process.kill('SIGTERM');
-		const timer = setTimeout(() => this.process.kill('SIGKILL'), PATIENCE_MS);
+		const end = deadline(() => this.process.kill('SIGKILL'));
+		this.advanced = () => end.advanced();
 		const ending = await this.exited;
-		clearTimeout(timer);
+		end.cancel();
 		const left = proc.withVariable(MARK, this.folder);
 		left.forEach((pid) => process.kill(pid, 'SIGKILL'));
 		fs.rmSync(this.folder, { recursive: true, force: true });
@@ -138,18 +139,14 @@ class App {
 function app(settings, body) {
 	return async (t) => {
 		const running = new App(settings);
-		let timer;
-		const late = new Promise((resolve, reject) => {
-			timer = setTimeout(() => reject(new Error(`not done after ${BODY_MS} ms`)), BODY_MS);
-		});
+		const follow = (advanced) => (running.advanced = advanced);
 		try {
 			await running.ready();
-			await Promise.race([body(running, t), late]);
+			await within('the test is over', body(running, t), { patienceMs: BODY_PATIENCE_MS, follow });
 		} catch (error) {
 			process.stderr.write([`--- log of "${t.name}", ${PRIMARY}`, ...running.lines.slice(-80), '---', ''].join('\n'));
 			throw error;
 		} finally {
-			clearTimeout(timer);
 			await running.stop();
 		}
 	};

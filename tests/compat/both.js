@@ -20,9 +20,6 @@ const TITLES = {
 	strong_store: 'strong-store-cluster 1.0.1',
 };
 
-/** The longest that a suite may take with one primary. */
-const PATIENCE_MS = 140_000;
-
 function suites() {
 	const names = fs.readdirSync(__dirname).map((file) => /^(\w+)\.test\.js$/.exec(file)?.[1]);
 	return names.filter((name) => name in TITLES);
@@ -36,7 +33,6 @@ function run(suite, primary) {
 		env: { ...env, PRIMARY: primary },
 		encoding: 'utf8',
 		stdio: ['ignore', 'pipe', 'inherit'],
-		timeout: PATIENCE_MS,
 		maxBuffer: 1 << 26,
 	});
 	const [pass, fail] = ['pass', 'fail'].map((word) => Number(new RegExp(`^# ${word} (\\d+)$`, 'm').exec(stdout)?.[1]));

@@ -13,12 +13,12 @@ const { once } = require('node:events');
 const test = require('node:test');
 const { io } = require('socket.io-client');
 const { connect } = require('socketio09-client');
+const { deadline } = require('../e2e/patience');
 const proc = require('../e2e/proc');
 
 const EXAMPLES = path.resolve(__dirname, '../../examples');
 const LIMPET = path.resolve(process.env.LIMPET ?? path.join(__dirname, '../../build/limpet'));
 const MARK = 'LIMPET_COMPAT';
-const PATIENCE_MS = 30_000;
 
 async function freePort() {
 	const server = net.createServer().listen(0, '127.0.0.1');
@@ -37,13 +37,14 @@ async function during(folder, [program, ...args], env, listens, body) {
 		stdio: ['ignore', 'pipe', 'pipe'],
 	});
 	const exited = once(child, 'exit');
-	const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+	const end = deadline(() => child.kill('SIGKILL'));
 	let log = '';
 	try {
 		const where = await new Promise((resolve, reject) => {
 			for (const stream of [child.stdout, child.stderr])
 				stream.setEncoding('utf8').on('data', (text) => {
 					log += text;
+					end.advanced();
 					const found = listens(log);
 					if (found)
 						resolve(found);
@@ -58,7 +59,7 @@ async function during(folder, [program, ...args], env, listens, body) {
 	} finally {
 		child.kill('SIGTERM');
 		await exited;
-		clearTimeout(timer);
+		end.cancel();
 		proc.withVariable(MARK, mark).forEach((pid) => process.kill(pid, 'SIGKILL'));
 		fs.rmSync(mark, { recursive: true });
 	}
@@ -69,7 +70,7 @@ async function connected(address, { old, transport }) {
 	for (let tries = 1; ; tries++) {
 		const client = old ?
 			connect(`http://${address}`, { 'force new connection': true, reconnect: false, transports: [old] }) :
-			io(`http://${address}`, { forceNew: true, reconnection: false, transports: [transport] });
+			io(`http://${address}`, { forceNew: true, reconnection: false, timeout: false, transports: [transport] });
 		try {
 			await new Promise((resolve, reject) => {
 				client.once('connect', resolve);

@@ -12,6 +12,7 @@ const { execFileSync } = require('node:child_process');
 const { once } = require('node:events');
 const test = require('node:test');
 const { AT_PORT, assertSessions, registered, workerPids } = require('../e2e/any_server');
+const { acknowledged, connected } = require('../e2e/clients');
 const { run } = require('../e2e/harness');
 const { app, eventually } = require('./app');
 
@@ -28,12 +29,9 @@ for (const version of ['18', '20', '22', '24']) {
 			assert.match(execFileSync(node, ['--version'], { encoding: 'utf8' }), new RegExp(`^v${version}\\.`));
 			await run(`--workers 2 ${command.replace('NODE', node)}`, async (limpet) => {
 				for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']]) {
-					const client = limpet.socket({ transports });
-					await new Promise((resolve, reject) => {
-						client.on('connect', resolve).on('connect_error', reject);
-					});
+					const client = await connected(limpet.socket({ transports }));
 					const megabyte = crypto.randomBytes(1 << 20);
-					const back = await client.timeout(20_000).emitWithAck('echo', megabyte);
+					const back = await acknowledged(client, 'echo', megabyte);
 					assert.ok(megabyte.equals(back), `1 MB by ${transports}`);
 					client.close();
 				}

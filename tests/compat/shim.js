@@ -15,6 +15,9 @@ const os = require('node:os');
 const path = require('node:path');
 const { spawn } = require('node:child_process');
 const { EventEmitter } = require('node:events');
+const { PATIENCE_MS, share } = require('../e2e/patience');
+
+const PAUSE_MS = 5;
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'limpet-shim-'));
 const log = path.join(folder, 'log');
@@ -43,14 +46,14 @@ class Limpet extends EventEmitter {
 			process.stderr.write(fs.readFileSync(log));
 			fs.rmSync(folder, { recursive: true });
 		});
-		for (let tries = 0; !/^\S+ info limpet: listening on /m.test(fs.readFileSync(log, 'utf8')); tries++) {
-			if (tries > 4000)
+		for (let waited = 0; !/^\S+ info limpet: listening on /m.test(fs.readFileSync(log, 'utf8')); waited += PAUSE_MS * share()) {
+			if (waited > PATIENCE_MS)
 				throw new Error('limpet does not listen');
-			pause(5);
+			pause(PAUSE_MS);
 		}
 		for (let id = 1; id <= this.workers; id++)
 			cluster.workers[id] = new EventEmitter();
-		setInterval(() => this.#tell(), 5);
+		setInterval(() => this.#tell(), PAUSE_MS);
 		setImmediate(() => this.emit('listening'));
 	}
 

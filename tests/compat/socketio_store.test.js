@@ -10,9 +10,8 @@ const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const test = require('node:test');
 const { connect } = require('socketio09-client');
+const { within } = require('../e2e/patience');
 const { app, eventually } = require('./app');
-
-const PATIENCE_MS = 10_000;
 
 function old(name, body) {
 	const settings = { workers: 3, worker: ['socketio09.js'], ours: '--dialect cluster --policy round_robin', theirs: ['strong'] };
@@ -48,13 +47,7 @@ function old(name, body) {
 
 /** Emit, and resolve to what the other side answers. */
 function ask(socket, ...args) {
-	return new Promise((resolve, reject) => {
-		const timer = setTimeout(() => reject(new Error(`no answer to ${args[0]}`)), PATIENCE_MS);
-		socket.emit(...args, (answer) => {
-			clearTimeout(timer);
-			resolve(answer);
-		});
-	});
+	return within(`an answer to ${args[0]}`, new Promise((resolve) => socket.emit(...args, resolve)));
 }
 
 /** Clients until each worker has one. */

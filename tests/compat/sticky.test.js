@@ -7,7 +7,7 @@ const crypto = require('node:crypto');
 const { once } = require('node:events');
 const { setImmediate: turn } = require('node:timers/promises');
 const test = require('node:test');
-const { connect, handshakeAndReturn, head, receiveAll } = require('../e2e/clients');
+const { acknowledged, connect, handshakeAndReturn, head, receiveAll } = require('../e2e/clients');
 const { app, eventually } = require('./app');
 
 const POLICY = { 'least-connection': 'least_sessions', 'round-robin': 'round_robin', random: 'random' };
@@ -18,7 +18,7 @@ function sticky(method, body) {
 }
 
 async function echoes(client, message) {
-	assert.deepEqual(await client.timeout(10_000).emitWithAck('echo', message), message);
+	assert.deepEqual(await acknowledged(client, 'echo', message), message);
 }
 
 for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']])

@@ -13,10 +13,10 @@ const path = require('node:path');
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const test = require('node:test');
+const { deadline } = require('../e2e/patience');
 const proc = require('../e2e/proc');
 
 const MARK = 'LIMPET_COMPAT';
-const PATIENCE_MS = 30_000;
 const PACKAGE = path.resolve(path.dirname(require.resolve('sticky-session')), '..');
 const LIMPET = path.resolve(process.env.LIMPET ?? path.join(__dirname, '../../build/limpet'));
 
@@ -40,11 +40,11 @@ for (const name of fs.readdirSync(path.join(PACKAGE, 'test')).sort())
 			env: { ...process.env, LIMPET, [MARK]: folder },
 			stdio: ['ignore', 'inherit', 'inherit'],
 		});
-		const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+		const end = deadline(() => child.kill('SIGKILL'));
 		try {
 			assert.deepEqual(await once(child, 'exit'), [0, null]);
 		} finally {
-			clearTimeout(timer);
+			end.cancel();
 			proc.withVariable(MARK, folder).forEach((pid) => process.kill(pid, 'SIGKILL'));
 			fs.rmSync(folder, { recursive: true });
 		}

@@ -11,13 +11,13 @@ const readline = require('node:readline');
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const test = require('node:test');
+const { deadline } = require('../e2e/patience');
 const proc = require('../e2e/proc');
 
 const LIMPET = path.resolve(process.env.LIMPET ?? path.join(__dirname, '../../build/limpet'));
 const PM2 = require.resolve('@socket.io/pm2/bin/pm2-runtime');
 const WHO = path.join(__dirname, 'workers/who.js');
 const MARK = 'LIMPET_COMPAT';
-const PATIENCE_MS = 30_000;
 
 /** node's flags, and the script with its arguments. */
 const NODE = ['--max-old-space-size=100', '--no-warnings'];
@@ -37,11 +37,12 @@ async function ask([program, ...args], env = {}) {
 		stdio: ['ignore', 'pipe', 'inherit'],
 	});
 	const exited = once(child, 'exit');
-	const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+	const end = deadline(() => child.kill('SIGKILL'));
 	try {
 		const found = await new Promise((resolve, reject) => {
 			const said = [];
 			readline.createInterface(child.stdout).on('line', (line) => {
+				end.advanced();
 				const [, json] = /who: (\{.*\})$/.exec(line) ?? [];
 				if (!json)
 					return;
@@ -57,7 +58,7 @@ async function ask([program, ...args], env = {}) {
 	} finally {
 		child.kill('SIGTERM');
 		await exited;
-		clearTimeout(timer);
+		end.cancel();
 		proc.withVariable(MARK, mark).forEach((left) => process.kill(left, 'SIGKILL'));
 		fs.rmSync(mark, { recursive: true });
 	}

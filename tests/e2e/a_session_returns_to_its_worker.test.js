@@ -9,7 +9,7 @@ const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const test = require('node:test');
 const { setTimeout: pause } = require('node:timers/promises');
-const { ENGINE, handshakeAndReturn, head } = require('./clients');
+const { ENGINE, acknowledged, handshakeAndReturn, head } = require('./clients');
 const { eventually, run } = require('./harness');
 
 const HANDSHAKES = Number(process.env.LIMPET_E2E_HANDSHAKES ?? 3000);
@@ -64,7 +64,7 @@ test('long-polling clients stay with their workers, and all workers have some', 
 	assert.equal((await limpet.counts()).sessions, 12);
 
 	for (let i = 0; i < 10; i++)
-		await Promise.all(clients.map(({ client }) => client.timeout(5000).emitWithAck('echo', i)));
+		await Promise.all(clients.map(({ client }) => acknowledged(client, 'echo', i)));
 	clients.forEach(({ client }) => assert.ok(client.connected));
 	clients.forEach(({ client }) => client.close());
 }));

@@ -8,6 +8,7 @@ const { execFileSync } = require('node:child_process');
 const { once } = require('node:events');
 const test = require('node:test');
 const proc = require('./proc');
+const { acknowledged } = require('./clients');
 const { eventually, run } = require('./harness');
 
 test('its poll and its words go to no other worker', run(
@@ -20,7 +21,7 @@ test('its poll and its words go to no other worker', run(
 		const limit = (files) => execFileSync('prlimit', ['--pid', String(pid), `--nofile=${files}:${hard}`]);
 
 		limit(3); // No descriptor is left below that.
-		const echo = client.timeout(10_000).emitWithAck('echo', 'still here');
+		const echo = acknowledged(client, 'echo', 'still here');
 		await eventually('it was given back, and again', async () => (await limpet.counts()).returned_no_room > 2);
 		assert.equal((await limpet.get('/')).json.worker, 3 - id, 'who has no session is served by the other one');
 		limit(soft);

@@ -6,16 +6,15 @@ const assert = require('node:assert/strict');
 const http = require('node:http');
 const { once } = require('node:events');
 const test = require('node:test');
+const { acknowledged, connected } = require('./clients');
 const { run } = require('./harness');
+const { within } = require('./patience');
 
 /** What runs a command at limpet's port. */
 const AT_PORT = 'workers/any_server/at_port';
 
 /** Sessions of each transport. */
 const SESSIONS = Number(process.env.LIMPET_E2E_SESSIONS ?? 24);
-
-/** The longest that a request on a kept connection waits for its answer. */
-const PATIENCE_MS = 20_000;
 
 /** How many of them live at a time. */
 const AT_A_TIME = 12;
@@ -27,14 +26,8 @@ const AGENTS = {
 };
 
 /** Begin a session. */
-async function begin(limpet, options) {
-	const client = limpet.socket(options);
-	await new Promise((resolve, reject) => {
-		const fail = ({ message, description, context }) =>
-			reject(new Error(`${message}: ${description} ${context?.responseText ?? ''}`));
-		client.on('connect', resolve).on('connect_error', fail);
-	});
-	return client;
+function begin(limpet, options) {
+	return connected(limpet.socket(options));
 }
 
 /** End a session. */
@@ -49,7 +42,7 @@ async function useSession(limpet, options) {
 	try {
 		const pids = new Set();
 		for (let number = 0; number < 4; number++) {
-			const answer = await client.timeout(20_000).emitWithAck('pid', number);
+			const answer = await acknowledged(client, 'pid', number);
 			assert.equal(answer.number, number);
 			pids.add(answer.pid);
 		}
@@ -72,7 +65,7 @@ async function occupy(limpet, pids) {
 		assert.ok(clients.length < pids.length * 10, `only ${[...occupied]} of ${pids} get sessions`);
 		const client = await begin(limpet, { transports: ['polling'] });
 		clients.push(client);
-		occupied.add((await client.timeout(20_000).emitWithAck('pid', 0)).pid);
+		occupied.add((await acknowledged(client, 'pid', 0)).pid);
 	}
 	return clients;
 }
@@ -164,13 +157,8 @@ class KeptConnection {
 		socket.setEncoding('latin1');
 	}
 
-	async answer() {
-		const late = setTimeout(() => this.socket.destroy(), PATIENCE_MS);
-		try {
-			return await this.#answer();
-		} finally {
-			clearTimeout(late);
-		}
+	answer() {
+		return within('an answer on a kept connection', this.#answer());
 	}
 
 	async #answer() {

@@ -28,7 +28,7 @@ function write(name, text) {
 
 /** What a command printed, and how it ended. */
 function limpet(...words) {
-	const { status, stdout, stderr } = spawnSync(LIMPET, words, { cwd: folder, encoding: 'utf8', timeout: 120_000 });
+	const { status, stdout, stderr } = spawnSync(LIMPET, words, { cwd: folder, encoding: 'utf8' });
 	return { status, stdout, stderr };
 }
 

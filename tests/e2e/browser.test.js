@@ -21,6 +21,7 @@ let browser;
 before(async () => {
 	browser = await chromium.launch({
 		executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+		timeout: 0, // Here and below: the test's own patience ends it.
 		args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
 			'--disable-component-update', '--disable-sync'],
 	});
@@ -31,6 +32,7 @@ after(() => browser?.close());
 /** A tab in a context of its own, as another person's would be. Resolves when it shows its worker and `transport`. */
 async function openTab(limpet, query, transport, options = {}) {
 	const context = await browser.newContext({ viewport: { width: 1180, height: 760 }, ...options });
+	context.setDefaultTimeout(0);
 	const tab = await context.newPage();
 	tab.complaints = [];
 	tab.on('pageerror', (error) => tab.complaints.push(error.message));

@@ -7,6 +7,7 @@ const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
 const { once } = require('node:events');
 const test = require('node:test');
+const { acknowledged } = require('./clients');
 const { eventually, run, runToItsEnd } = require('./harness');
 const { NAMED, ask, known } = require('./named');
 
@@ -66,7 +67,7 @@ test('@socket.io/sticky: a Buffer of a client reaches those of other workers', r
 			const told = once(two, 'told');
 			one.emit('tell all', bytes);
 			assert.ok(bytes.equals((await told)[0]));
-			assert.ok(bytes.equals(await one.timeout(10_000).emitWithAck('echo', bytes)));
+			assert.ok(bytes.equals(await acknowledged(one, 'echo', bytes)));
 		}
 	}));
 

@@ -7,9 +7,7 @@
 const http = require('node:http');
 const net = require('node:net');
 const { once } = require('node:events');
-
-/** The longest that a client waits for anything. */
-const PATIENCE_MS = 20_000;
+const { deadline, within } = require('./patience');
 
 /** An address in the form that net and http take. */
 function destination(address) {
@@ -31,13 +29,16 @@ async function connect(address, options = {}) {
 function receiveAll(socket) {
 	return new Promise((resolve, reject) => {
 		const chunks = [];
-		const timer = setTimeout(() => reject(new Error('the connection is still open')), PATIENCE_MS);
+		const end = deadline(() => reject(new Error('the connection is still open')));
 		const finish = (reset) => {
-			clearTimeout(timer);
+			end.cancel();
 			socket.destroy();
 			resolve({ reset, text: Buffer.concat(chunks).toString('latin1') });
 		};
-		socket.on('data', (chunk) => chunks.push(chunk));
+		socket.on('data', (chunk) => {
+			chunks.push(chunk);
+			end.advanced();
+		});
 		socket.on('end', () => finish(false));
 		socket.on('error', () => finish(true));
 		socket.on('close', () => finish(socket.errored != null));
@@ -48,15 +49,15 @@ function receiveAll(socket) {
 async function receiveBytes(socket, count) {
 	const chunks = [];
 	let length = 0;
-	const late = () => socket.destroy(new Error(`${length} of ${count} bytes came`));
-	const timer = setTimeout(late, PATIENCE_MS);
+	const end = deadline(() => socket.destroy(new Error(`${length} of ${count} bytes came`)));
 	for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
 		chunks.push(chunk);
 		length += chunk.length;
+		end.advanced();
 		if (length >= count)
 			break;
 	}
-	clearTimeout(timer);
+	end.cancel();
 	return Buffer.concat(chunks);
 }
 
@@ -76,13 +77,18 @@ async function exchange(address, bytes) {
 function request(address, path, { method = 'GET', headers = {}, body, agent = false, localAddress } = {}) {
 	const { path: socketPath, ...where } = destination(address);
 	return new Promise((resolve, reject) => {
-		const options = { socketPath, path, method, headers, agent, localAddress, timeout: PATIENCE_MS };
-		const call = http.request({ ...where, ...options });
+		const call = http.request({ ...where, socketPath, path, method, headers, agent, localAddress });
+		const end = deadline(() => call.destroy(new Error(`${method} ${path}: no answer`)));
 		call.on('error', reject);
-		call.on('timeout', () => call.destroy(new Error(`${method} ${path}: no answer in ${PATIENCE_MS} ms`)));
+		call.on('close', () => end.cancel());
 		call.on('response', async (response) => {
 			try {
-				const text = Buffer.concat(await response.toArray()).toString();
+				const chunks = [];
+				for await (const chunk of response) {
+					chunks.push(chunk);
+					end.advanced();
+				}
+				const text = Buffer.concat(chunks).toString();
 				const { statusCode: status, headers } = response;
 				const json = text.startsWith('{') ? JSON.parse(text) : undefined;
 				resolve({ status, headers, text, json });
@@ -92,6 +98,23 @@ function request(address, path, { method = 'GET', headers = {}, body, agent = fa
 		});
 		call.end(body);
 	});
+}
+
+/** Emit an event by a Socket.IO client, and resolve to what the other side answers. */
+function acknowledged(client, event, ...args) {
+	return within(`an answer to "${event}"`, client.emitWithAck(event, ...args));
+}
+
+/** Wait until a Socket.IO client is connected; a failure says why it is not. */
+async function connected(client) {
+	const error = await within('a client is connected', new Promise((resolve) => {
+		if (client.connected)
+			resolve();
+		client.once('connect', resolve).once('connect_error', resolve);
+	}));
+	if (error)
+		throw new Error(`${error.message}: ${error.description} ${error.context?.responseText ?? ''}`, { cause: error });
+	return client;
 }
 
 /** The head of an HTTP request that asks for its connection to be closed behind the answer. */
@@ -140,7 +163,9 @@ async function handshakeAndReturn(address) {
 
 module.exports = {
 	ENGINE,
+	acknowledged,
 	connect,
+	connected,
 	destination,
 	exchange,
 	handshakeAndReturn,

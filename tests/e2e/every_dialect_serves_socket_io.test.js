@@ -8,7 +8,7 @@ const crypto = require('node:crypto');
 const { once } = require('node:events');
 const { setImmediate: turn } = require('node:timers/promises');
 const test = require('node:test');
-const { receiveAll, head } = require('./clients');
+const { acknowledged, connected, receiveAll, head } = require('./clients');
 const { run, runToItsEnd } = require('./harness');
 
 const FORWARDED = { 'X-Forwarded-For': '203.0.113.9' };
@@ -35,14 +35,14 @@ const TRANSPORTS = [['polling'], ['websocket'], ['polling', 'websocket']];
 async function open(limpet, transports) {
 	const client = limpet.socket({ transports, extraHeaders: FORWARDED });
 	const upgrade = transports.length > 1 && once(client.io.engine, 'upgrade');
-	await new Promise((resolve, reject) => client.on('connect', resolve).on('connect_error', reject));
+	await connected(client);
 	await upgrade;
 	assert.equal(client.io.engine.transport.name, transports.at(-1));
 	return client;
 }
 
-async function echo(client, message) {
-	return client.timeout(10_000).emitWithAck('echo', message);
+function echo(client, message) {
+	return acknowledged(client, 'echo', message);
 }
 
 /** The head in two pieces, the body in ten. */

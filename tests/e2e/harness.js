@@ -26,6 +26,7 @@ const { once } = require('node:events');
 const { io } = require('socket.io-client');
 const clients = require('./clients');
 const { startLoad } = require('./load');
+const { PATIENCE_MS, deadline, eventually, within } = require('./patience');
 const proc = require('./proc');
 
 const BINARY = path.resolve(process.env.LIMPET ?? path.join(__dirname, '../../build/limpet'));
@@ -33,8 +34,8 @@ const BINARY = path.resolve(process.env.LIMPET ?? path.join(__dirname, '../../bu
 /** Marks a test's processes, so that those that are left over can be found. */
 const MARK = 'LIMPET_E2E';
 
-/** The longest that a test waits for one thing to happen. */
-const PATIENCE_MS = 20_000;
+/** The longest that a whole test goes on while limpet and its workers say nothing, on a quiet machine. */
+const BODY_PATIENCE_MS = 6 * PATIENCE_MS;
 
 /** How many lines of a log are worth showing. */
 const SHOWN_LINES = 150;
@@ -49,17 +50,6 @@ function complete(command) {
 	const words = command.trim().split(/\s+/);
 	const missing = Object.entries(DEFAULTS).filter(([name]) => !words.includes(name)).flat();
 	return ['run', ...missing, ...words];
-}
-
-/** Run until `true`, or fail with `what`; for what no log line tells. Asks every few milliseconds. */
-async function eventually(what, condition, patienceMs = PATIENCE_MS) {
-	const deadline = Date.now() + patienceMs;
-	for (;;) {
-		if (await condition())
-			return;
-		assert.ok(Date.now() < deadline, `${what}: still not so after ${patienceMs} ms`);
-		await new Promise((resolve) => setTimeout(resolve, 5));
-	}
 }
 
 /** Every connection that was accepted is in exactly one place. */
@@ -133,23 +123,24 @@ class Limpet {
 	/** Wait until `found` answers something with the lines that have come; a failure says `what` was waited for. */
 	async #until(what, found, patienceMs) {
 		let listener;
-		let timer;
+		let end;
 		try {
 			return await new Promise((resolve, reject) => {
 				const fail = (why) => reject(new Error(`${why} before ${what}`));
+				end = deadline(() => fail('nothing advanced any more'), patienceMs);
 				listener = () => {
+					end.advanced();
 					const result = found();
 					if (result)
 						resolve(result);
 				};
 				this.#listeners.add(listener);
-				timer = setTimeout(fail, patienceMs, `${patienceMs} ms went by`);
 				listener();
 				this.#ended.then(({ status, signal }) => fail(`limpet ended with ${signal ?? status}`));
 			});
 		} finally {
 			this.#listeners.delete(listener);
-			clearTimeout(timer);
+			end.cancel();
 		}
 	}
 
@@ -159,13 +150,13 @@ class Limpet {
 	}
 
 	/** The first line, from `since` on, that matches; waits for it. */
-	said(pattern, since = 0, patienceMs = PATIENCE_MS) {
+	said(pattern, since = 0, patienceMs = undefined) {
 		const found = () => this.lines.slice(since).map((line) => pattern.exec(line)).find(Boolean);
 		return this.#until(`a line came like ${pattern}`, found, patienceMs);
 	}
 
 	/** Wait until there are `count` matching lines, from `since` on. */
-	saidTimes(count, pattern, since = 0, patienceMs = PATIENCE_MS) {
+	saidTimes(count, pattern, since = 0, patienceMs = undefined) {
 		const enough = () => this.lines.slice(since).filter((line) => pattern.test(line)).length >= count;
 		return this.#until(`${count} lines came like ${pattern}`, enough, patienceMs);
 	}
@@ -178,7 +169,7 @@ class Limpet {
 			const lines = this.lines.filter((line) => /^limpet: worker \d+ is ready/.test(line));
 			const ready = new Set(lines.map((line) => line.split(' ')[2]));
 			return this.addresses.length === listeners && ready.size >= workers;
-		}, PATIENCE_MS);
+		});
 	}
 
 	get address() {
@@ -237,7 +228,7 @@ class Limpet {
 
 	/** A Socket.IO client; options as socket.io-client takes them. It, too, is closed behind the test. */
 	socket(options) {
-		const client = io(`http://${this.address}`, { forceNew: true, reconnection: false, ...options });
+		const client = io(`http://${this.address}`, { forceNew: true, reconnection: false, timeout: false, ...options });
 		this.#clients.push(client);
 		return client;
 	}
@@ -269,13 +260,14 @@ class Limpet {
 		await this.saidTimes(count, /^limpet: listening on/, now);
 	}
 
+	/** Call `advanced` with every line that comes. */
+	follow(advanced) {
+		this.#listeners.add(advanced);
+	}
+
 	/** Resolves to {status, signal}. */
-	async ended() {
-		let timer;
-		const late = new Promise((resolve, reject) => {
-			timer = setTimeout(() => reject(new Error('limpet does not end')), PATIENCE_MS);
-		});
-		return Promise.race([this.#ended, late]).finally(() => clearTimeout(timer));
+	ended() {
+		return within('limpet ends', this.#ended, { follow: (advanced) => this.follow(advanced) });
 	}
 
 	/** Its clients, all that are left, close their connections. */
@@ -356,7 +348,8 @@ function run(command, settings, body = settings) {
 		try {
 			if (settings.ready !== false)
 				await limpet.ready();
-			await body(limpet, t);
+			const follow = (advanced) => limpet.follow(advanced);
+			await within('the test is over', body(limpet, t), { patienceMs: BODY_PATIENCE_MS, renewals: Infinity, follow });
 			await limpet.stop();
 			limpet.assertClean();
 		} catch (error) {
@@ -371,9 +364,9 @@ function run(command, settings, body = settings) {
 /** Run a limpet that ends by itself: {status, log}. The command is everything behind `limpet`. */
 async function runToItsEnd(command) {
 	const child = spawn(BINARY, command.trim().split(/\s+/), { cwd: __dirname, stdio: ['ignore', 'pipe', 'pipe'] });
-	const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+	const end = deadline(() => child.kill('SIGKILL'));
 	const [output, log] = await Promise.all([child.stdout.toArray(), child.stderr.toArray(), once(child, 'close')]);
-	clearTimeout(timer);
+	end.cancel();
 	const lines = Buffer.concat(log).toString().split('\n').map((line) => line.replace(STAMP, ''));
 	return { status: child.exitCode, output: Buffer.concat(output).toString(), log: lines.join('\n') };
 }

@@ -4,6 +4,7 @@
  */
 const net = require('node:net');
 const { destination, head } = require('./clients');
+const { eventually } = require('./patience');
 
 /** One request: resolves to undefined when its answer came whole, else to what happened instead. */
 function ask(where, path) {
@@ -33,7 +34,8 @@ function ask(where, path) {
  *
  * @param {string} address  Where to.
  * @param {number} clients  How many at a time.
- * @returns {{stop: () => Promise<{requests: number, failures: object[]}>}}  Stop lets each request come to its end.
+ * @returns {{reaches: (count: number) => Promise<void>, stop: () => Promise<{requests: number, failures: object[]}>}}
+ *     Reaches waits until so many requests have begun; stop lets each request come to its end.
  */
 function startLoad(address, clients) {
 	const where = destination(address);
@@ -49,6 +51,7 @@ function startLoad(address, clients) {
 	};
 	const all = Promise.all(Array.from({ length: clients }, client));
 	return {
+		reaches: (count) => eventually(`${count} requests, or it is no load`, () => requests > count),
 		async stop() {
 			going = false;
 			await all;

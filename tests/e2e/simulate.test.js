@@ -13,6 +13,7 @@ const { spawn, spawnSync } = require('node:child_process');
 const { once } = require('node:events');
 const readline = require('node:readline');
 const { test } = require('node:test');
+const { deadline } = require('./patience');
 
 const LIMPET = path.resolve(process.env.LIMPET ?? path.join(__dirname, '../../build/limpet'));
 const EXAMPLE = path.resolve(__dirname, '../../examples/custom_policy');
@@ -115,24 +116,26 @@ function answerOf(address, headers) {
 	});
 }
 
-test('examples/custom_policy serves a page with a policy of one\'s choice', { timeout: 60_000 }, async () => {
+test('examples/custom_policy serves a page with a policy of one\'s choice', async () => {
 	const log = [];
 	const child = spawn(path.join(EXAMPLE, 'run'), ['cookie'], {
 		env: { ...process.env, PORT: '0', LIMPET_BUILD: path.dirname(LIMPET) }, detached: true,
 		stdio: ['ignore', 'pipe', 'pipe'],
 	});
 	const closed = once(child, 'close');
+	const end = deadline(() => process.kill(-child.pid, 'SIGKILL'));
 	try {
 		await new Promise((resolve, reject) => {
 			for (const input of [child.stdout, child.stderr])
 				readline.createInterface({ input }).on('line', (line) => {
 					log.push(line);
+					end.advanced();
 					if (log.filter((said) => / is ready /.test(said)).length === WORKERS)
 						resolve();
 				});
 			closed.then(() => reject(new Error('it ended')));
 		});
-		const [, address] = /^limpet: listening on (\S+)$/m.exec(log.join('\n'));
+		const [, address] = /^\S+ info limpet: listening on (\S+)$/m.exec(log.join('\n'));
 		assert.ok(log.some((line) => line.startsWith('A browser returns to its worker')));
 		for (const user of ['ada', 'bob', 'cyd']) {
 			const answers = [];
@@ -146,6 +149,7 @@ test('examples/custom_policy serves a page with a policy of one\'s choice', { ti
 		console.error(log.join('\n'));
 		throw error;
 	} finally {
+		end.cancel();
 		if (child.exitCode === null && child.signalCode === null)
 			process.kill(-child.pid, 'SIGKILL');
 	}

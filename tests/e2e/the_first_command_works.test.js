@@ -8,19 +8,25 @@ const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const readline = require('node:readline');
 const { test } = require('node:test');
+const { PATIENCE_MS, deadline } = require('./patience');
+
+/** The longest that it builds without a word, on a quiet machine. */
+const BUILD_PATIENCE_MS = 6 * PATIENCE_MS;
 
 const RUN = path.resolve(__dirname, '../../examples/run');
 
-test('examples/run serves the chat', { timeout: 120_000 }, async () => {
+test('examples/run serves the chat', async () => {
 	const log = [];
 	const child = spawn(RUN, { env: { ...process.env, PORT: '0' }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
 	const closed = once(child, 'close');
+	const end = deadline(() => process.kill(-child.pid, 'SIGKILL'), BUILD_PATIENCE_MS);
 	const readers = [child.stdout, child.stderr].map((input) => readline.createInterface({ input }));
 	try {
 		const address = await new Promise((resolve, reject) => {
 			for (const reader of readers)
 				reader.on('line', (line) => {
 					log.push(line);
+					end.advanced();
 					const found = /^\S+ info limpet: listening on (\S+)$/.exec(line);
 					if (found)
 						resolve(found[1]);
@@ -37,6 +43,7 @@ test('examples/run serves the chat', { timeout: 120_000 }, async () => {
 		console.error(log.join('\n'));
 		throw error;
 	} finally {
+		end.cancel();
 		if (child.exitCode === null && child.signalCode === null)
 			process.kill(-child.pid, 'SIGKILL');
 	}

@@ -10,7 +10,7 @@ const path = require('node:path');
 const test = require('node:test');
 const proc = require('./proc');
 const { AT_PORT, assertSessions, registered, workerPids } = require('./any_server');
-const { receiveAll } = require('./clients');
+const { acknowledged, connected, receiveAll } = require('./clients');
 const { eventually, run } = require('./harness');
 
 const GUNICORN =
@@ -25,13 +25,8 @@ const FIRST = { 'first.lua': 'return { on_connect = function(conn, workers) retu
 
 /** A Socket.IO client that is connected, and the process that has it. */
 async function open(limpet, transport) {
-	const client = limpet.socket({ transports: [transport] });
-	await once(client, 'connect');
-	return { client, pid: (await ask(client)).pid };
-}
-
-function ask(client) {
-	return client.timeout(20_000).emitWithAck('pid', 1);
+	const client = await connected(limpet.socket({ transports: [transport] }));
+	return { client, pid: (await acknowledged(client, 'pid', 1)).pid };
 }
 
 test('a worker that is killed loses its own clients, and its successor registers', run(GUNICORN, EVENTLET, async (limpet) => {
@@ -45,7 +40,7 @@ test('a worker that is killed loses its own clients, and its successor registers
 	await Promise.all(ends);
 	await registered(limpet, 4, 3);
 	for (const { client, pid } of opened.filter((other) => other.pid !== victim))
-		assert.equal((await ask(client)).pid, pid);
+		assert.equal((await acknowledged(client, 'pid', 1)).pid, pid);
 	assert.ok(!(await workerPids(limpet)).includes(victim));
 	await assertSessions(limpet, ['polling', 'websocket'], 12);
 }));
@@ -66,12 +61,12 @@ for (const [name, command, settings, workers] of [
 		await limpet.saidTimes(workers, /^limpet: worker \d+ is ready/, since);
 		assert.deepEqual(await workerPids(limpet), pids, 'the same processes');
 		for (const { client, pid } of sockets)
-			assert.equal((await ask(client)).pid, pid);
+			assert.equal((await acknowledged(client, 'pid', 1)).pid, pid);
 		await assertSessions(limpet, ['polling', 'websocket'], 12);
 
 		/* A poll that found nobody listening has ended its session; those that waited at their worker go on. */
 		for (const { client, pid } of pollers.filter((poller) => poller.client.connected))
-			assert.equal((await ask(client)).pid, pid);
+			assert.equal((await acknowledged(client, 'pid', 1)).pid, pid);
 		sockets.forEach(({ client }) => assert.ok(client.connected));
 	}));
 

@@ -7,13 +7,12 @@ const test = require('node:test');
 const { setTimeout: pause } = require('node:timers/promises');
 const { head, receiveAll } = require('../e2e/clients');
 const { eventually, run } = require('../e2e/harness');
+const { stopwatch } = require('../e2e/patience');
 const proc = require('../e2e/proc');
 const { assertWhole, send, sendCutEverywhere } = require('./inspected');
 
 const ANSWER = '--workers 2 --policy sid --dialect cluster -- node workers/answer.js';
 const INSPECT = '--workers 2 --policy sid --dialect native -- python3 workers/inspector.py';
-
-const elapsedMs = (since) => Number(process.hrtime.bigint() - since) / 1e6;
 
 const waiting = (limpet, count) =>
 	eventually(`${count} wait`, async () => (await limpet.counts()).waiting === count);
@@ -21,25 +20,25 @@ const waiting = (limpet, count) =>
 test('1: silent clients are closed at the deadline, without a word', run(
 	`--listen 127.0.0.1:0 --listen unix:./socket --head-timeout 1s ${ANSWER}`,
 	async (limpet) => {
-		const began = process.hrtime.bigint();
+		const took = stopwatch();
 		const addresses = Array.from({ length: 40 }, (_, i) => limpet.addresses[i % 2]);
 		const sockets = await Promise.all(addresses.map((address) => limpet.connect(address)));
 		const ends = await Promise.all(sockets.map((socket) => receiveAll(socket)));
 		ends.forEach(({ text }) => assert.equal(text, ''));
 		// The kernel itself holds silent connections back, for a few seconds at most.
-		assert.ok(elapsedMs(began) >= 900 && elapsedMs(began) < 8000, `after ${elapsedMs(began)} ms`);
+		assert.ok(took.ms() >= 900 && took.quietMs() < 8000, `after ${took.ms()} ms`);
 		const counts = await limpet.counts();
 		assert.deepEqual([counts.closed_early, counts.refused, counts.waiting], [40, 0, 0]);
 	}));
 
 test('2: the deadline is for the whole head, however it drips', run(`--head-timeout 1s ${ANSWER}`, async (limpet) => {
-	const began = process.hrtime.bigint();
+	const took = stopwatch();
 	const socket = await limpet.connect();
 	const drip = setInterval(() => socket.write('x'), 100);
 	socket.write('GET /');
 	const { text } = await receiveAll(socket).finally(() => clearInterval(drip));
 	assert.match(text, /^HTTP\/1\.1 408 /);
-	assert.ok(elapsedMs(began) >= 900 && elapsedMs(began) < 3000, `after ${elapsedMs(began)} ms`);
+	assert.ok(took.ms() >= 900 && took.quietMs() < 3000, `after ${took.ms()} ms`);
 	assert.equal((await limpet.counts()).refused, 1);
 }));
 

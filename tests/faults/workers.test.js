@@ -70,7 +70,10 @@ test('33: a worker that is stopped under load gets no more, has no rival for wha
 		await limpet.said(new RegExp(`^limpet: worker 2 \\(pid ${pid}\\) was killed by signal 9`), since);
 		const { requests, failures } = await load.stop();
 
-		/* A request may fail that the killed worker had begun, and no other. */
+		/*
+		 * A request may fail that the killed worker had begun, and no other. It notes each as soon as it has read it, and may
+		 * be stopped in between: FIN, and no reset, tells that it had read everything.
+		 */
 		const served = limpet.read('served').trim().split('\n').map((line) => line.split(' '));
 		const times = new Map();
 		served.forEach(([, url]) => times.set(url, (times.get(url) ?? 0) + 1));
@@ -78,7 +81,9 @@ test('33: a worker that is stopped under load gets no more, has no rival for wha
 		t.diagnostic(`${requests} requests, ${worker_ejections} ejections, ${returned_lost} returned by the kill, ` +
 			`${failures.length} failed`);
 		assert.deepEqual([...times].filter(([, count]) => count > 1), [], 'none is served twice');
-		assert.deepEqual(failures.filter(({ path }) => !served.some(([id, url]) => id === '2' && url === path)), []);
+		const unnoted = failures.filter(({ path }) => !served.some(([id, url]) => id === '2' && url === path));
+		assert.deepEqual(unnoted.filter(({ failure }) => failure), []);
+		assert.ok(unnoted.length <= 1, JSON.stringify(unnoted.map(({ path }) => path)));
 		assert.equal(stuck_kills, 1);
 	}));
 

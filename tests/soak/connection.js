@@ -5,14 +5,12 @@
  *     answered   a complete answer, with its status and body
  *     eof        the other side ended (FIN) before that
  *     reset      the other side reset it (RST) before that
- *     late       neither, in PATIENCE_MS
+ *     late       neither, and the patience is over, which is more than limpet holds a connection that no worker can take
  *     no way in  it could not be opened
  */
 const net = require('node:net');
 const { destination } = require('../e2e/clients');
-
-/** The longest that a client waits: more than limpet holds a connection that no worker can take. */
-const PATIENCE_MS = 20_000;
+const { deadline, within } = require('../e2e/patience');
 
 /** The monotonic clock, in milliseconds; the workers' ledgers have the same. */
 const now = () => Number(process.hrtime.bigint()) / 1e6;
@@ -87,11 +85,11 @@ class Connection {
 	#finish() {
 		return new Promise((resolve) => {
 			const finish = (result) => {
-				clearTimeout(timer);
+				end.cancel();
 				this.#notice = () => {};
 				resolve(result);
 			};
-			const timer = setTimeout(finish, PATIENCE_MS, { how: 'late' });
+			const end = deadline(() => finish({ how: 'late' }));
 			this.#notice = () => {
 				const answer = answerIn(this.#text);
 				if (answer)
@@ -105,10 +103,7 @@ class Connection {
 
 	/** Whether the other side ends it by itself, as it said it would. */
 	async closes() {
-		let timer;
-		const late = new Promise((resolve) => (timer = setTimeout(resolve, PATIENCE_MS, false)));
-		const closed = await Promise.race([this.#closed, late]);
-		clearTimeout(timer);
+		const closed = await within('it is closed', this.#closed).catch(() => false);
 		this.socket.destroy();
 		return closed;
 	}

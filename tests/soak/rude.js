@@ -5,6 +5,7 @@
 const { setTimeout: pause } = require('node:timers/promises');
 const net = require('node:net');
 const { destination } = require('../e2e/clients');
+const { deadline } = require('../e2e/patience');
 const { between, oneOf } = require('./schedule');
 
 const LOCAL_ADDRESSES = ['127.0.8.1', '127.0.8.2', '127.0.8.3', '127.0.8.4'];
@@ -84,8 +85,8 @@ class RudeClients {
 	#one(manner) {
 		this.count++;
 		const socket = this.#connect(manner);
-		const timer = setTimeout(() => this.leftOpen++, PATIENCE_MS);
-		socket.on('close', () => clearTimeout(timer));
+		const end = deadline(() => this.leftOpen++, PATIENCE_MS);
+		socket.on('close', () => end.cancel());
 	}
 
 	/** Silent connections, all at once; half of them end with a reset. */

@@ -10,6 +10,7 @@ const { setTimeout: pause } = require('node:timers/promises');
 const { createRequire } = require('node:module');
 const path = require('node:path');
 const { io } = createRequire(path.join(__dirname, '../e2e/package.json'))('socket.io-client');
+const { within } = require('../e2e/patience');
 const { now } = require('./connection');
 const { between } = require('./schedule');
 
@@ -18,9 +19,6 @@ const KINDS = {
 	polling: { transports: ['polling'] },
 	websocket: { transports: ['websocket'] },
 };
-
-/** Longer than a worker is ever stopped. */
-const PATIENCE_MS = 20_000;
 
 const TALK_MS = [200, 800];
 const LIFE_MS = [1000, 15_000];
@@ -83,7 +81,7 @@ class SessionClients {
 		const began = now();
 		const agent = new WatchedAgent();
 		const socket = io(`http://${this.#address}`,
-			{ ...KINDS[kind], agent, forceNew: true, reconnection: false, timeout: PATIENCE_MS, query: { id } });
+			{ ...KINDS[kind], agent, forceNew: true, reconnection: false, timeout: false, query: { id } });
 		let pid;
 		socket.io.on('open', () => (pid = pidOf(socket.io.engine.id)));
 		const ended = new Promise((resolve) => {
@@ -107,9 +105,8 @@ class SessionClients {
 			const word = `${i} of ${socket.id}`;
 			let by, back;
 			try {
-				[by, back] = await new Promise((resolve, reject) =>
-					socket.timeout(PATIENCE_MS).emit('echo', word, (error, ...answer) =>
-						error ? reject(error) : resolve(answer)));
+				const answer = new Promise((resolve) => socket.emit('echo', word, (...answer) => resolve(answer)));
+				[by, back] = await within('an answer', answer);
 			} catch (error) {
 				return `an echo did not come: ${error.message}`;
 			}

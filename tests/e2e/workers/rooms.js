@@ -7,6 +7,7 @@
 const cluster = require('node:cluster');
 const http = require('node:http');
 const { Server } = require('socket.io');
+const { PATIENCE_MS } = require('../patience');
 const packages = process.argv.slice(2);
 const { createAdapter } = require(packages[cluster.worker.id % packages.length]);
 
@@ -17,14 +18,14 @@ const ACTIONS = {
 	emit: (io, text) => io.emit('news', text),
 	binary: (io, length) => io.emit('news', Buffer.alloc(Number(length), 'limpet')),
 	askBinary: async (io, bytes) => hex(await io.serverSideEmitWithAck('bytes', Buffer.from(bytes, 'hex'))),
-	acksBinary: async (io, bytes) => hex(await io.timeout(5000).emitWithAck('bytes', Buffer.from(bytes, 'hex'))),
+	acksBinary: async (io, bytes) => hex(await io.timeout(PATIENCE_MS).emitWithAck('bytes', Buffer.from(bytes, 'hex'))),
 	toRoom: (io, room) => io.to(room).emit('news', `to ${room}`),
 	join: (io, room) => io.socketsJoin(room),
 	leave: (io, room) => io.socketsLeave(room),
 	fetch: async (io) => (await io.fetchSockets()).map((socket) => socket.id).sort(),
 	who: (io) => io.serverSideEmitWithAck('who'),
 	count: async (io) => io.of('/').adapter.serverCount(),
-	acks: (io) => io.timeout(5000).emitWithAck('ask'),
+	acks: (io) => io.timeout(PATIENCE_MS).emitWithAck('ask'),
 	flood: (io, count) => {
 		for (let i = 0; i < Number(count); i++)
 			io.emit('flood', 'x'.repeat(1000));
