@@ -258,12 +258,17 @@ static void on_session(void *owner, struct lp_slice key)
 	lp_waiting_session(&balancer->waiting, key);
 }
 
-/* It is as if it had come anew: with its next request unread. */
+/* It is decided like a new connection, by its next request. */
 static void on_bounced(void *owner, int fd)
 {
 	struct limpet_balancer *balancer = owner;
-	balancer->bounced++;
-	lp_listener_readmit(balancer->listeners, balancer->listener_count, fd);
+	if (lp_listener_readmit(balancer->listeners, balancer->listener_count, fd))
+		balancer->bounced++;
+	else
+		lp_log_limited(
+			&balancer->data.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, NULL,
+			"a worker gave back a descriptor that is no connection through a listener of limpet; it is "
+			"closed");
 	if (balancer->state >= STOPPING)
 		lp_waiting_refuse_all(&balancer->waiting);
 }

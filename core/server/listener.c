@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define DEFER_SECONDS 1
@@ -23,29 +24,72 @@ static void on_accepted(struct lp_acceptor *acceptor, int fd, const union lp_pee
 	lp_waiting_admit(listener->config.waiting, fd, &ip, port, &listener->origin);
 }
 
-static in_port_t port_of(const union lp_peer *address)
+static bool is_at_port(const struct lp_listen_address *address, const union lp_peer *local)
 {
-	return ntohs(address->any.sa_family == AF_INET6  ? address->in6.sin6_port
-		     : address->any.sa_family == AF_INET ? address->in.sin_port
-							 : 0);
+	return local->any.sa_family == AF_INET ? address->socket.in.sin_port == local->in.sin_port
+					       : address->socket.in6.sin6_port == local->in6.sin6_port;
 }
 
-void lp_listener_readmit(struct lp_listener *listeners, size_t count, int fd)
+/* How closely a listener's address fits the local address of a connection. 0: the connection did not come through it. */
+static int fit_of(const struct lp_listen_address *address, const union lp_peer *local, socklen_t length)
+{
+	static const struct in6_addr any6 = IN6ADDR_ANY_INIT;
+	if (address->socket.any.sa_family != local->any.sa_family)
+		return 0;
+	if (local->any.sa_family == AF_UNIX)
+		return address->length == length && memcmp(&address->socket, local, length) == 0 ? 2 : 0;
+	if (!is_at_port(address, local))
+		return 0;
+	if (local->any.sa_family == AF_INET)
+		return address->socket.in.sin_addr.s_addr == local->in.sin_addr.s_addr ? 2
+		       : address->socket.in.sin_addr.s_addr == INADDR_ANY              ? 1
+										       : 0;
+	if (memcmp(&address->socket.in6.sin6_addr, &local->in6.sin6_addr, sizeof(any6)) == 0)
+		return 2;
+	return memcmp(&address->socket.in6.sin6_addr, &any6, sizeof(any6)) == 0 ? 1 : 0;
+}
+
+/*
+ * The kernel gives a connection to the listener at its address, and to the one at the wildcard only where there is none.
+ * A connection that came through a dual-stack listener says AF_INET6 of itself, so families never mix.
+ */
+const struct lp_listener *lp_listener_find(const struct lp_listener *listeners, size_t count,
+					   const union lp_peer *local, socklen_t length)
+{
+	const struct lp_listener *found = NULL;
+	int best = 0;
+	for (size_t i = 0; i < count; i++) {
+		int fit = fit_of(&listeners[i].address, local, length);
+		if (fit > best) {
+			found = &listeners[i];
+			best = fit;
+		}
+	}
+	return found;
+}
+
+bool lp_listener_readmit(const struct lp_listener *listeners, size_t count, int fd)
 {
 	union lp_peer peer = {0};
 	union lp_peer here = {0};
 	socklen_t peer_length = sizeof(peer);
 	socklen_t here_length = sizeof(here);
-	struct lp_listener *listener = &listeners[0];
+	int listens = 0;
+	socklen_t size = sizeof(listens);
 	struct lp_ip ip;
 	uint16_t port;
-	getpeername(fd, &peer.any, &peer_length); /* A client that has left is nobody, and found out soon. */
-	getsockname(fd, &here.any, &here_length);
-	for (size_t i = 0; i < count; i++)
-		if (listeners[i].origin.port == port_of(&here))
-			listener = &listeners[i];
+	const struct lp_listener *listener = NULL;
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && !listens &&
+	    getsockname(fd, &here.any, &here_length) == 0)
+		listener = lp_listener_find(listeners, count, &here, here_length);
+	if (!listener) {
+		close(fd);
+		return false;
+	}
+	getpeername(fd, &peer.any, &peer_length); /* Fails when the client has left, which is found out soon. */
 	lp_ip_from_socket(&peer.any, &ip, &port);
 	lp_waiting_readmit(listener->config.waiting, fd, &ip, port, &listener->origin);
+	return true;
 }
 
 static int set_options(const struct lp_listener *listener, int fd)

@@ -51,13 +51,28 @@ int lp_listener_open(struct lp_listener *listener, const struct lp_listener_conf
 void lp_listener_stop(struct lp_listener *listener);
 
 /**
- * Take a connection in once more, whose last request is answered and whose next one is unread.
+ * The listener that a connection came through.
  *
- * @param listeners  All that are open: it belongs to the one whose port it came to.
- * @param count      1 or more.
- * @param fd         Connected. Taken.
+ * @param listeners  All that are open.
+ * @param count      How many.
+ * @param local      The connection's own address, as getsockname fills it.
+ * @param length     Its length.
+ *
+ * @return The one at that address, else one at the wildcard of that family and port; NULL if there is none.
  */
-void lp_listener_readmit(struct lp_listener *listeners, size_t count, int fd);
+const struct lp_listener *lp_listener_find(const struct lp_listener *listeners, size_t count,
+					   const union lp_peer *local, socklen_t length);
+
+/**
+ * Take back a connection from a worker: its last request is answered, its next one is unread.
+ *
+ * @param listeners  All that are open.
+ * @param count      How many.
+ * @param fd         Taken. Closed when it is no connection that came through one of the listeners.
+ *
+ * @return Whether it was one.
+ */
+bool lp_listener_readmit(const struct lp_listener *listeners, size_t count, int fd);
 
 /**
  * The addresses as workers mean them when they bind: "5000,unix:/run/x"; and number the listeners as workers will.

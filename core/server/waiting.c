@@ -412,8 +412,10 @@ void lp_waiting_readmit(struct lp_waiting *waiting, int fd, const struct lp_ip *
 			const struct lp_origin *origin)
 {
 	struct lp_connection *connection = lp_connection_new(waiting, fd, ip, port, origin);
-	if (connection)
-		decide_soon(waiting, connection);
+	if (!connection)
+		return;
+	lp_tcp_baseline_take(fd, &connection->parcel.baseline);
+	decide_soon(waiting, connection);
 }
 
 void lp_waiting_set_policy(struct lp_waiting *waiting, struct lp_policy *policy)

@@ -105,14 +105,14 @@ static void hear_out(struct lp_slot *slot, struct lp_process *process)
 }
 
 /* Of what it had acknowledged, the dead worker leaves what it never read. */
-static void return_untouched(struct lp_slot *slot)
+static void return_unread(struct lp_slot *slot)
 {
 	struct lp_slots *slots = slot->slots;
-	struct lp_list untouched;
-	lp_list_init(&untouched);
-	lp_taken_leave(&slots->taken, slot->worker->id, &untouched);
-	while (!lp_list_empty(&untouched)) {
-		struct lp_parcel *parcel = LP_LIST_OWNER(untouched.next, struct lp_parcel, link);
+	struct lp_list unread;
+	lp_list_init(&unread);
+	lp_taken_leave(&slots->taken, slot->worker->id, &unread);
+	while (!lp_list_empty(&unread)) {
+		struct lp_parcel *parcel = LP_LIST_OWNER(unread.next, struct lp_parcel, link);
 		lp_list_remove(&parcel->link);
 		slots->config.events->on_returned(slots->config.owner, parcel, slot->worker->id, LP_RETURN_LOST);
 	}
@@ -123,7 +123,7 @@ void lp_slot_lose_worker(struct lp_slot *slot, struct lp_process *process)
 	struct lp_slots *slots = slot->slots;
 	struct lp_worker *worker = slot->worker;
 	hear_out(slot, process);
-	return_untouched(slot);
+	return_unread(slot);
 	lp_sessions_forget_worker(slots->config.sessions, worker->id);
 	if (slots->count)
 		lp_count_forget_worker(slots->count, worker->id);

@@ -1,13 +1,13 @@
 /*
  * The look, every tick, only asks whether bytes wait: none do once the worker has read, which mostly has happened by the
- * first tick. A client that has sent nothing yet is let go of then, too. The proof (untouched.c) is for dead workers.
+ * first tick. A client that has sent nothing yet is let go of then, too. The proof (tcp_unread.c) is for dead workers.
  *
  * A worker that runs and leaves the bytes where they are does so on purpose, or has closed the connection, whose client
  * then waits for us. One that does not run (silent) may be killed before it comes to read: there we wait with it.
  */
 #include "worker/taken.h"
 
-#include "worker/untouched.h"
+#include "worker/tcp_unread.h"
 
 static void settle(struct lp_taken *taken, struct lp_parcel *parcel)
 {
@@ -49,7 +49,7 @@ void lp_taken_add(struct lp_taken *taken, struct lp_parcel *parcel)
 		uv_timer_start(&taken->timer, on_tick, LP_TAKEN_TICK_MS, LP_TAKEN_TICK_MS);
 }
 
-void lp_taken_leave(struct lp_taken *taken, unsigned worker, struct lp_list *untouched)
+void lp_taken_leave(struct lp_taken *taken, unsigned worker, struct lp_list *unread)
 {
 	struct lp_list *next;
 	for (struct lp_list *link = taken->parcels.next; link != &taken->parcels; link = next) {
@@ -57,9 +57,9 @@ void lp_taken_leave(struct lp_taken *taken, unsigned worker, struct lp_list *unt
 		next = link->next;
 		if (parcel->worker != worker)
 			continue;
-		if (lp_is_untouched(parcel->fd)) {
+		if (lp_tcp_use_since(parcel->fd, &parcel->baseline) == LP_TCP_UNREAD) {
 			lp_list_remove(&parcel->link);
-			lp_list_append(untouched, &parcel->link);
+			lp_list_append(unread, &parcel->link);
 		} else {
 			settle(taken, parcel);
 		}

@@ -64,8 +64,8 @@ void lp_taken_add(struct lp_taken *taken, struct lp_parcel *parcel);
  *
  * @param taken      Prepared.
  * @param worker     Its id. Nobody else holds its connections any more.
- * @param untouched  Gets those that nobody has read from or written to. The others are settled, before this returns.
+ * @param unread  Gets those that nobody has read from or written to. The others are settled, before this returns.
  */
-void lp_taken_leave(struct lp_taken *taken, unsigned worker, struct lp_list *untouched);
+void lp_taken_leave(struct lp_taken *taken, unsigned worker, struct lp_list *unread);
 
 #endif

@@ -183,6 +183,10 @@ class Limpet {
 		fs.renameSync(`${file}.new`, file);
 	}
 
+	remove(name) {
+		fs.unlinkSync(path.join(this.folder, name));
+	}
+
 	read(name) {
 		return fs.readFileSync(path.join(this.folder, name), 'utf8');
 	}
