@@ -21,21 +21,35 @@ const WORKERS = {
 	'socket.io-sticky': '--policy sid --dialect socket.io-sticky -- NODE workers/socketio_sticky.js sticky201',
 };
 
-for (const version of ['18', '20', '22', '24']) {
-	const node = path.join(__dirname, `node_versions/node_modules/node${version}/bin/node`);
+/** Each Node that node_versions/ pins: its major version, and where it is. */
+const { dependencies } = require('./node_versions/package.json');
+const NODES = Object.keys(dependencies).map((name) => ({
+	version: name.slice('node'.length),
+	node: path.join(__dirname, `node_versions/node_modules/${name}/bin/node`),
+}));
+
+const TRANSPORTS = [['polling'], ['websocket'], ['polling', 'websocket']];
+
+/** A client by each transport, one of which changes from polling to a websocket; each gets a megabyte back. */
+async function assertEchoes(limpet) {
+	for (const transports of TRANSPORTS) {
+		const client = limpet.socket({ transports });
+		const upgraded = transports.length > 1 && once(client.io.engine, 'upgrade');
+		await connected(client);
+		await upgraded;
+		const megabyte = crypto.randomBytes(1 << 20);
+		const back = await acknowledged(client, 'echo', megabyte);
+		assert.ok(megabyte.equals(back), `1 MB by ${transports}`);
+		client.close();
+	}
+}
+
+for (const { version, node } of NODES) {
 	const skip = !fs.existsSync(node) && 'npm ci in tests/compat/node_versions brings it; tests/run -L compat does that';
 	for (const [dialect, command] of Object.entries(WORKERS))
 		test(`Node ${version}, ${dialect}`, { skip }, async (t) => {
 			assert.match(execFileSync(node, ['--version'], { encoding: 'utf8' }), new RegExp(`^v${version}\\.`));
-			await run(`--workers 2 ${command.replace('NODE', node)}`, async (limpet) => {
-				for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']]) {
-					const client = await connected(limpet.socket({ transports }));
-					const megabyte = crypto.randomBytes(1 << 20);
-					const back = await acknowledged(client, 'echo', megabyte);
-					assert.ok(megabyte.equals(back), `1 MB by ${transports}`);
-					client.close();
-				}
-			})(t);
+			await run(`--workers 2 ${command.replace('NODE', node)}`, assertEchoes)(t);
 		});
 
 	test(`Node ${version}, preload: a plain server, by requests and by Socket.IO`, { skip }, run(
@@ -43,6 +57,7 @@ for (const version of ['18', '20', '22', '24']) {
 		async (limpet) => {
 			await registered(limpet, 2);
 			assert.equal((await limpet.get('/')).status, 200);
+			await assertEchoes(limpet);
 			assert.deepEqual(await assertSessions(limpet, ['polling', 'websocket'], 6), await workerPids(limpet));
 		}));
 

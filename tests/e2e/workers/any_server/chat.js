@@ -13,11 +13,12 @@ const server = http.createServer((request, response) => {
 		response.end(body);
 	});
 });
-const io = new Server(server);
+const io = new Server(server, { maxHttpBufferSize: 4e6 });
 if (process.env.TAGGED)
 	io.engine.generateId = () => `${process.env.LIMPET_WORKER_ID}_${crypto.randomUUID()}`;
 io.on('connection', (socket) => {
 	socket.on('pid', (number, answer) => answer({ pid: process.pid, number }));
+	socket.on('echo', (message, answer) => answer(message));
 });
 process.on('SIGTERM', () => process.exit(0));
 server.listen(process.argv[2] ? { port: Number(process.argv[2]), host: '127.0.0.1' } : { fd: 3 });
