@@ -135,11 +135,11 @@ void lp_waiting_tell_if_empty(struct lp_waiting *waiting)
 		waiting->config.on_empty(waiting->config.owner);
 }
 
-static void drop(struct lp_waiting *waiting, struct lp_connection *connection)
+void lp_connection_free(struct lp_waiting *waiting, struct lp_connection *connection)
 {
 	lp_list_remove(&connection->parcel.link);
 	lp_connection_unwatch(waiting, connection);
-	close(connection->parcel.fd);
+	lp_closer_close(waiting->closer, connection->parcel.fd);
 	free(connection);
 }
 
@@ -155,7 +155,7 @@ void lp_connection_close_early(struct lp_waiting *waiting, struct lp_connection 
 {
 	lp_connection_count_out(waiting, connection);
 	waiting->counts.closed_early++;
-	drop(waiting, connection);
+	lp_connection_free(waiting, connection);
 	lp_waiting_tell_if_empty(waiting);
 }
 
@@ -169,14 +169,14 @@ void lp_connection_turn_away(struct lp_waiting *waiting, struct lp_connection *c
 	lp_connection_count_out(waiting, connection);
 	waiting->counts.refused++;
 	waiting->counts.over_limit++;
-	drop(waiting, connection);
+	lp_connection_free(waiting, connection);
 	lp_waiting_tell_if_empty(waiting);
 }
 
 void lp_connection_end_linger(struct lp_waiting *waiting, struct lp_connection *connection)
 {
 	waiting->lingering_count--;
-	drop(waiting, connection);
+	lp_connection_free(waiting, connection);
 }
 
 void lp_connection_refuse(struct lp_waiting *waiting, struct lp_connection *connection, int status)
@@ -191,7 +191,7 @@ void lp_connection_refuse(struct lp_waiting *waiting, struct lp_connection *conn
 		       client, status);
 	lp_refusal_send(connection->parcel.fd, status);
 	if (waiting->lingering_count >= waiting->config.max_waiting || lp_connection_watch(waiting, connection)) {
-		drop(waiting, connection);
+		lp_connection_free(waiting, connection);
 	} else {
 		connection->state = LP_LINGERING;
 		connection->seen = LP_REFUSAL_DISCARD_BYTES;

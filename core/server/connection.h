@@ -81,6 +81,9 @@ void lp_connection_unwatch(struct lp_waiting *waiting, struct lp_connection *con
 /** It waits no longer: the counts, but not the connection. @param waiting The room. @param connection Waiting. */
 void lp_connection_count_out(struct lp_waiting *waiting, struct lp_connection *connection);
 
+/** Close a connection's descriptor and free it; counts are the caller's. @param waiting The room. @param connection Any. */
+void lp_connection_free(struct lp_waiting *waiting, struct lp_connection *connection);
+
 /** End: the client has left, or never said anything. Frees it. @param waiting The room. @param connection Waiting. */
 void lp_connection_close_early(struct lp_waiting *waiting, struct lp_connection *connection);
 

@@ -344,7 +344,10 @@ int lp_waiting_open(struct lp_waiting *waiting, const struct lp_waiting_config *
 	lp_list_init(&waiting->held);
 	lp_list_init(&waiting->lingering);
 	lp_list_init(&waiting->due);
+	waiting->closer = lp_closer_new();
 	int status = lp_look_init(&waiting->look, config->max_head_bytes);
+	if (!waiting->closer)
+		status = -ENOMEM;
 	waiting->epoll = status ? -1 : epoll_create1(EPOLL_CLOEXEC);
 	if (!status && waiting->epoll < 0)
 		status = -errno;
@@ -354,6 +357,7 @@ int lp_waiting_open(struct lp_waiting *waiting, const struct lp_waiting_config *
 		if (waiting->epoll >= 0)
 			close(waiting->epoll);
 		lp_look_deinit(&waiting->look);
+		lp_closer_free(waiting->closer);
 		return status;
 	}
 	uv_timer_init(config->loop, &waiting->timer);
@@ -372,6 +376,7 @@ static void on_handle_closed(uv_handle_t *handle)
 		return;
 	close(waiting->epoll);
 	lp_look_deinit(&waiting->look);
+	lp_closer_free(waiting->closer);
 	if (waiting->closed)
 		waiting->closed(waiting);
 }
@@ -455,7 +460,7 @@ void lp_waiting_acknowledged(struct lp_waiting *waiting, struct lp_parcel *parce
 		waiting->counts.moved++;
 	else
 		waiting->counts.acknowledged++;
-	free(connection);
+	lp_connection_free(waiting, connection);
 	lp_waiting_tell_if_empty(waiting);
 }
 

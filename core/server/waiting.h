@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "limpet/balancer.h"
 #include "route/policy.h"
+#include "server/closer.h"
 #include "server/look.h"
 #include "server/per_address.h"
 #include "server/recorder.h"
@@ -48,6 +49,7 @@ struct lp_waiting {
 	struct lp_supervisor *supervisor; /**< Borrowed; NULL until there is one: then all are held. */
 	uint32_t generation;              /**< Of the policy: cursors of an older one start again. */
 	struct lp_look look;
+	struct lp_closer *closer; /**< Of descriptors. */
 
 	int epoll;
 	uv_poll_t poll;   /**< Of epoll. */
@@ -124,7 +126,7 @@ void lp_waiting_workers_changed(struct lp_waiting *waiting);
 /** A session was learnt: those that await it are decided anew, soon. @param waiting Open. @param key Its key. */
 void lp_waiting_session(struct lp_waiting *waiting, struct lp_slice key);
 
-/** A worker has a connection for good. @param waiting Open. @param parcel A connection's; its descriptor is closed. */
+/** A worker has a connection for good. @param waiting Open. @param parcel A connection's; its descriptor is closed here. */
 void lp_waiting_acknowledged(struct lp_waiting *waiting, struct lp_parcel *parcel);
 
 /**

@@ -10,6 +10,7 @@
 #include "worker/acceptor.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -55,22 +56,19 @@ static bool is_for_want(int error)
 	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-/* Returns whether there may be more to accept. */
-static bool accept_batch(struct lp_acceptor *acceptor)
+static void accept_batch(struct lp_acceptor *acceptor)
 {
 	int errors = 0;
-	int error = 0;
 	for (int i = 0; i < ACCEPTS_A_TURN && acceptor->fd >= 0; i++) {
-		error = accept_one(acceptor);
+		int error = accept_one(acceptor);
 		if (error == EAGAIN)
-			return false;
+			return;
 		errors = error ? errors + 1 : 0;
 		if (is_for_want(error) || errors == ACCEPTS_A_TURN) {
 			pause_accepting(acceptor, error);
-			return false;
+			return;
 		}
 	}
-	return acceptor->fd >= 0;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -95,12 +93,25 @@ int lp_acceptor_start(struct lp_acceptor *acceptor, uv_loop_t *loop, struct lp_l
 	return 0;
 }
 
+/* Connections in the backlog now, or its largest size where the kernel does not tell (unix sockets). */
+static unsigned count_backlog(int fd)
+{
+	struct tcp_info info;
+	socklen_t length = sizeof(info);
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 ? info.tcpi_unacked : SOMAXCONN;
+}
+
 void lp_acceptor_stop(struct lp_acceptor *acceptor)
 {
 	if (acceptor->fd < 0)
 		return;
-	while (accept_batch(acceptor))
-		continue; /* Closing would reset those that wait in the backlog. */
+	/* Closing would reset those that wait in the backlog. Those that come from now on are too late: clients who keep
+	 * coming would hold us up for ever. */
+	for (unsigned left = count_backlog(acceptor->fd); left; left--) {
+		int error = accept_one(acceptor);
+		if (error == EAGAIN || is_for_want(error))
+			break;
+	}
 	uv_poll_stop(&acceptor->poll);
 	uv_timer_stop(&acceptor->resume);
 	close(acceptor->fd);

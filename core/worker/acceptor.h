@@ -58,7 +58,7 @@ int lp_acceptor_start(struct lp_acceptor *acceptor, uv_loop_t *loop, struct lp_l
 		      lp_accepted_cb accepted, void *owner);
 
 /**
- * Accept what is in the backlog, as far as that succeeds, and close the socket.
+ * Accept what is in the backlog now, as far as that succeeds, and close the socket.
  *
  * @param acceptor  Started. Twice is once.
  */

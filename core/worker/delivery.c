@@ -11,7 +11,6 @@
 #include "worker/slot.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -197,8 +196,6 @@ static void settle(struct lp_slot *slot, struct lp_parcel *parcel)
 {
 	if (!slot->reports)
 		count_connection(slot, parcel);
-	close(parcel->fd);
-	parcel->fd = -1;
 	slot->slots->config.events->on_acknowledged(slot->slots->config.owner, parcel);
 }
 

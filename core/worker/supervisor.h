@@ -27,7 +27,7 @@ struct lp_supervisor_events {
 	void (*on_worker_down)(void *owner, unsigned worker);
 	/** A worker whose queue was full can take connections again. */
 	void (*on_room)(void *owner);
-	/** A parcel arrived for good. Its descriptor is closed already and is -1. */
+	/** A parcel arrived for good. Close its descriptor. */
 	void (*on_acknowledged)(void *owner, struct lp_parcel *parcel);
 	/** A parcel came back unread from that worker. */
 	void (*on_returned)(void *owner, struct lp_parcel *parcel, unsigned worker, enum lp_return_reason reason);

@@ -73,6 +73,50 @@ static void what_is_in_the_backlog_is_accepted_before_the_end(void **state)
 	finish(&acceptor, &loop);
 }
 
+struct crowd {
+	struct sockaddr_in address;
+	unsigned accepted;
+	int clients[64];
+	unsigned come;
+};
+
+static void come(struct crowd *crowd)
+{
+	if (crowd->come == sizeof(crowd->clients) / sizeof(crowd->clients[0]))
+		fail_msg("accepting does not end");
+	int fd = crowd->clients[crowd->come++] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&crowd->address, sizeof(crowd->address)), 0);
+}
+
+/* For each that is accepted another one comes. */
+static void on_accepted_of_crowd(struct lp_acceptor *acceptor, int fd, const union lp_peer *peer)
+{
+	struct crowd *crowd = acceptor->owner;
+	(void)peer;
+	crowd->accepted++;
+	close(fd);
+	come(crowd);
+}
+
+static void clients_that_keep_coming_do_not_hold_up_the_end(void **state)
+{
+	struct crowd crowd = {0};
+	struct lp_acceptor acceptor;
+	uv_loop_t loop;
+	struct lp_log log;
+	(void)state;
+	start(&acceptor, &loop, &log, listen_anywhere(&crowd.address), &crowd.accepted);
+	acceptor.owner = &crowd;
+	acceptor.accepted = on_accepted_of_crowd;
+	for (int i = 0; i < 5; i++)
+		come(&crowd);
+	lp_acceptor_stop(&acceptor);
+	assert_int_equal(crowd.accepted, 5);
+	for (unsigned i = 0; i < crowd.come; i++)
+		close(crowd.clients[i]);
+	finish(&acceptor, &loop);
+}
+
 /* A socket that does not listen: it is ready all the time, and accept says EINVAL all the time. */
 static void an_accept_that_always_fails_is_paused_for_and_ends(void **state)
 {
@@ -95,6 +139,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_in_the_backlog_is_accepted_before_the_end),
+		cmocka_unit_test(clients_that_keep_coming_do_not_hold_up_the_end),
 		cmocka_unit_test(an_accept_that_always_fails_is_paused_for_and_ends),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,35 @@
+/**
+ * Closes descriptors that workers share, without waiting.
+ *
+ * A worker can set SO_LINGER on a connection. The last close of it then waits until the client has taken all that was
+ * written, for as long as the option says, also on a non-blocking descriptor; and a worker that has closed its copy first
+ * leaves the last close to us. The option must stay as it is: it belongs to the worker, whose own close may be yet to come.
+ * So a connection with that option is closed in a thread of its own.
+ */
+#ifndef LP_SERVER_CLOSER_H
+#define LP_SERVER_CLOSER_H
+
+/** Descriptors that may wait for that thread. Past it the option is cleared, and the descriptor closed at once. */
+#define LP_CLOSER_MAX 64
+
+struct lp_closer;
+
+/** Make a closer. It has no thread before one is needed. @return A closer, or NULL without memory. */
+struct lp_closer *lp_closer_new(void);
+
+/**
+ * Free a closer. Does not wait: what its thread is closing, and has yet to close, it closes before it ends.
+ *
+ * @param closer  NULL is allowed.
+ */
+void lp_closer_free(struct lp_closer *closer);
+
+/**
+ * Close a descriptor.
+ *
+ * @param closer  Borrowed.
+ * @param fd      Taken. A socket that somebody else has had, or may still have.
+ */
+void lp_closer_close(struct lp_closer *closer, int fd);
+
+#endif
