@@ -1,9 +1,7 @@
 /*
  * Reading a policy's bytecode, which names every global and every field that the source does, run or not.
  *
- * jit.util shows the bytecode, in a state of its own that never runs the policy. Which number an instruction has changes
- * with LuaJIT's versions, so each is learnt from a line of Lua that is known to compile to it. What is in a register is
- * followed only from one instruction to the next, through GGET, TGETS and MOV, which is how "limpet.shared:get" compiles;
+ * What is in a register is followed only from one instruction to the next, through GGET, TGETS and MOV, which is how "limpet.shared:get" compiles;
  * parameters keep their type. A parameter's name is not in the bytecode but in the source, on the line of its function; a
  * line with two functions tells nothing.
  *
@@ -12,11 +10,10 @@
 #include "route/policy_check.h"
 
 #include <lua.h>
-#include <luajit.h>
-#include <lualib.h>
 #include <string.h>
 
 #include "base/nearest.h"
+#include "route/policy_bytecode.h"
 #include "route/policy_private.h"
 #include "route/scene.h"
 
@@ -25,34 +22,13 @@
 /* Parameters whose types are known. */
 #define PARAMETERS_MAX 2
 
-enum opcode { OP_GGET, OP_GSET, OP_TGETS, OP_MOV, OPS };
-
-/* A line of Lua, and at which place of its bytecode the instruction is. */
-static const struct {
-	const char *source;
-	int pc;
-} lessons[OPS] = {
-	[OP_GGET] = {"return x", 1},
-	[OP_GSET] = {"x = 1", 2},
-	[OP_TGETS] = {"local t; return t.x", 2},
-	[OP_MOV] = {"local t; local u = t; return u", 2},
-};
-
-struct instruction {
-	enum opcode op; /* OPS: another. */
-	int a;
-	int b;
-	int c;
-	int d;
-};
-
 struct checking {
 	struct lp_source *source;
 	lp_found_cb found;
 	void *owner;
 	struct lp_error *error;
 	int status;
-	int ops[OPS];
+	struct lp_bytecode bytecode;
 	bool collecting; /* The first walk: globals that the file sets. */
 };
 
@@ -61,82 +37,20 @@ enum { SLOT_CHECKING = 1, SLOT_UTIL, SLOT_GLOBALS, SLOT_LINES };
 
 static const struct lp_api_type *const typed_parameters[] = {&lp_api_conn, &lp_api_workers};
 
-/* Push what a function of jit.util says of the function at an index and a number. */
-static void ask(lua_State *L, const char *what, int function, int number)
-{
-	lua_getfield(L, SLOT_UTIL, what);
-	lua_pushvalue(L, function);
-	lua_pushinteger(L, number);
-	lua_call(L, 2, 1);
-}
-
-static int field_of_info(lua_State *L, int function, int pc, const char *field)
-{
-	int value;
-
-	ask(L, "funcinfo", function, pc);
-	lua_getfield(L, -1, field);
-	value = lua_isboolean(L, -1) ? lua_toboolean(L, -1) : (int)lua_tointeger(L, -1);
-	lua_pop(L, 2);
-	return value;
-}
-
-static uint32_t bytecode_at(lua_State *L, int function, int pc)
-{
-	uint32_t word;
-
-	ask(L, "funcbc", function, pc);
-	word = (uint32_t)(int64_t)lua_tonumber(L, -1);
-	lua_pop(L, 1);
-	return word;
-}
-
-static struct instruction instruction_at(lua_State *L, const struct checking *checking, int function, int pc)
-{
-	uint32_t word = bytecode_at(L, function, pc);
-	struct instruction instruction = {
-		.op = OP_GGET,
-		.a = (int)(word >> 8 & 0xff),
-		.b = (int)(word >> 24),
-		.c = (int)(word >> 16 & 0xff),
-		.d = (int)(word >> 16),
-	};
-
-	while (instruction.op < OPS && checking->ops[instruction.op] != (int)(word & 0xff))
-		instruction.op++;
-	return instruction;
-}
-
-static void learn(lua_State *L, struct checking *checking)
-{
-	for (int op = 0; op < OPS; op++) {
-		luaL_loadstring(L, lessons[op].source);
-		checking->ops[op] = (int)(bytecode_at(L, lua_gettop(L), lessons[op].pc) & 0xff);
-		lua_pop(L, 1);
-	}
-}
-
-/* Of the string constant of an instruction; on the stack. */
-static const char *push_constant(lua_State *L, int function, int number)
-{
-	ask(L, "funck", function, -number - 1);
-	return lua_tostring(L, -1);
-}
-
 static void tell(lua_State *L, const struct checking *checking, int function, int pc, const char *message)
 {
-	checking->found(checking->source->name, field_of_info(L, function, pc, "currentline"), message,
-			checking->owner);
+	checking->found(checking->source->name, lp_bytecode_number(L, &checking->bytecode, function, pc, "currentline"),
+			message, checking->owner);
 }
 
 /* The field that is named of the global whose instruction is at a place, "" if none is; on the stack. */
 static const char *push_field_after(lua_State *L, const struct checking *checking, int function, int pc)
 {
-	struct instruction global = instruction_at(L, checking, function, pc);
-	struct instruction next = instruction_at(L, checking, function, pc + 1);
+	struct lp_instruction global = lp_bytecode_at(L, &checking->bytecode, function, pc);
+	struct lp_instruction next = lp_bytecode_at(L, &checking->bytecode, function, pc + 1);
 
-	if (next.op == OP_TGETS && next.b == global.a)
-		return push_constant(L, function, next.c);
+	if (next.op == LP_OP_TGETS && next.b == global.a)
+		return lp_bytecode_push_text(L, &checking->bytecode, function, next.c);
 	lua_pushliteral(L, "");
 	return "";
 }
@@ -206,17 +120,17 @@ static const struct lp_api_type *type_of_field(const struct lp_api_type *type, c
 /* Whether the method named at a place is called there: the object is copied before it, or after, as its argument. */
 static bool is_called(lua_State *L, const struct checking *checking, int function, int pc, int object)
 {
-	struct instruction before = instruction_at(L, checking, function, pc - 1);
-	struct instruction after = instruction_at(L, checking, function, pc + 1);
+	struct lp_instruction before = lp_bytecode_at(L, &checking->bytecode, function, pc - 1);
+	struct lp_instruction after = lp_bytecode_at(L, &checking->bytecode, function, pc + 1);
 
-	return (before.op == OP_MOV && before.d == object) || (after.op == OP_MOV && after.d == object);
+	return (before.op == LP_OP_MOV && before.d == object) || (after.op == LP_OP_MOV && after.d == object);
 }
 
 static void check_field(lua_State *L, const struct checking *checking, int function, int pc,
 			const struct lp_api_type *type, const char *name)
 {
 	const struct lp_api_member *member = find_member(type, name);
-	struct instruction instruction = instruction_at(L, checking, function, pc);
+	struct lp_instruction instruction = lp_bytecode_at(L, &checking->bytecode, function, pc);
 
 	if (!member) {
 		lp_api_push_unknown(L, type, name);
@@ -231,13 +145,14 @@ static void check_field(lua_State *L, const struct checking *checking, int funct
 }
 
 /* The types of a function's parameters, by their names in the source. */
-static void type_parameters(lua_State *L, int function, const struct lp_api_type **types)
+static void type_parameters(lua_State *L, const struct checking *checking, int function,
+			    const struct lp_api_type **types)
 {
 	const char *line;
 	const char *at;
-	size_t parameters = (size_t)field_of_info(L, function, 0, "params");
+	size_t parameters = (size_t)lp_bytecode_number(L, &checking->bytecode, function, 0, "params");
 
-	lua_rawgeti(L, SLOT_LINES, field_of_info(L, function, 0, "linedefined"));
+	lua_rawgeti(L, SLOT_LINES, lp_bytecode_number(L, &checking->bytecode, function, 0, "linedefined"));
 	line = lua_tostring(L, -1);
 	at = line ? strstr(line, "function") : NULL;
 	if (at && !strstr(at + 1, "function") && (at = strchr(at, '(')))
@@ -260,27 +175,27 @@ static void type_parameters(lua_State *L, int function, const struct lp_api_type
 static void check_instruction(lua_State *L, const struct checking *checking, int function, int pc,
 			      const struct lp_api_type **types, int parameters)
 {
-	struct instruction instruction = instruction_at(L, checking, function, pc);
+	struct lp_instruction instruction = lp_bytecode_at(L, &checking->bytecode, function, pc);
 	const struct lp_api_type *type = NULL;
 	const char *name;
 
 	switch (instruction.op) {
-	case OP_GGET:
-		name = push_constant(L, function, instruction.d);
+	case LP_OP_GGET:
+		name = lp_bytecode_push_text(L, &checking->bytecode, function, instruction.d);
 		check_global(L, checking, function, pc, name);
 		if (strcmp(name, "limpet") == 0)
 			type = &lp_api_limpet;
 		lua_pop(L, 1);
 		break;
-	case OP_TGETS:
+	case LP_OP_TGETS:
 		if (!types[instruction.b])
 			break;
-		name = push_constant(L, function, instruction.c);
+		name = lp_bytecode_push_text(L, &checking->bytecode, function, instruction.c);
 		check_field(L, checking, function, pc, types[instruction.b], name);
 		type = type_of_field(types[instruction.b], name);
 		lua_pop(L, 1);
 		break;
-	case OP_MOV:
+	case LP_OP_MOV:
 		if (instruction.a >= parameters)
 			types[instruction.a] = NULL;
 		return;
@@ -296,14 +211,12 @@ static void walk(lua_State *L, struct checking *checking, int function);
 
 static void walk_children(lua_State *L, struct checking *checking, int function)
 {
-	if (!field_of_info(L, function, 0, "children"))
+	bool is_text;
+	int at = 0;
+
+	if (!lp_bytecode_number(L, &checking->bytecode, function, 0, "children"))
 		return;
-	for (int number = -1;; number--) {
-		ask(L, "funck", function, number);
-		if (lua_isnil(L, -1)) {
-			lua_pop(L, 1);
-			return;
-		}
+	while (lp_bytecode_push_constant(L, &checking->bytecode, function, &at, &is_text)) {
 		if (strcmp(luaL_typename(L, -1), "proto") == 0)
 			walk(L, checking, lua_gettop(L));
 		lua_pop(L, 1);
@@ -314,34 +227,22 @@ static void walk_children(lua_State *L, struct checking *checking, int function)
 static void walk(lua_State *L, struct checking *checking, int function)
 {
 	const struct lp_api_type *types[REGISTERS] = {0};
-	int count = field_of_info(L, function, 0, "bytecodes");
-	int parameters = field_of_info(L, function, 0, "params");
+	int count = lp_bytecode_number(L, &checking->bytecode, function, 0, "bytecodes");
+	int parameters = lp_bytecode_number(L, &checking->bytecode, function, 0, "params");
 
 	luaL_checkstack(L, 16, "functions are nested too deep");
-	type_parameters(L, function, types);
+	type_parameters(L, checking, function, types);
 	for (int pc = 1; pc < count; pc++) {
 		if (!checking->collecting) {
 			check_instruction(L, checking, function, pc, types, parameters);
-		} else if (instruction_at(L, checking, function, pc).op == OP_GSET) {
-			push_constant(L, function, instruction_at(L, checking, function, pc).d);
+		} else if (lp_bytecode_at(L, &checking->bytecode, function, pc).op == LP_OP_GSET) {
+			lp_bytecode_push_text(L, &checking->bytecode, function,
+					      lp_bytecode_at(L, &checking->bytecode, function, pc).d);
 			lua_pushboolean(L, true);
 			lua_rawset(L, SLOT_GLOBALS);
 		}
 	}
 	walk_children(L, checking, function);
-}
-
-/* Push jit.util, which opening the library leaves where require finds it. */
-static void push_util(lua_State *L)
-{
-	lua_pushcfunction(L, luaopen_jit);
-	lua_pushliteral(L, LUA_JITLIBNAME);
-	lua_call(L, 1, 0);
-	luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
-	lua_getfield(L, LUA_REGISTRYINDEX, "_PRELOAD");
-	lua_getfield(L, -1, LUA_JITLIBNAME ".util");
-	lua_remove(L, -2);
-	lua_call(L, 0, 1);
 }
 
 static void push_lines(lua_State *L, const char *at, const char *end)
@@ -362,7 +263,7 @@ static int look_through(lua_State *L)
 {
 	struct checking *checking = lua_touserdata(L, SLOT_CHECKING);
 
-	push_util(L);
+	lp_bytecode_open(L, &checking->bytecode);
 	lp_sandbox_push_environment(L, checking->source);
 	push_lines(L, checking->source->text, checking->source->text + checking->source->length);
 	checking->status = lp_source_compile(L, checking->source, checking->error);
@@ -370,7 +271,6 @@ static int look_through(lua_State *L)
 		lp_source_name_policy(checking->status, checking->error);
 		return 0;
 	}
-	learn(L, checking);
 	checking->collecting = true;
 	walk(L, checking, lua_gettop(L));
 	checking->collecting = false;

@@ -257,18 +257,6 @@ int lp_policy_load_script(struct lp_policy *policy, struct lp_source *source, st
 	return status;
 }
 
-static void push_options(lua_State *L, const struct lp_policy_host *host)
-{
-	lua_createtable(L, 0, (int)host->setting_count);
-	for (size_t i = 0; i < host->setting_count; i++) {
-		const char *equals = strchrnul(host->settings[i], '=');
-
-		lua_pushlstring(L, host->settings[i], (size_t)(equals - host->settings[i]));
-		lua_pushstring(L, *equals ? equals + 1 : equals);
-		lua_rawset(L, -3);
-	}
-}
-
 int lp_policy_run_setups(struct lp_policy *policy, struct lp_error *error)
 {
 	lua_State *L = policy->lua;
@@ -280,7 +268,7 @@ int lp_policy_run_setups(struct lp_policy *policy, struct lp_error *error)
 		if (hook->kind != LP_HOOK_SETUP)
 			continue;
 		lua_rawgeti(L, LUA_REGISTRYINDEX, hook->function);
-		push_options(L, policy->host);
+		lp_options_push(L);
 		policy->call = (struct lp_policy_call){.script = policy->units[hook->unit].script, .hook = hook};
 		status = lp_policy_call(L, 1, 0);
 		if (status != 0)

@@ -5,6 +5,7 @@
  *     policy.c          the calls: asking hooks, judging what they answer, telling errors; the collector
  *     policy_source.c   from names to texts: finding, reading, keeping, compiling
  *     policy_load.c     from texts to hooks: running, checking the shape
+ *     policy_options.c  what setup(options) is given, and which of it is read
  *     policy_sandbox.c  the environment of a file: which of Lua's functions it sees
  *     policy_missing.c  which it does not, and what to use instead
  *     policy_require.c  `require`
@@ -15,6 +16,8 @@
  *     policy_workers.c  `workers` and its workers
  *     policy_trace.c    telling what hooks read and ask
  *     policy_testing*.c running *.test.lua
+ *     policy_bytecode.c reading what functions were compiled to
+ *     policy_survey.c   what policies do with sessions and settings
  *     policy_check.c    mistakes that can be seen without running
  *
  * A Lua state knows its policy: it is the owner of the state's allocator. Everything of Lua's that a call needs lies
@@ -123,6 +126,17 @@ struct lp_policy_call {
 	const struct lp_requiring *requiring; /**< The modules that run now, the innermost first. */
 };
 
+/** Names of settings that are noted although none of them is given. */
+#define LP_SETTINGS_MISSED 8
+
+/** Which settings setup(options) has read. */
+struct lp_settings_use {
+	bool *read;                          /**< By setting. */
+	bool kept;                           /**< A setup has kept its options. */
+	char missed[LP_SETTINGS_MISSED][32]; /**< Keys that were read and are not given. */
+	size_t missed_count;
+};
+
 struct lp_policy {
 	lua_State *lua; /**< NULL after a call that was stopped, until lp_policy_ready. */
 	struct lp_arena *arena;
@@ -144,6 +158,7 @@ struct lp_policy {
 	uint8_t told[LP_WORKERS_MAX /
 		     8];          /**< A bit a worker: on_worker_up was called in this state, for this process. */
 	uint32_t told_generation; /**< Of host->workers, when all that were usable had been told of. */
+	struct lp_settings_use settings;
 	struct lp_policy_call call;
 	uint64_t errors;
 	uint64_t asked_ns;                      /**< Traced: when the running hook was asked. */
@@ -308,6 +323,20 @@ int lp_policy_load_script(struct lp_policy *policy, struct lp_source *source, st
  * @return 0, or LP_EPOLICY at the first that raised an error.
  */
 int lp_policy_run_setups(struct lp_policy *policy, struct lp_error *error);
+
+/** Make options for a setup, of the host's settings, and push them. @param lua Opened. Raises. */
+void lp_options_push(lua_State *lua);
+
+/**
+ * Make options an ordinary table: all of them count as read. Anything else is left alone.
+ *
+ * @param lua    Opened. Raises.
+ * @param index  Of a function's argument, which may be missing.
+ */
+void lp_options_unfold(lua_State *lua, int index);
+
+/** Note whether any setup has kept its options. @param lua Just collected; its stack is emptied. Raises. */
+void lp_options_note_kept(lua_State *lua);
 
 /** Load Lua's libraries as far as the sandbox uses any, and seed math.random. @param lua New. Raises. */
 void lp_sandbox_open(lua_State *lua);

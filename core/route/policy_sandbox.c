@@ -119,6 +119,13 @@ static int call_back(lua_State *L)
 	return go_on(L);
 }
 
+/* next, pairs, rawget and setmetatable: of setup's options they want all, or what a read would bring. */
+static int unfold_options(lua_State *L)
+{
+	lp_options_unfold(L, 1);
+	return go_on(L);
+}
+
 /* Not on `workers`, which is the next call's too. */
 static void check_not_workers(lua_State *L)
 {
@@ -261,6 +268,8 @@ void lp_sandbox_open(lua_State *L)
 
 void lp_sandbox_push_environment(lua_State *L, struct lp_source *source)
 {
+	static const char *const whole[] = {"next", "pairs", "rawget", "setmetatable"};
+
 	for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
 		push_copy(L, allowed[i].library, allowed[i].names);
 		if (!allowed[i].library)
@@ -273,6 +282,9 @@ void lp_sandbox_push_environment(lua_State *L, struct lp_source *source)
 		lua_setfield(L, -2, allowed[i].library);
 	}
 	wrap(L, "rawset", set_raw);
+	/* Without settings there is nothing to notice, and pairs is Lua's own. */
+	for (size_t i = 0; lp_policy_of(L)->host->setting_count && i < sizeof(whole) / sizeof(whole[0]); i++)
+		wrap(L, whole[i], unfold_options);
 	lua_pushcfunction(L, guarded_pcall);
 	lua_setfield(L, -2, "pcall");
 	lua_pushcfunction(L, guarded_xpcall);

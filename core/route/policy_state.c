@@ -163,6 +163,7 @@ static int build(lua_State *L)
 	if (loading->status == 0)
 		loading->status = lp_policy_run_setups(policy, loading->error);
 	lua_gc(L, LUA_GCCOLLECT, 0);
+	lp_options_note_kept(L);
 	return 0;
 }
 
@@ -306,6 +307,12 @@ static struct lp_policy *new_policy(const struct lp_policy_host *host, struct lp
 		return NULL;
 	}
 	policy->host = host;
+	policy->settings.read = calloc(host->setting_count + 1, sizeof(*policy->settings.read));
+	if (!policy->settings.read) {
+		free(policy);
+		lp_error_set(error, -ENOMEM, "policies: %s", lp_error_words(-ENOMEM));
+		return NULL;
+	}
 	policy->limits = with_defaults(host->limits);
 	policy->bench_ms = policy->limits.bench_ms;
 	return policy;
@@ -371,6 +378,7 @@ void lp_policy_free(struct lp_policy *policy)
 	for (size_t i = 0; i < policy->source_count; i++)
 		lp_source_deinit(&policy->sources[i]);
 	free(policy->sources);
+	free(policy->settings.read);
 	free(policy);
 }
 

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "route/policy_survey.h"
 #include "route/policy_testing_private.h"
 
 #define WORKERS_AT_FIRST 4
@@ -101,9 +102,13 @@ static unsigned load_named(lua_State *L, struct lp_testing *testing, const struc
 	host->setting_count = settings->count;
 	if (loaded)
 		status = lp_policy_load(&loaded->policy, host, names->all, names->count, &error);
+	if (status == 0)
+		status = lp_policy_check_settings(loaded->policy, &error);
 	host->settings = NULL;
 	host->setting_count = 0;
 	if (status < 0) {
+		if (loaded)
+			lp_policy_free(loaded->policy);
 		free(loaded);
 		return (unsigned)luaL_error(L, "%s", error.text);
 	}

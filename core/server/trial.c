@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "route/policy_survey.h"
 #include "route/scene.h"
 
 #define SESSIONS 4096
@@ -131,6 +132,8 @@ int lp_trial_new(struct lp_trial **out, const struct lp_policy_host *live, const
 	else
 		status = lp_policy_load(&trial->policy, &trial->scene.host, options->policies, options->policy_count,
 					error);
+	if (!status)
+		status = lp_policy_check_settings(trial->policy, error);
 	if (status)
 		lp_trial_free(trial);
 	else

@@ -21,6 +21,7 @@
 #include "route/included.h"
 #include "route/policy.h"
 #include "tools/clients.h"
+#include "tools/stage.h"
 
 #define SEED 1
 #define BATCH 64
@@ -285,6 +286,9 @@ int lp_bench(const struct lp_bench *what, FILE *out, struct lp_error *error)
 	if (status < 0)
 		lp_error_set(error, status, "bench: no memory for %u rounds", what->rounds);
 	else
+		status = lp_stage_check_settings(what->policies, what->policy_count, what->settings,
+						 what->setting_count, error);
+	if (status == 0)
 		status = bench_all(bench, out, error);
 	tear_down(bench);
 	free(bench);

@@ -357,9 +357,27 @@ static int check_file(const struct lp_command_line *line, const char *name, FILE
 	return count;
 }
 
+/* One of the files reads each --set. */
+static int check_settings(const struct lp_command_line *line, struct lp_error *error)
+{
+	const char **files = calloc(line->tool.file_count + 1, sizeof(*files));
+	size_t count = 0;
+	int status;
+
+	if (!files)
+		return lp_error_set(error, -ENOMEM, "no memory for %zu policies", line->tool.file_count);
+	for (size_t i = 0; i < line->tool.file_count; i++)
+		if (!is_other(line->tool.files[i]))
+			files[count++] = line->tool.files[i];
+	status = lp_stage_check_settings(files, count, line->options.settings, line->options.setting_count, error);
+	free(files);
+	return status;
+}
+
 int lp_check(const struct lp_command_line *line, FILE *out, struct lp_error *error)
 {
 	int count = 0;
+	int status;
 
 	for (size_t i = 0; i < line->tool.file_count; i++) {
 		const char *name = line->tool.files[i];
@@ -369,5 +387,6 @@ int lp_check(const struct lp_command_line *line, FILE *out, struct lp_error *err
 			return found;
 		count += found;
 	}
-	return count;
+	status = check_settings(line, error);
+	return status < 0 ? status : count;
 }

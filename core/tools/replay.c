@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "route/policy_survey.h"
 #include "route/recording.h"
 #include "route/scene.h"
 #include "tools/stage.h"
@@ -32,6 +33,14 @@ static int init_side(struct side *side, const struct lp_command_line *line, cons
 		return lp_error_set(error, status, "no memory for workers");
 	status = lp_stage_set(&side->scene, line, workers, error);
 	return status < 0 ? status : lp_policy_load(&side->policy, &side->scene.host, file, 1, error);
+}
+
+/* One of the two has to read each setting. */
+static int check_settings(const struct replay *replay, struct lp_error *error)
+{
+	const struct lp_policy *policies[] = {replay->sides[0].policy, replay->sides[1].policy};
+
+	return lp_policies_check_settings(policies, 2, error);
 }
 
 static void deinit_side(struct side *side)
@@ -175,6 +184,8 @@ int lp_replay(const struct lp_command_line *line, FILE *out, struct lp_error *er
 	status = init_side(&replay.sides[0], line, &line->tool.files[0], workers, error);
 	if (status == 0) {
 		status = init_side(&replay.sides[1], line, &line->tool.files[1], workers, error);
+		if (status == 0)
+			status = check_settings(&replay, error);
 		if (status == 0)
 			status = replay_all(&replay, line->tool.replay, out, error);
 		print_log(&replay.sides[1], out);

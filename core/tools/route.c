@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "route/policy_survey.h"
 #include "route/scene.h"
 #include "tools/stage.h"
 
@@ -175,6 +176,8 @@ static int route(struct lp_scene *scene, const struct lp_command_line *line, str
 	scene->host.trace_owner = telling;
 	if (status == 0)
 		status = lp_policy_load(&policy, &scene->host, line->tool.files, line->tool.file_count, error);
+	if (status == 0)
+		status = lp_policy_check_settings(policy, error);
 	if (status == 0) {
 		verdict = lp_policy_decide(policy, &conn, &cursor);
 		tell_verdict(telling, &conn, verdict);

@@ -21,6 +21,7 @@
 
 #include "route/hash.h"
 #include "route/policy.h"
+#include "route/policy_survey.h"
 #include "tools/clients.h"
 
 /* Everything that the core draws at random begins here, so that two runs are the same. */
@@ -138,7 +139,9 @@ static int set_up(struct simulation *simulation, struct lp_error *error)
 		simulation->order[i] = i;
 		lp_client_ip(i, what->nat ? LP_CLIENTS_BEHIND_NAT : LP_CLIENTS_EVERYWHERE, &simulation->clients[i].ip);
 	}
-	return lp_policy_load(&simulation->policy, &simulation->host, what->policies, what->policy_count, error);
+	int status = lp_policy_load(&simulation->policy, &simulation->host, what->policies, what->policy_count, error);
+
+	return status ? status : lp_policy_check_settings(simulation->policy, error);
 }
 
 static void tear_down(struct simulation *simulation)

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "route/policy_survey.h"
+
 static int bind_session(struct lp_scene *scene, const char *session, struct lp_error *error)
 {
 	const char *equals = strrchr(session, '=');
@@ -32,5 +34,42 @@ int lp_stage_set(struct lp_scene *scene, const struct lp_command_line *line, uns
 		status = lp_scene_look_for(scene, line->options.sessions[i], error);
 	for (size_t i = 0; i < line->tool.known_count && status == 0; i++)
 		status = bind_session(scene, line->tool.known[i], error);
+	return status;
+}
+
+static int check_settings_in(struct lp_scene *scene, const char *const *files, size_t count, struct lp_error *error)
+{
+	struct lp_policy **policies = calloc(count, sizeof(struct lp_policy *));
+	size_t loaded = 0;
+	int status = 0;
+
+	if (!policies)
+		return lp_error_set(error, -ENOMEM, "no memory for %zu policies", count);
+	while (loaded < count && lp_policy_load(&policies[loaded], &scene->host, &files[loaded], 1, NULL) == 0)
+		loaded++;
+	if (loaded == count)
+		status = lp_policies_check_settings((const struct lp_policy *const *)policies, count, error);
+	for (size_t i = 0; i < loaded; i++)
+		lp_policy_free(policies[i]);
+	free(policies);
+	return status;
+}
+
+int lp_stage_check_settings(const char *const *files, size_t count, const char *const *settings, size_t setting_count,
+			    struct lp_error *error)
+{
+	struct lp_scene scene;
+	int status;
+
+	if (!count || !setting_count)
+		return 0;
+	status = lp_scene_init(&scene);
+	scene.host.settings = settings;
+	scene.host.setting_count = setting_count;
+	if (status < 0)
+		lp_error_set(error, status, "no memory for workers");
+	else
+		status = check_settings_in(&scene, files, count, error);
+	lp_scene_deinit(&scene);
 	return status;
 }

@@ -20,4 +20,19 @@
  */
 int lp_stage_set(struct lp_scene *scene, const struct lp_command_line *line, unsigned workers, struct lp_error *error);
 
+/**
+ * Refuse a setting that none of several policies reads, each loaded by itself. Those that do not load are passed over, and
+ * then nothing is refused: they might have read it.
+ *
+ * @param files          As for lp_policy_load.
+ * @param count          How many.
+ * @param settings       "key=value" each.
+ * @param setting_count  How many.
+ * @param error          Filled on failure.
+ *
+ * @return 0, LP_EUSAGE, or negative: no memory.
+ */
+int lp_stage_check_settings(const char *const *files, size_t count, const char *const *settings, size_t setting_count,
+			    struct lp_error *error);
+
 #endif
