@@ -6,6 +6,7 @@
  */
 #include "preload/bindings.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "preload/addresses.h"
 #include "preload/real.h"
 
 struct slot {
@@ -97,14 +99,34 @@ static unsigned end(void)
 	return used < LP_BINDINGS_MAX ? used : LP_BINDINGS_MAX;
 }
 
-static int add(unsigned which, const struct sockaddr *address, socklen_t length)
+/* As getsockname(2) gives it of a bound socket, however it was written. Returns its bytes. */
+static socklen_t normalise(struct sockaddr_storage *name, const struct sockaddr *address, socklen_t length)
 {
-	if (length > sizeof(struct sockaddr_storage))
-		return -1;
+	memset(name, 0, sizeof(*name));
+	if (address->sa_family == AF_INET) {
+		memcpy(name, address, sizeof(struct sockaddr_in));
+		memset(((struct sockaddr_in *)name)->sin_zero, 0, sizeof(((struct sockaddr_in *)name)->sin_zero));
+		return sizeof(struct sockaddr_in);
+	}
+	if (address->sa_family == AF_INET6) {
+		memcpy(name, address, sizeof(struct sockaddr_in6));
+		((struct sockaddr_in6 *)name)->sin6_flowinfo = 0;
+		return sizeof(struct sockaddr_in6);
+	}
+	memcpy(name, address, length < sizeof(struct sockaddr_un) ? length : sizeof(struct sockaddr_un));
+	const struct sockaddr_un *unix_name = (const struct sockaddr_un *)name;
+	size_t path = strnlen(unix_name->sun_path, sizeof(unix_name->sun_path));
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path + 1);
+}
+
+static int add(unsigned which, const struct sockaddr *written, socklen_t written_length)
+{
+	struct sockaddr_storage address;
+	socklen_t length = normalise(&address, written, written_length);
 	for (unsigned i = 0; i < end(); i++) {
 		const struct slot *slot = &bindings.slots[i];
 		if (slot->filled && slot->binding.which == which && slot->binding.length == length &&
-		    memcmp(&slot->binding.address, address, length) == 0)
+		    memcmp(&slot->binding.address, &address, length) == 0)
 			return (int)i;
 	}
 	unsigned index = bindings.used < LP_BINDINGS_MAX ? bindings.used++ : LP_BINDINGS_MAX;
@@ -113,7 +135,7 @@ static int add(unsigned which, const struct sockaddr *address, socklen_t length)
 	struct slot *slot = &bindings.slots[index];
 	slot->binding.which = which;
 	slot->binding.length = length;
-	memcpy(&slot->binding.address, address, length);
+	slot->binding.address = address;
 	slot->filled = true;
 	return (int)index;
 }
@@ -179,18 +201,19 @@ bool lp_bindings_unlisten(unsigned binding, bool *last)
 	return --bindings.slots[binding].listeners == 0;
 }
 
-/* Whose a connection is */
-
-/* An IPv4 client of a listener for both families has come by IPv4. */
-static void unmap(struct sockaddr_storage *address)
+int lp_bindings_ask_option(sa_family_t family, int level, int name, void *value, socklen_t *length)
 {
-	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
-	struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = six->sin6_port};
-	if (address->ss_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
-		return;
-	memcpy(&four.sin_addr, &six->sin6_addr.s6_addr[12], sizeof(four.sin_addr));
-	memcpy(address, &four, sizeof(four));
+	int fd = lp_real()->socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	int status = lp_real()->getsockopt(fd, level, name, value, length);
+	int error = errno;
+	lp_real()->close(fd);
+	errno = error;
+	return status;
 }
+
+/* Whose a connection is */
 
 /* How well a binding fits what arrived at an address of its own port or path: 1 the address, 2 its wildcard, 3 neither. */
 static int distance(const struct sockaddr_storage *bound, const struct sockaddr_storage *here)
@@ -224,7 +247,8 @@ int lp_bindings_choose(int fd, unsigned taker, uint64_t takers)
 			    : find_address((struct sockaddr *)&here, length);
 	if (which < 0)
 		return (int)taker;
-	unmap(&here);
+	if (lp_address_fits(&here, AF_INET)) /* An IPv4 client of a listener for both families has come by IPv4. */
+		lp_address_express(&here, length, AF_INET);
 	for (unsigned i = 0; i < end(); i++) {
 		const struct slot *slot = &bindings.slots[i];
 		bool takes = takers >> i & 1;

@@ -67,6 +67,19 @@ int lp_bindings_inherit(const struct sockaddr_storage *host, unsigned which);
 const struct lp_binding *lp_bindings_get(unsigned binding);
 
 /**
+ * What a stream socket that nobody has set anything on says of an option: a program may copy it to its connections.
+ *
+ * @param family  The socket's.
+ * @param level   Of the option.
+ * @param name    Of it.
+ * @param value   Filled.
+ * @param length  In and out.
+ *
+ * @return 0, or -1 with errno set.
+ */
+int lp_bindings_ask_option(sa_family_t family, int level, int name, void *value, socklen_t *length);
+
+/**
  * A descriptor begins to listen at a binding.
  *
  * @param binding  Of one that was added.

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "limpet/export.h"
+#include "preload/accepted.h"
 #include "preload/descriptors.h"
 #include "preload/listening.h"
 #include "preload/real.h"
@@ -79,7 +80,12 @@ LIMPET_EXPORT ssize_t recvfrom(int fd, void *restrict bytes, size_t size, int fl
 	ssize_t verdict = before_read(fd, &size, flags);
 	if (verdict <= 0)
 		return verdict;
-	return after_read(fd, lp_real()->recvfrom(fd, bytes, size, flags, address.__sockaddr__, length), flags);
+	bool named = address.__sockaddr__ && length && lp_accepted_is_own_family(fd);
+	struct sockaddr *name = named ? address.__sockaddr__ : NULL;
+	ssize_t got = lp_real()->recvfrom(fd, bytes, size, flags, name, named ? length : NULL);
+	if (got >= 0 && address.__sockaddr__ && length && !named)
+		*length = 0; /* As of a TCP socket: a client's unix name is none of a program's that listens on TCP. */
+	return after_read(fd, got, flags);
 }
 
 LIMPET_EXPORT ssize_t recv(int fd, void *bytes, size_t size, int flags)
@@ -131,13 +137,18 @@ LIMPET_EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 	ssize_t verdict = before_read(fd, &room, flags);
 	if (verdict <= 0)
 		return verdict;
-	struct iovec *pieces = message->msg_iov;
-	size_t count = message->msg_iovlen;
+	struct msghdr asked = *message;
 	message->msg_iov = fewer;
-	message->msg_iovlen = cut(fewer, pieces, count, room);
+	message->msg_iovlen = cut(fewer, asked.msg_iov, asked.msg_iovlen, room);
+	bool named = asked.msg_name && lp_accepted_is_own_family(fd);
+	if (!named)
+		message->msg_name = NULL;
 	ssize_t got = lp_real()->recvmsg(fd, message, flags);
-	message->msg_iov = pieces;
-	message->msg_iovlen = count;
+	message->msg_iov = asked.msg_iov;
+	message->msg_iovlen = asked.msg_iovlen;
+	message->msg_name = asked.msg_name;
+	if (got >= 0 && asked.msg_name && !named)
+		message->msg_namelen = 0;
 	return after_read(fd, got, flags);
 }
 

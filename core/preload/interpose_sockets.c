@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "limpet/export.h"
+#include "preload/accepted.h"
 #include "preload/bindings.h"
 #include "preload/descriptors.h"
 #include "preload/listening.h"
@@ -75,32 +76,48 @@ LIMPET_EXPORT int accept(int fd, __SOCKADDR_ARG address, socklen_t *restrict len
 	return accept4(fd, address, length, 0);
 }
 
+/* Returns -1 with errno set where status is negative. */
+static int answer(int status)
+{
+	if (status < 0)
+		errno = -status;
+	return status < 0 ? -1 : 0;
+}
+
 LIMPET_EXPORT int getsockname(int fd, __SOCKADDR_ARG address, socklen_t *restrict length)
 {
-	if (!is_ours(fd))
-		return lp_real()->getsockname(fd, address.__sockaddr__, length);
-	lp_listening_name(fd, address.__sockaddr__, length);
-	return 0;
+	if (is_ours(fd))
+		return answer(lp_listening_name(fd, address.__sockaddr__, length));
+	if (lp_descriptor_kind(fd) == LP_CONNECTION)
+		return lp_accepted_name(fd, false, address.__sockaddr__, length);
+	return lp_real()->getsockname(fd, address.__sockaddr__, length);
 }
 
 LIMPET_EXPORT int getpeername(int fd, __SOCKADDR_ARG address, socklen_t *restrict length)
 {
-	if (!is_ours(fd))
-		return lp_real()->getpeername(fd, address.__sockaddr__, length);
-	errno = ENOTCONN;
-	return -1;
+	if (is_ours(fd))
+		return answer(-ENOTCONN);
+	if (lp_descriptor_kind(fd) == LP_CONNECTION)
+		return lp_accepted_name(fd, true, address.__sockaddr__, length);
+	return lp_real()->getpeername(fd, address.__sockaddr__, length);
 }
 
 LIMPET_EXPORT int getsockopt(int fd, int level, int name, void *restrict value, socklen_t *restrict length)
 {
 	if (is_ours(fd))
 		return lp_listening_option(fd, level, name, value, length);
+	if (lp_descriptor_kind(fd) == LP_CONNECTION)
+		return lp_accepted_get_option(fd, level, name, value, length);
 	return lp_real()->getsockopt(fd, level, name, value, length);
 }
 
 LIMPET_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
-	return is_ours(fd) ? 0 : lp_real()->setsockopt(fd, level, name, value, length);
+	if (is_ours(fd))
+		return 0;
+	if (lp_descriptor_kind(fd) == LP_CONNECTION)
+		return lp_accepted_set_option(fd, level, name, value, length);
+	return lp_real()->setsockopt(fd, level, name, value, length);
 }
 
 LIMPET_EXPORT int shutdown(int fd, int how)

@@ -17,6 +17,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "preload/accepted.h"
+#include "preload/addresses.h"
 #include "preload/bindings.h"
 #include "preload/descriptors.h"
 #include "preload/real.h"
@@ -28,11 +30,17 @@ static struct {
 	char door[sizeof(((struct sockaddr_un *)0)->sun_path)];
 } ours;
 
-static bool is_stream(int fd)
+static bool has_option(int fd, int name, int value)
 {
-	int type;
-	socklen_t size = sizeof(type);
-	return lp_real()->getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
+	int is;
+	socklen_t size = sizeof(is);
+	return lp_real()->getsockopt(fd, SOL_SOCKET, name, &is, &size) == 0 && is == value;
+}
+
+/* A stream socket that can be bound to the address; any other gets the kernel's error. */
+static bool is_stream_of(int fd, const struct sockaddr *address)
+{
+	return has_option(fd, SO_TYPE, SOCK_STREAM) && has_option(fd, SO_DOMAIN, address->sa_family);
 }
 
 static void become(int fd, enum lp_descriptor_kind kind, unsigned binding)
@@ -53,7 +61,9 @@ static int stand_in(int fd, const struct lp_binding *binding)
 
 bool lp_listening_bind(int fd, const struct sockaddr *address, socklen_t length)
 {
-	int binding = (unsigned)fd < LP_DESCRIPTORS_MAX && is_stream(fd) ? lp_bindings_add(address, length) : -1;
+	if (!address || (unsigned)fd >= LP_DESCRIPTORS_MAX || !is_stream_of(fd, address))
+		return false;
+	int binding = lp_bindings_add(address, length);
 	if (binding < 0 || stand_in(fd, lp_bindings_get((unsigned)binding)))
 		return false;
 	become(fd, LP_BOUND, (unsigned)binding);
@@ -71,55 +81,30 @@ void lp_listening_listen(int fd)
 	lp_bindings_listen(binding, true);
 }
 
-void lp_listening_name(int fd, struct sockaddr *address, socklen_t *length)
+int lp_listening_name(int fd, struct sockaddr *address, socklen_t *length)
 {
 	const struct lp_binding *binding = lp_bindings_get(lp_descriptors[fd].binding);
-	memcpy(address, &binding->address, *length < binding->length ? *length : binding->length);
-	*length = binding->length;
-}
-
-static sa_family_t family_of(int fd)
-{
-	return lp_bindings_get(lp_descriptors[fd].binding)->address.ss_family;
-}
-
-/* The client's address; of one that has left already, only its family is known. */
-static void fill_peer(int listener, int fd, struct sockaddr *address, socklen_t *length)
-{
-	if (lp_real()->getpeername(fd, address, length) == 0)
-		return;
-	struct sockaddr_storage nobody = {.ss_family = family_of(listener)};
-	socklen_t size = nobody.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-	if (nobody.ss_family == AF_UNIX)
-		size = sizeof(sa_family_t);
-	memcpy(address, &nobody, *length < size ? *length : size);
-	*length = size;
-}
-
-static void begin_connection(int fd)
-{
-	if (fd >= LP_DESCRIPTORS_MAX)
-		return;
-	bool followed = lp_self_each() != LP_EACH_NONE;
-	lp_descriptor_set(fd, &(struct lp_descriptor){.kind = LP_CONNECTION,
-						      .phase = followed ? LP_AT_HEAD : LP_OPAQUE,
-						      .first = true,
-						      .to_learn = LP_LEARN_BYTES,
-						      .in_head = true,
-						      .epoll = -1});
+	int status = lp_address_check(address, length);
+	if (!status)
+		lp_address_give(address, length, &binding->address, binding->length);
+	return status;
 }
 
 int lp_listening_accept(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
-	int status = lp_self_interest(fd);
+	int status = address ? lp_address_check(address, length) : 0;
+	if (!status && flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
+		status = -EINVAL;
+	if (!status)
+		status = lp_self_interest(fd);
 	bool waits = !(lp_real()->fcntl(fd, F_GETFL) & O_NONBLOCK);
 	bool told = lp_descriptors[fd].watched && lp_self_shares(); /* Perhaps of what was another listener's. */
 	while (!status) {
 		int connection = lp_self_take(fd, flags);
 		if (connection >= 0) {
-			begin_connection(connection);
+			lp_accepted_begin(connection, fd);
 			if (address)
-				fill_peer(fd, connection, address, length);
+				lp_accepted_peer(connection, fd, address, length);
 			return connection;
 		}
 		struct pollfd one = {.fd = fd, .events = POLLIN};
@@ -161,24 +146,12 @@ void lp_listening_copied(int fd, int like)
 		lp_bindings_listen(lp_descriptors[like].binding, false);
 }
 
-/* What a socket that nobody has set anything on says: a program may copy it to its connections. */
-static int ask_another(sa_family_t family, int level, int name, void *value, socklen_t *length)
-{
-	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -1;
-	int status = lp_real()->getsockopt(fd, level, name, value, length);
-	int error = errno;
-	lp_real()->close(fd);
-	errno = error;
-	return status;
-}
-
 int lp_listening_option(int fd, int level, int name, void *value, socklen_t *length)
 {
 	bool listens = level == SOL_SOCKET && name == SO_ACCEPTCONN;
 	if (!listens && !(level == SOL_SOCKET && name == SO_REUSEADDR))
-		return ask_another(family_of(fd), level, name, value, length);
+		return lp_bindings_ask_option(lp_bindings_get(lp_descriptors[fd].binding)->address.ss_family, level,
+					      name, value, length);
 	int number = !listens || lp_descriptors[fd].kind == LP_LISTENER;
 	if (*length > sizeof(number))
 		*length = sizeof(number);

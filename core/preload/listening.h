@@ -40,8 +40,16 @@ void lp_listening_received(int fd);
 /** The program listens on a bound socket. @param fd BOUND or LISTENER. */
 void lp_listening_listen(int fd);
 
-/** What the program bound a socket to. @param fd BOUND or LISTENER. @param address Filled. @param length In and out. */
-void lp_listening_name(int fd, struct sockaddr *address, socklen_t *length);
+/**
+ * What the program bound a socket to.
+ *
+ * @param fd       BOUND or LISTENER.
+ * @param address  Filled as far as there is room.
+ * @param length   In: the room; out: the address's bytes.
+ *
+ * @return 0, or negative errno as lp_address_check.
+ */
+int lp_listening_name(int fd, struct sockaddr *address, socklen_t *length);
 
 /**
  * accept4(2).

@@ -1,0 +1,117 @@
+/*
+ * Every answer begins with the kernel's own, so that errors, and what a socket without a peer says, are the kernel's.
+ */
+#include "preload/accepted.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "preload/addresses.h"
+#include "preload/bindings.h"
+#include "preload/descriptors.h"
+#include "preload/real.h"
+#include "preload/self.h"
+
+static const struct lp_binding *binding_of(int fd)
+{
+	return lp_bindings_get(lp_descriptors[fd].binding);
+}
+
+void lp_accepted_begin(int fd, int listener)
+{
+	if (fd >= LP_DESCRIPTORS_MAX)
+		return;
+	bool followed = lp_self_each() != LP_EACH_NONE;
+	lp_descriptor_set(fd, &(struct lp_descriptor){.kind = LP_CONNECTION,
+						      .phase = followed ? LP_AT_HEAD : LP_OPAQUE,
+						      .first = true,
+						      .to_learn = LP_LEARN_BYTES,
+						      .in_head = true,
+						      .binding = lp_descriptors[listener].binding,
+						      .epoll = -1});
+}
+
+static sa_family_t kernel_family(int fd)
+{
+	int family = AF_UNSPEC;
+	socklen_t size = sizeof(family);
+	lp_real()->getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size);
+	return (sa_family_t)family;
+}
+
+/* getpeername(2) fails behind a reset; SO_PEERNAME does not, but wants no more room than the address has. */
+static socklen_t read_peer(int fd, struct sockaddr_storage *address)
+{
+	socklen_t length = sizeof(*address);
+	memset(address, 0, sizeof(*address));
+	if (lp_real()->getpeername(fd, (struct sockaddr *)address, &length) == 0)
+		return length;
+	sa_family_t family = kernel_family(fd);
+	length = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+	if (family == AF_UNIX || lp_real()->getsockopt(fd, SOL_SOCKET, SO_PEERNAME, address, &length)) {
+		memset(address, 0, sizeof(*address));
+		length = sizeof(sa_family_t);
+	}
+	address->ss_family = family;
+	return length;
+}
+
+void lp_accepted_peer(int fd, int listener, struct sockaddr *address, socklen_t *length)
+{
+	struct sockaddr_storage peer;
+	socklen_t true_length = read_peer(fd, &peer);
+	true_length = lp_address_express(&peer, true_length, binding_of(listener)->address.ss_family);
+	lp_address_give(address, length, &peer, true_length);
+}
+
+int lp_accepted_name(int fd, bool peer, struct sockaddr *address, socklen_t *length)
+{
+	const struct lp_real *real = lp_real();
+	struct sockaddr_storage name = {0};
+	socklen_t true_length = sizeof(name);
+	const struct lp_binding *binding = binding_of(fd);
+	sa_family_t family = binding->address.ss_family;
+	if ((peer ? real->getpeername : real->getsockname)(fd, (struct sockaddr *)&name, &true_length))
+		return -1;
+	int status = lp_address_check(address, length);
+	if (status) {
+		errno = -status;
+		return -1;
+	}
+	if (!peer && !lp_address_fits(&name, family)) {
+		name = binding->address;
+		true_length = binding->length;
+	}
+	true_length = lp_address_express(&name, true_length, family);
+	lp_address_give(address, length, &name, true_length);
+	return 0;
+}
+
+bool lp_accepted_is_own_family(int fd)
+{
+	return kernel_family(fd) == binding_of(fd)->address.ss_family;
+}
+
+/* Whether the program asks for what only sockets of its own family have. */
+static bool is_of_other_family(int fd, int level)
+{
+	return (errno == ENOPROTOOPT || errno == EOPNOTSUPP) && level != SOL_SOCKET && !lp_accepted_is_own_family(fd);
+}
+
+int lp_accepted_get_option(int fd, int level, int name, void *value, socklen_t *length)
+{
+	int status = lp_real()->getsockopt(fd, level, name, value, length);
+	sa_family_t family = binding_of(fd)->address.ss_family;
+	if (status && is_of_other_family(fd, level))
+		return lp_bindings_ask_option(family, level, name, value, length);
+	if (!status && level == SOL_SOCKET && name == SO_DOMAIN)
+		memcpy(value, &(int){family}, *length < sizeof(int) ? *length : sizeof(int));
+	return status;
+}
+
+int lp_accepted_set_option(int fd, int level, int name, const void *value, socklen_t length)
+{
+	int status = lp_real()->setsockopt(fd, level, name, value, length);
+	return status && is_of_other_family(fd, level) ? 0 : status;
+}
