@@ -1,15 +1,18 @@
-#include <cmocka.h>
+/*
+ * Addresses in the family of a program's socket.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
+
+#include <cmocka.h>
 
 #include "preload/addresses.h"
 
