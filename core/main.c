@@ -19,12 +19,13 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/control_client.h"
+#include "base/control_path.h"
 #include "base/descriptors.h"
 #include "base/new_file.h"
 #include "base/options.h"
 #include "limpet/balancer.h"
 #include "limpet/version.h"
-#include "server/control.h"
 #include "server/reserve.h"
 #include "tools/bench.h"
 #include "tools/check.h"
@@ -142,6 +143,8 @@ static int run(struct limpet_options *options)
 {
 	struct program program = {0};
 	char error[1024];
+	if (!options->name)
+		options->name = ""; /* Every balancer of the command line can be found. */
 	lp_descriptors_keep_to_ourselves();
 	options->worker_descriptors = lp_descriptors_raise_limit();
 	int status = give_libraries_a_reserve();
@@ -177,13 +180,30 @@ static int print_help(enum lp_command command)
 	return help ? EXIT_SUCCESS : EXIT_FAILED;
 }
 
-static int ask_status(const char *control)
+/* Ask the balancer that the flags name, or the one that runs. */
+static int ask(const struct limpet_options *options, const char *request, char **answer, size_t *length,
+	       struct lp_error *error)
+{
+	char path[LP_CONTROL_PATH_SIZE];
+	int status = 0;
+	if (options->control)
+		snprintf(path, sizeof(path), "%s", options->control);
+	else
+		status = lp_control_find(options->name, path, error);
+	return status ? status : lp_control_ask(path, request, LP_CONTROL_PATIENCE_MS, answer, length, error);
+}
+
+static int print_status(const struct limpet_options *options)
 {
 	struct lp_error error = {0};
-	if (lp_control_ask(control, "status", stdout, &error) == 0)
-		return EXIT_SUCCESS;
-	fprintf(stderr, "limpet: %s\n", error.text);
-	return EXIT_FAILED;
+	char *answer;
+	if (ask(options, "status", &answer, NULL, &error)) {
+		fprintf(stderr, "limpet: %s\n", error.text);
+		return EXIT_FAILED;
+	}
+	fputs(answer, stdout);
+	free(answer);
+	return EXIT_SUCCESS;
 }
 
 static int write_recording(const char *path, const char *bytes, size_t length)
@@ -203,16 +223,12 @@ static int write_recording(const char *path, const char *bytes, size_t length)
 }
 
 /* Nothing is written before all of it is here, so that a recording of before stays when nobody answers. */
-static int record(const char *control, const char *path, bool raw)
+static int record(const struct limpet_options *options, const char *path, bool raw)
 {
 	struct lp_error error = {0};
 	char *bytes = NULL;
 	size_t length = 0;
-	FILE *memory = open_memstream(&bytes, &length);
-	int status = memory ? lp_control_ask(control, raw ? "record raw" : "record", memory, &error)
-			    : lp_error_set(&error, -ENOMEM, "no memory for a recording");
-	if (memory && (fclose(memory) != 0 || !bytes))
-		status = lp_error_set(&error, -ENOMEM, "no memory for a recording");
+	int status = ask(options, raw ? "record raw" : "record", &bytes, &length, &error);
 	if (status)
 		fprintf(stderr, "limpet: %s\n", error.text);
 	status = status ? EXIT_FAILED : write_recording(path, bytes, length);
@@ -285,10 +301,10 @@ int main(int argc, char **argv)
 		status = run(&line.options);
 		break;
 	case LP_COMMAND_STATUS:
-		status = ask_status(line.options.control);
+		status = print_status(&line.options);
 		break;
 	case LP_COMMAND_RECORD:
-		status = record(line.options.control, line.tool.out, line.tool.unredacted);
+		status = record(&line.options, line.tool.out, line.tool.unredacted);
 		break;
 	case LP_COMMAND_CHECK:
 		status = status_of_findings(lp_check(&line, stdout, &error), &error);

@@ -15,4 +15,15 @@ static inline uint64_t lp_clock_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/** Room for a time as text. */
+#define LP_CLOCK_TEXT_SIZE sizeof("2026-11-29T05:14:12Z")
+
+/** Write a time of the wall clock as ISO 8601 in UTC. @param seconds Since 1970. @param text LP_CLOCK_TEXT_SIZE bytes. */
+static inline void lp_clock_format(time_t seconds, char *text)
+{
+	struct tm utc;
+	if (!gmtime_r(&seconds, &utc) || strftime(text, LP_CLOCK_TEXT_SIZE, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
+		text[0] = '\0';
+}
+
 #endif

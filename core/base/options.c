@@ -283,11 +283,6 @@ static int check_needed(const struct parser *parser)
 	struct lp_error *error = parser->error;
 	int status;
 
-	if ((line->command == LP_COMMAND_STATUS || line->command == LP_COMMAND_RECORD) && !line->options.control)
-		return lp_error_set(error, LP_EUSAGE,
-				    "%s needs --control PATH, as given to limpet run, such as: "
-				    "limpet %s --control /run/limpet.sock",
-				    parser->command->name, parser->command->name);
 	if (line->tool.replay && line->tool.file_count != 2)
 		return lp_error_set(error, LP_EUSAGE,
 				    "route --replay compares two policies, not %zu, such as: "

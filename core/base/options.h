@@ -12,8 +12,8 @@
 
 enum lp_command {
 	LP_COMMAND_RUN,
-	LP_COMMAND_STATUS, /**< `limpet status --control PATH`: print what a running balancer answers. */
-	LP_COMMAND_RECORD, /**< `limpet record --control PATH`: write its recent connections. */
+	LP_COMMAND_STATUS, /**< `limpet status`: print what a running balancer answers. */
+	LP_COMMAND_RECORD, /**< `limpet record`: write its recent connections. */
 	LP_COMMAND_CHECK,
 	LP_COMMAND_ROUTE,
 	LP_COMMAND_TEST,
@@ -54,6 +54,7 @@ struct lp_tool_options {
 	const char *replay; /**< One to ask two files about; then no connection is made up. */
 	const char *out;    /**< The file to write; NULL: standard output. */
 	int unredacted;     /**< Whether credentials stay in it. */
+	int json;           /**< Whether the answer is for a program. */
 
 	/* A made-up crowd. */
 	uint32_t clients; /**< How many, 1 up; 100,000 unless said. */

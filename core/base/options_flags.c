@@ -12,6 +12,7 @@
 #include <sys/un.h>
 
 #include "base/address.h"
+#include "base/control_path.h"
 #include "base/privileges.h"
 #include "base/session_rule.h"
 
@@ -153,6 +154,16 @@ static int check_control(const char *value, struct lp_error *error)
 	return lp_error_set(error, LP_EUSAGE, "\"%s\" is not the path of a unix socket, 1 to %zu bytes", value, most);
 }
 
+static int check_name(const char *value, struct lp_error *error)
+{
+	if (lp_control_is_name(value))
+		return 0;
+	return lp_error_set(error, LP_EUSAGE,
+			    "\"%s\" is no name; use 1 to %d letters, digits, dots, underscores and dashes, the first a "
+			    "letter or a digit",
+			    value, LP_CONTROL_NAME_MAX);
+}
+
 static int check_user(const char *value, struct lp_error *error)
 {
 	struct lp_user user;
@@ -243,8 +254,10 @@ static const struct lp_flag run_flags[] = {
 	 .help = "accept before the client has sent a byte: for protocols in which the server speaks first"},
 
 	HEADING("Watching it"),
+	{LP_FLAG_TEXT, "--name", "NAME", FIELD(name), .check = check_name,
+	 .help = "what limpet status, reload and the like call this balancer (default the first listener's port)"},
 	{LP_FLAG_TEXT, "--control", "PATH", FIELD(control), .check = check_control,
-	 .help = "the unix socket that limpet status asks"},
+	 .help = "the unix socket that they ask (default NAME.control in /run/limpet or $XDG_RUNTIME_DIR/limpet)"},
 	{LP_FLAG_CHOICE, "--log-level", "LEVEL", FIELD(log_level), .choices = log_levels,
 	 .help = "the least important lines that are logged"},
 	{LP_FLAG_CHOICE, "--log-format", "FORMAT", FIELD(log_format), .choices = log_formats,
@@ -252,14 +265,21 @@ static const struct lp_flag run_flags[] = {
  "message and what applies of worker, pid, policy, client and listener"},
 };
 
+/* Which balancer a command asks. */
+#define BALANCER_FLAGS \
+	{LP_FLAG_TEXT, "--name", "NAME", FIELD(name), .check = check_name, \
+	 .help = "which balancer to ask; not needed while one runs"}, \
+	{LP_FLAG_TEXT, "--control", "PATH", FIELD(control), .check = check_control, \
+	 .help = "its control socket, if limpet run was given a --control"}
+
 static const struct lp_flag status_flags[] = {
-	{LP_FLAG_TEXT, "--control", "PATH", FIELD(control), .check = check_control,
-	 .help = "as given to limpet run; needed"},
+	{LP_FLAG_ON, "--json", NULL, TOOL(json),
+	 .help = "for programs: one JSON object, also on a terminal, where a table is the default"},
+	BALANCER_FLAGS,
 };
 
 static const struct lp_flag record_flags[] = {
-	{LP_FLAG_TEXT, "--control", "PATH", FIELD(control), .check = check_control,
-	 .help = "as given to limpet run; needed"},
+	BALANCER_FLAGS,
 	{LP_FLAG_TEXT, "--out", "FILE", TOOL(out), .help = "where to; standard output if it is left out"},
 	{LP_FLAG_ON, "--raw", NULL, TOOL(unredacted),
 	 .help = "leave the values of cookies and of authorization headers in"},
@@ -342,23 +362,23 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 	[LP_COMMAND_STATUS] =
 		{
 			.name = "status",
-			.arguments = "--control PATH",
+			.arguments = "[FLAG]...",
 			.summary = "print what a running balancer counts",
-			.notes = "Example:\n  limpet status --control /run/limpet.sock\n",
+			.notes = "Example:\n  limpet status --name 3000\n",
 			.flags = status_flags,
 			.flag_count = COUNT(status_flags),
 		},
 	[LP_COMMAND_RECORD] =
 		{
 			.name = "record",
-			.arguments = "--control PATH [FLAG]...",
+			.arguments = "[FLAG]...",
 			.summary = "write the recent connections of a running balancer to a file",
 			.notes = "Up to 256 connections, at most one a millisecond, each as the line\n"
 				 "\"IP PORT WORKER BYTES LISTENER\", its request head or TLS hello, and a newline.\n"
 				 "There are no heads when no policy looks at them.\n"
 				 "\n"
 				 "Example:\n"
-				 "  limpet record --control /run/limpet.sock --out recent.txt\n",
+				 "  limpet record --out recent.txt\n",
 			.flags = record_flags,
 			.flag_count = COUNT(record_flags),
 		},

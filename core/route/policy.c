@@ -174,6 +174,33 @@ uint64_t lp_policy_errors(const struct lp_policy *policy)
 	return policy->errors;
 }
 
+static void describe_text(const struct lp_source *source, struct lp_policy_text *text)
+{
+	*text = (struct lp_policy_text){
+		.name = source->name,
+		.module = source->module,
+		.is_file = source->module || lp_source_is_file(source->name),
+		.bytes = source->length,
+		.sha256 = source->sha256,
+	};
+}
+
+bool lp_policy_text(const struct lp_policy *policy, size_t index, struct lp_policy_text *text)
+{
+	for (size_t i = 0; i < policy->source_count; i++) {
+		if (index-- == 0) {
+			describe_text(&policy->sources[i], text);
+			return true;
+		}
+		for (const struct lp_source *module = policy->sources[i].modules; module; module = module->next)
+			if (index-- == 0) {
+				describe_text(module, text);
+				return true;
+			}
+	}
+	return false;
+}
+
 size_t lp_policy_bytes(const struct lp_policy *policy)
 {
 	if (!policy->lua)

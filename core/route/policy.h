@@ -173,6 +173,26 @@ enum lp_route_each {
  */
 enum lp_route_each lp_policy_route_each(const struct lp_policy *policy);
 
+/** A text that policies were made from. Lives as long as the policy. */
+struct lp_policy_text {
+	const char *name;   /**< As --policy names it; of a module, its file. */
+	const char *module; /**< As require names it; NULL for what --policy names. */
+	bool is_file;       /**< Not an included policy. */
+	size_t bytes;
+	const uint8_t *sha256; /**< LP_SHA256_BYTES. */
+};
+
+/**
+ * A text that policies were made from: what --policy names, in order, each followed by its modules.
+ *
+ * @param policy  Borrowed.
+ * @param index   0 and up.
+ * @param text    Filled if there is one.
+ *
+ * @return Whether there is.
+ */
+bool lp_policy_text(const struct lp_policy *policy, size_t index, struct lp_policy_text *text);
+
 /** Whether any hook can ask for a look at the bytes (on_hello or on_request). @param policy Borrowed. */
 bool lp_policy_looks(const struct lp_policy *policy);
 

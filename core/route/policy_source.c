@@ -84,6 +84,7 @@ static int copy_included(struct lp_source *source, struct lp_error *error)
 		return lp_error_set(error, -ENOMEM, "%s: %s", source->name, lp_error_words(-ENOMEM));
 	memcpy(source->text, included->source, included->length);
 	source->length = included->length;
+	lp_sha256(source->text, source->length, source->sha256);
 	return 0;
 }
 
@@ -140,6 +141,7 @@ static int read_file(struct lp_source *source, const char *path, struct lp_error
 
 		source->text = fitting ? fitting : bytes;
 		source->length = (size_t)got;
+		lp_sha256(source->text, source->length, source->sha256);
 		return 0;
 	}
 	free(bytes);
@@ -189,6 +191,7 @@ static int copy_one(struct lp_source *copy, const struct lp_source *source)
 	if (!copy->name || !copy->module != !source->module || !copy->text)
 		return -ENOMEM;
 	memcpy(copy->text, source->text, source->length);
+	memcpy(copy->sha256, source->sha256, sizeof(copy->sha256));
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "base/sha256.h"
 
 /** A script, or a module of one, as it was loaded, so that it can be loaded again whatever became of the file. */
 struct lp_source {
@@ -20,10 +21,11 @@ struct lp_source {
 	char *module; /**< As require names it; NULL for a script. */
 	char *text;
 	size_t length;
-	struct lp_source *main;    /**< Of a module: the script that it belongs to. Borrowed. */
-	struct lp_source *modules; /**< Of a script: all that were read for it. Owned. */
-	struct lp_source *next;    /**< In `modules`. */
-	bool closed;               /**< Of a script: no more modules are read. */
+	uint8_t sha256[LP_SHA256_BYTES]; /**< Of the text. */
+	struct lp_source *main;          /**< Of a module: the script that it belongs to. Borrowed. */
+	struct lp_source *modules;       /**< Of a script: all that were read for it. Owned. */
+	struct lp_source *next;          /**< In `modules`. */
+	bool closed;                     /**< Of a script: no more modules are read. */
 };
 
 /** Whether --policy takes a name for a file's. @param name Ends in NUL. */

@@ -33,9 +33,13 @@ struct lp_worker {
 	uint32_t connections; /**< Open now, those on the way to it included. */
 	uint32_t waiting;     /**< Of those, handed over and not yet acknowledged. */
 	uint32_t sessions;    /**< Keys bound to it. */
-	uint64_t started_ns;  /**< When the process became ready, on the monotonic clock. */
-	uint32_t listens;     /**< A bit for each address that it takes connections of; so the next. */
-	uint32_t claims;      /**< Those that its process has ever listened at. 0: it does not tell. */
+	/** Connections that this slot's workers have taken for good, never sent to another before. */
+	uint64_t acknowledged;
+	uint64_t moved;      /**< The same of those that another had given back before. */
+	uint64_t returned;   /**< How often one of them gave a connection back. */
+	uint64_t started_ns; /**< When the process became ready, on the monotonic clock. */
+	uint32_t listens;    /**< A bit for each address that it takes connections of; so the next. */
+	uint32_t claims;     /**< Those that its process has ever listened at. 0: it does not tell. */
 };
 
 /** All slots of one balancer. */

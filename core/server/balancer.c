@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/control_path.h"
 #include "base/descriptors.h"
 #include "base/error.h"
 #include "server/control.h"
@@ -44,12 +45,15 @@ struct limpet_balancer {
 	size_t listener_count; /* Open ones. */
 	char *addresses;       /* Their ports and paths, as workers mean them. */
 	struct lp_control *control;
+	char name[LP_CONTROL_NAME_MAX + 1];
 	uv_timer_t drain; /* Ends DRAINING. */
 	bool drain_open;
 	uint64_t stop_by_ms; /* On the loop's clock. */
 	unsigned closing;    /* Parts that have yet to say that they are closed. */
 	uint64_t reloads;
 	uint64_t failed_reloads;
+	struct lp_refused_reload refused; /* The last one. */
+	time_t started;
 	uint64_t rollbacks;
 	uint64_t bounced;
 	limpet_stopped_cb stopped;
@@ -297,8 +301,23 @@ static char *status_text(const struct limpet_balancer *balancer)
 	limpet_balancer_counts(balancer, &counts);
 	const struct lp_histogram none = {0};
 	const struct lp_histogram *latency = balancer->supervisor ? lp_supervisor_latency(balancer->supervisor) : &none;
-	return lp_status_text(&counts, &balancer->data.workers, latency, &balancer->data.options,
-			      balancer->data.current.at);
+	struct lp_status status = {.name = balancer->name,
+				   .state = balancer->state < DRAINING    ? "running"
+					    : balancer->state == DRAINING ? "draining"
+									  : "stopping",
+				   .started = balancer->started,
+				   .counts = &counts,
+				   .workers = &balancer->data.workers,
+				   .wanted = balancer->data.processes,
+				   .latency = latency,
+				   .options = &balancer->data.options,
+				   .listeners = balancer->listeners,
+				   .listener_count = balancer->listener_count,
+				   .policy = balancer->data.current.policy,
+				   .loaded = balancer->data.current.at,
+				   .refused = &balancer->refused,
+				   .dialect = balancer->data.dialect->name};
+	return lp_status_text(&status);
 }
 
 static int answer_request(void *owner, const char *request, char **answer, size_t *length)
@@ -391,12 +410,34 @@ static int open_listeners(struct limpet_balancer *balancer, struct lp_error *err
 	return 0;
 }
 
+/* Nobody asked for a socket at the place that suits us, so a balancer that cannot have it runs without. */
 static int open_control(struct limpet_balancer *balancer, struct lp_error *error)
 {
-	if (!balancer->data.options.control)
+	const struct limpet_options *options = &balancer->data.options;
+	struct lp_log *log = &balancer->data.log;
+	struct lp_error reason = {0};
+	char *name = balancer->name;
+	snprintf(name, sizeof(balancer->name), "%s", options->name ? options->name : "");
+	if (options->control && !*name)
+		lp_control_name_listener(&balancer->listeners[0].address, false, name);
+	if (options->control)
+		return lp_control_open(&balancer->control, balancer->loop, log, options->control, answer_request,
+				       balancer, error);
+	if (!options->name)
 		return 0;
-	return lp_control_open(&balancer->control, balancer->loop, &balancer->data.log, balancer->data.options.control,
-			       answer_request, balancer, error);
+	int status = lp_control_open_named(&balancer->control, balancer->loop, log, name,
+					   &balancer->listeners[0].address, answer_request, balancer, &reason);
+	if (status && *options->name)
+		return status == -EADDRINUSE
+			       ? lp_error_set(error, status, "another balancer is called %s; choose another --name",
+					      name)
+			       : lp_error_set(error, status, "%s", reason.text);
+	if (status)
+		lp_log_write(log, LP_LOG_WARNING, NULL,
+			     "there is no control socket, so limpet status, reload and the like do not find this "
+			     "balancer: %s; --control PATH puts it elsewhere",
+			     reason.text);
+	return 0;
 }
 
 static int start_workers(struct limpet_balancer *balancer, struct lp_error *error)
@@ -437,11 +478,13 @@ static int start_workers(struct limpet_balancer *balancer, struct lp_error *erro
 int limpet_balancer_start(struct limpet_balancer *balancer, char *error_text, size_t error_size)
 {
 	struct lp_error error = {0};
+	balancer->started = time(NULL);
 	uv_timer_init(balancer->loop, &balancer->drain);
 	balancer->drain.data = balancer;
 	balancer->drain_open = true;
 	if (open_waiting(balancer, &error) || open_listeners(balancer, &error) || open_control(balancer, &error) ||
-	    lp_give_up_root(&balancer->data, balancer->listeners, balancer->listener_count, &error) ||
+	    lp_give_up_root(&balancer->data, balancer->listeners, balancer->listener_count,
+			    balancer->control ? lp_control_where(balancer->control) : NULL, &error) ||
 	    start_workers(balancer, &error)) {
 		for (size_t i = 0; i < balancer->listener_count; i++)
 			lp_listener_stop(&balancer->listeners[i]);
@@ -461,6 +504,8 @@ int limpet_balancer_reload(struct limpet_balancer *balancer, char *error_text, s
 	struct lp_error error = {0};
 	if (lp_data_reload(data, &error)) {
 		balancer->failed_reloads++;
+		lp_clock_format(time(NULL), balancer->refused.at);
+		balancer->refused.error = error;
 		lp_log_write(&data->log, LP_LOG_ERROR, NULL, "%s; keeping the policies loaded at %s", error.text,
 			     data->current.at);
 		return tell(&error, error_text, error_size);

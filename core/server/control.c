@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "base/control_path.h"
 #include "base/list.h"
+#include "base/run_folder.h"
 #include "base/unix_path.h"
 #include "worker/acceptor.h"
 
@@ -154,22 +154,6 @@ static void on_accepted(struct lp_acceptor *acceptor, int fd, const union lp_pee
 	}
 }
 
-static int connect_to(const char *path)
-{
-	struct sockaddr_un address;
-	int status = lp_unix_path_address(&address, path);
-	if (status)
-		return status;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
-		return fd;
-	status = -errno;
-	close(fd);
-	return status;
-}
-
 /* A listening socket that only its owner can reach, or negative errno. */
 static int listen_at(const char *path, struct lp_unix_path *made, struct lp_error *error)
 {
@@ -219,6 +203,39 @@ int lp_control_open(struct lp_control **out, uv_loop_t *loop, struct lp_log *log
 	return 0;
 }
 
+static int open_in(const char *folder, const char *name, struct lp_control **out, uv_loop_t *loop, struct lp_log *log,
+		   lp_control_answer_cb answer_request, void *owner, struct lp_error *error)
+{
+	char path[LP_CONTROL_PATH_SIZE];
+	int status = lp_control_path(path, folder, name);
+	if (status)
+		return lp_error_set(error, status, "%s/%s" LP_CONTROL_SUFFIX " is too long for a socket", folder, name);
+	return lp_control_open(out, loop, log, path, answer_request, owner, error);
+}
+
+int lp_control_open_named(struct lp_control **out, uv_loop_t *loop, struct lp_log *log, char *name,
+			  const struct lp_listen_address *listener, lp_control_answer_cb answer_request, void *owner,
+			  struct lp_error *error)
+{
+	char folder[LP_RUN_FOLDER_SIZE];
+	lp_run_folder_find(folder);
+	*out = NULL;
+	int status = lp_run_folder_make(folder, "--control", error);
+	if (status || *name)
+		return status ? status : open_in(folder, name, out, loop, log, answer_request, owner, error);
+	lp_control_name_listener(listener, false, name);
+	status = open_in(folder, name, out, loop, log, answer_request, owner, error);
+	if (status != -EADDRINUSE)
+		return status;
+	lp_control_name_listener(listener, true, name);
+	return open_in(folder, name, out, loop, log, answer_request, owner, error);
+}
+
+const char *lp_control_where(const struct lp_control *control)
+{
+	return control->path;
+}
+
 static void on_acceptor_closed(struct lp_acceptor *acceptor)
 {
 	on_part_closed(acceptor->owner);
@@ -236,22 +253,4 @@ void lp_control_close(struct lp_control *control, void (*closed)(void *owner), v
 	lp_acceptor_close(&control->acceptor, on_acceptor_closed);
 	while (!lp_list_empty(&control->clients))
 		close_client(LP_LIST_OWNER(control->clients.next, struct client, link));
-}
-
-int lp_control_ask(const char *path, const char *request, FILE *out, struct lp_error *error)
-{
-	struct timeval timeout = {.tv_sec = LP_CONTROL_TIMEOUT_MS / 1000};
-	char bytes[4096];
-	ssize_t got;
-	int fd = connect_to(path);
-	if (fd < 0)
-		return lp_error_set(error, fd, "no balancer answers at %s: %s; is it running with --control %s?", path,
-				    lp_error_words(fd), path);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-	dprintf(fd, "%s\n", request);
-	while ((got = read(fd, bytes, sizeof(bytes))) > 0)
-		fwrite(bytes, 1, (size_t)got, out);
-	int status = got < 0 ? -errno : 0;
-	close(fd);
-	return status ? lp_error_set(error, status, "%s does not answer: %s", path, lp_error_words(status)) : 0;
 }

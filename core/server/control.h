@@ -5,9 +5,9 @@
 #ifndef LP_SERVER_CONTROL_H
 #define LP_SERVER_CONTROL_H
 
-#include <stdio.h>
 #include <uv.h>
 
+#include "base/address.h"
 #include "base/error.h"
 #include "base/log.h"
 
@@ -51,6 +51,28 @@ int lp_control_open(struct lp_control **out, uv_loop_t *loop, struct lp_log *log
 		    lp_control_answer_cb answer_request, void *owner, struct lp_error *error);
 
 /**
+ * Listen where tools look for a balancer: at NAME.control in the run-time folder, which is made if need be.
+ *
+ * @param out             Set on success; end it with lp_control_close.
+ * @param loop            Borrowed.
+ * @param log             Borrowed.
+ * @param name            LP_CONTROL_NAME_MAX + 1 bytes. "": set to a name made from the listener, with its address if a
+ *                        balancer is called by its port already.
+ * @param listener        The first, as bound. Borrowed for the call.
+ * @param answer_request  Runs for each request, on the loop.
+ * @param owner           Passed to answer_request.
+ * @param error           Filled on failure; names the path and the reason.
+ *
+ * @return 0; or negative errno.
+ */
+int lp_control_open_named(struct lp_control **out, uv_loop_t *loop, struct lp_log *log, char *name,
+			  const struct lp_listen_address *listener, lp_control_answer_cb answer_request, void *owner,
+			  struct lp_error *error);
+
+/** Where a control socket is. @param control Open. @return Valid until it is closed. */
+const char *lp_control_where(const struct lp_control *control);
+
+/**
  * Close clients and socket, remove the path and free the control socket, later, on the loop.
  *
  * @param control  Open. NULL is allowed: then closed runs at once.
@@ -58,17 +80,5 @@ int lp_control_open(struct lp_control **out, uv_loop_t *loop, struct lp_log *log
  * @param owner    Passed to closed.
  */
 void lp_control_close(struct lp_control *control, void (*closed)(void *owner), void *owner);
-
-/**
- * Ask a running balancer: for the command line, blocking for at most LP_CONTROL_TIMEOUT_MS.
- *
- * @param path     Of its control socket.
- * @param request  A line without a newline.
- * @param out      Where the answer goes.
- * @param error    Filled on failure; names the path.
- *
- * @return 0; or negative errno.
- */
-int lp_control_ask(const char *path, const char *request, FILE *out, struct lp_error *error);
 
 #endif

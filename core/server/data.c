@@ -189,10 +189,7 @@ static int adopt(struct lp_data *data, struct lp_trial *trial, struct lp_loaded 
 		loaded->twin = trial;
 	else
 		lp_trial_free(trial);
-	time_t now = time(NULL);
-	struct tm local;
-	localtime_r(&now, &local);
-	strftime(loaded->at, sizeof(loaded->at), "%H:%M:%S", &local);
+	lp_clock_format(time(NULL), loaded->at);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 #ifndef LP_SERVER_DATA_H
 #define LP_SERVER_DATA_H
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/session_rule.h"
@@ -18,8 +19,8 @@
 /** Policies that were loaded together. All zero: none. */
 struct lp_loaded {
 	struct lp_policy *policy;
-	struct lp_trial *twin; /**< The same, to compare the next ones with; NULL without --max-moved. */
-	char at[16];           /**< When, for people: "10:41:07". */
+	struct lp_trial *twin;       /**< The same, to compare the next ones with; NULL without --max-moved. */
+	char at[LP_CLOCK_TEXT_SIZE]; /**< When: "2026-11-29T05:14:12Z". */
 };
 
 struct lp_data {

@@ -21,6 +21,7 @@ static void on_accepted(struct lp_acceptor *acceptor, int fd, const union lp_pee
 	struct lp_ip ip;
 	uint16_t port;
 	lp_ip_from_socket(&peer->any, &ip, &port);
+	listener->accepted++;
 	lp_waiting_admit(listener->config.waiting, fd, &ip, port, &listener->origin);
 }
 
@@ -88,6 +89,7 @@ bool lp_listener_readmit(const struct lp_listener *listeners, size_t count, int 
 	}
 	getpeername(fd, &peer.any, &peer_length); /* Fails when the client has left, which is found out soon. */
 	lp_ip_from_socket(&peer.any, &ip, &port);
+	listener->accepted++;
 	lp_waiting_readmit(listener->config.waiting, fd, &ip, port, &listener->origin);
 	return true;
 }

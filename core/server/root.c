@@ -6,7 +6,8 @@
 
 #include "base/privileges.h"
 
-int lp_give_up_root(struct lp_data *data, const struct lp_listener *listeners, size_t count, struct lp_error *error)
+int lp_give_up_root(struct lp_data *data, const struct lp_listener *listeners, size_t count, const char *control,
+		    struct lp_error *error)
 {
 	const struct limpet_options *options = &data->options;
 	struct lp_user user;
@@ -16,8 +17,8 @@ int lp_give_up_root(struct lp_data *data, const struct lp_listener *listeners, s
 	for (size_t i = 0; !status && i < count; i++)
 		if (listeners[i].unix_path.inode)
 			status = lp_user_own_socket(&user, listeners[i].address.socket.un.sun_path, error);
-	if (!status && options->control)
-		status = lp_user_own_socket(&user, options->control, error);
+	if (!status && control)
+		status = lp_user_own_socket(&user, control, error);
 	if (!status)
 		status = lp_user_become(&user, error);
 	if (status)

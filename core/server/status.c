@@ -1,5 +1,6 @@
 /*
- * One object: version, counts, workers by id, policies, descriptors, latency. Times are in milliseconds, but for what is named _us.
+ * One object: who it is, counts, workers by id, listeners, policies, descriptors, latency. Times are in milliseconds, except
+ * in what is named _us; moments are ISO 8601 in UTC.
  *
  * The latency's buckets are two long lists of numbers, so they have a line to themselves, while all else is indented.
  */
@@ -7,11 +8,14 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/descriptors.h"
+#include "base/sha256.h"
 #include "limpet/version.h"
 
 /* What misses a part, for want of memory, would be a wrong answer: it is none. */
@@ -21,6 +25,20 @@ static json_t *whole(json_t *value, int status)
 		return value;
 	json_decref(value);
 	return NULL;
+}
+
+/* File names and what is said about them need not be UTF-8, and JSON is: '?' for each byte that jansson does not take. */
+static json_t *text_of(const char *text)
+{
+	json_t *value = json_string(text);
+	char *plain = value ? NULL : strdup(text);
+	for (char *at = plain; at && *at; at++)
+		if (*at & 0x80)
+			*at = '?';
+	if (plain)
+		value = json_string(plain);
+	free(plain);
+	return value;
 }
 
 static json_t *counts_of(const struct limpet_counts *counts)
@@ -63,13 +81,35 @@ static json_t *counts_of(const struct limpet_counts *counts)
 	return whole(object, status);
 }
 
+const char *lp_status_of_worker(const struct lp_worker *worker)
+{
+	return worker->usable        ? "ready"
+	       : worker->stuck       ? "stuck"
+	       : worker->busy        ? "full"
+	       : !worker->started_ns ? "starting"
+				     : "finishing";
+}
+
+/* A moment of the monotonic clock on the wall clock; JSON's null when there was none. */
+static json_t *moment_of(uint64_t ns)
+{
+	char text[LP_CLOCK_TEXT_SIZE];
+	if (!ns)
+		return json_null();
+	lp_clock_format(time(NULL) - (time_t)((lp_clock_ns() - ns) / 1000000000), text);
+	return json_string(text);
+}
+
 static json_t *worker_of(const struct lp_worker *worker)
 {
 	uint64_t uptime_ms = worker->started_ns ? (lp_clock_ns() - worker->started_ns) / 1000000 : 0;
-	return json_pack("{s:i, s:i, s:b, s:b, s:I, s:I, s:I, s:I}", "id", (int)worker->id, "pid", (int)worker->pid,
-			 "usable", worker->usable, "stuck", worker->stuck, "connections",
-			 (json_int_t)worker->connections, "waiting", (json_int_t)worker->waiting, "sessions",
-			 (json_int_t)worker->sessions, "uptime_ms", (json_int_t)uptime_ms);
+	return json_pack("{s:i, s:i, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "id", (int)worker->id,
+			 "pid", (int)worker->pid, "state", lp_status_of_worker(worker), "usable", worker->usable,
+			 "stuck", worker->stuck, "connections", (json_int_t)worker->connections, "waiting",
+			 (json_int_t)worker->waiting, "sessions", (json_int_t)worker->sessions, "handed_over",
+			 (json_int_t)(worker->acknowledged + worker->moved + worker->waiting), "moved",
+			 (json_int_t)worker->moved, "returned", (json_int_t)worker->returned, "uptime_ms",
+			 (json_int_t)uptime_ms, "since", moment_of(worker->started_ns));
 }
 
 /* The buckets of two readings have the same places, so one can be subtracted from the other. */
@@ -90,12 +130,14 @@ static json_t *latency_of(const struct lp_histogram *latency)
 	return whole(object, status);
 }
 
+/* A slot without a process is no worker. */
 static json_t *workers_of(const struct lp_workers *workers)
 {
 	json_t *list = json_array();
 	int status = 0;
 	for (unsigned i = 0; i < workers->count; i++)
-		status |= json_array_append_new(list, worker_of(&workers->slots[i]));
+		if (workers->slots[i].pid)
+			status |= json_array_append_new(list, worker_of(&workers->slots[i]));
 	return whole(list, status);
 }
 
@@ -104,8 +146,75 @@ static json_t *policies_of(const struct limpet_options *options)
 	json_t *list = json_array();
 	int status = 0;
 	for (size_t i = 0; i < options->policy_count; i++)
-		status |= json_array_append_new(list, json_string(options->policies[i]));
+		status |= json_array_append_new(list, text_of(options->policies[i]));
 	return whole(list, status);
+}
+
+static json_t *file_of(const struct lp_policy_text *text)
+{
+	char digest[LP_SHA256_TEXT_SIZE];
+	lp_sha256_format(text->sha256, digest);
+	return json_pack("{s:o, s:o, s:b, s:I, s:s}", "name", text_of(text->name), "module",
+			 text->module ? text_of(text->module) : json_null(), "included", !text->is_file, "bytes",
+			 (json_int_t)text->bytes, "sha256", digest);
+}
+
+static json_t *files_of(const struct lp_policy *policy)
+{
+	json_t *list = json_array();
+	struct lp_policy_text text;
+	int status = 0;
+	for (size_t i = 0; lp_policy_text(policy, i, &text); i++)
+		status |= json_array_append_new(list, file_of(&text));
+	return whole(list, status);
+}
+
+static json_t *listeners_of(const struct lp_listener *listeners, size_t count)
+{
+	json_t *list = json_array();
+	int status = 0;
+	for (size_t i = 0; i < count; i++) {
+		char bound[LP_LISTEN_TEXT_SIZE];
+		lp_listen_address_format(&listeners[i].address, bound);
+		status |= json_array_append_new(
+			list, json_pack("{s:o, s:o, s:I}", "listen", text_of(listeners[i].origin.name), "address",
+					text_of(bound), "accepted", (json_int_t)listeners[i].accepted));
+	}
+	return whole(list, status);
+}
+
+static json_t *refused_reload_of(const struct lp_refused_reload *refused)
+{
+	if (!refused->at[0])
+		return json_null();
+	return json_pack("{s:s, s:o}", "at", refused->at, "reason", text_of(refused->error.text));
+}
+
+static json_t *head_of(const struct lp_status *status)
+{
+	char started[LP_CLOCK_TEXT_SIZE];
+	lp_clock_format(status->started, started);
+	return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:i}", "version", LIMPET_VERSION, "name", status->name, "pid",
+			 (int)getpid(), "state", status->state, "started", started, "dialect", status->dialect,
+			 "workers_wanted", (int)status->wanted);
+}
+
+/* Move the members of one object to the end of another. */
+static int append_members(json_t *object, json_t *members)
+{
+	int status = members ? json_object_update(object, members) : -1;
+	json_decref(members);
+	return status;
+}
+
+static json_t *body_of(const struct lp_status *status)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:{s:I, s:I}}", "counts", counts_of(status->counts),
+			 "workers", workers_of(status->workers), "listeners",
+			 listeners_of(status->listeners, status->listener_count), "policies",
+			 policies_of(status->options), "policy_files", files_of(status->policy), "policies_loaded",
+			 status->loaded, "last_refused_reload", refused_reload_of(status->refused), "descriptors",
+			 "open", (json_int_t)lp_descriptors_count(), "limit", (json_int_t)lp_descriptors_limit());
 }
 
 /* jansson 2.14 does not look at what its callback returns for an object's key. So the failure is kept here. */
@@ -128,17 +237,17 @@ static void write_json(struct text *text, const json_t *value, size_t flags)
 		text->status = -ENOMEM;
 }
 
-char *lp_status_text(const struct limpet_counts *counts, const struct lp_workers *workers,
-		     const struct lp_histogram *latency, const struct limpet_options *options, const char *loaded)
+char *lp_status_text(const struct lp_status *status)
 {
 	static const char between[] = ",\n  \"latency_us\": ";
 	static const char end[] = "\n}\n";
 	struct text text = {0};
-	json_t *most = json_pack("{s:s, s:o, s:o, s:o, s:s, s:{s:I, s:I}}", "version", LIMPET_VERSION, "counts",
-				 counts_of(counts), "workers", workers_of(workers), "policies", policies_of(options),
-				 "policies_loaded", loaded, "descriptors", "open", (json_int_t)lp_descriptors_count(),
-				 "limit", (json_int_t)lp_descriptors_limit());
-	json_t *last = latency_of(latency);
+	json_t *most = head_of(status);
+	if (most && append_members(most, body_of(status))) {
+		json_decref(most);
+		most = NULL;
+	}
+	json_t *last = latency_of(status->latency);
 	write_json(&text, most, JSON_INDENT(2));
 	if (!text.status)
 		text.buffer.length -= strlen("\n}");

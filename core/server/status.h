@@ -1,27 +1,53 @@
 /**
- * What a balancer says of itself, as JSON: for `limpet status` and whoever watches.
+ * What a balancer says of itself, as JSON: for `limpet status`, `limpet top` and whoever watches.
  */
 #ifndef LP_SERVER_STATUS_H
 #define LP_SERVER_STATUS_H
 
 #include <stddef.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/histogram.h"
 #include "limpet/balancer.h"
+#include "route/policy.h"
 #include "route/workers.h"
+#include "server/listener.h"
+
+/** Why the last reload that was refused was refused. All zero: none was. */
+struct lp_refused_reload {
+	char at[LP_CLOCK_TEXT_SIZE]; /**< When. */
+	struct lp_error error;
+};
+
+/** What the status is made of. All borrowed for the call. */
+struct lp_status {
+	const char *name;
+	const char *state; /**< "running", "draining", "stopping". */
+	time_t started;
+	const struct limpet_counts *counts;
+	const struct lp_workers *workers;
+	unsigned wanted;                    /**< How many workers the options ask for. */
+	const struct lp_histogram *latency; /**< Microseconds from ready to acknowledged. */
+	const struct limpet_options *options;
+	const struct lp_listener *listeners;
+	size_t listener_count;
+	const struct lp_policy *policy;
+	const char *loaded; /**< When the policies were loaded. */
+	const struct lp_refused_reload *refused;
+	const char *dialect;
+};
+
+/** A worker's state in one word: "ready", "starting", "full", "stuck", "finishing". @param worker With a process. */
+const char *lp_status_of_worker(const struct lp_worker *worker);
 
 /**
  * Write the status.
  *
- * @param counts   What became of the connections.
- * @param workers  The workers.
- * @param latency  Microseconds from ready to acknowledged.
- * @param options  As the balancer was made with.
- * @param loaded   When the policies were loaded, as text.
+ * @param status  Borrowed.
  *
  * @return Indented JSON with a final newline, for free(); NULL without memory.
  */
-char *lp_status_text(const struct limpet_counts *counts, const struct lp_workers *workers,
-		     const struct lp_histogram *latency, const struct limpet_options *options, const char *loaded);
+char *lp_status_text(const struct lp_status *status);
 
 #endif

@@ -455,11 +455,15 @@ void lp_waiting_session(struct lp_waiting *waiting, struct lp_slice key)
 void lp_waiting_acknowledged(struct lp_waiting *waiting, struct lp_parcel *parcel)
 {
 	struct lp_connection *connection = LP_LIST_OWNER(parcel, struct lp_connection, parcel);
+	struct lp_worker *worker = lp_workers_find(waiting->config.workers, parcel->worker);
 	waiting->counts.in_flight--;
-	if (connection->came_back)
+	if (connection->came_back) {
 		waiting->counts.moved++;
-	else
+		worker->moved++;
+	} else {
 		waiting->counts.acknowledged++;
+		worker->acknowledged++;
+	}
 	lp_connection_free(waiting, connection);
 	lp_waiting_tell_if_empty(waiting);
 }
@@ -471,6 +475,7 @@ void lp_waiting_returned(struct lp_waiting *waiting, struct lp_parcel *parcel, u
 	waiting->counts.in_flight--;
 	waiting->counts.handed_over--;
 	waiting->counts.waiting++;
+	lp_workers_find(waiting->config.workers, worker)->returned++;
 	lp_connection_note_return(waiting, connection, reason);
 	if (reason == LP_RETURN_LOST)
 		connection->deadline_ms = uv_now(waiting->config.loop) + waiting->config.head_timeout_ms;

@@ -94,7 +94,11 @@ struct limpet_options {
 	int backlog;      /**< For listen(2). */
 	int defer_accept; /**< Not 0: TCP_DEFER_ACCEPT, right where the client speaks first. */
 
-	const char *control;    /**< Path of the control socket. NULL: none. */
+	const char *control; /**< Path of the control socket. NULL: as `name` has it. */
+	/** What the command line calls this balancer: 1 to 64 letters, digits, '.', '_' and '-'. Its control socket is then
+	 * NAME.control in the run-time folder (/run/limpet, or $XDG_RUNTIME_DIR/limpet), unless `control` names another.
+	 * "": called after its first listener. NULL: it has no name, and without `control` no control socket. */
+	const char *name;
 	int log_fd;             /**< Where the log goes. */
 	const char *log_level;  /**< "error", "warning", "info", "debug". */
 	const char *log_format; /**< "text" (with the time, except in a journal), "json". */

@@ -46,9 +46,9 @@ const sanitized = fs.existsSync(BINARY) && fs.readFileSync(BINARY).includes('__a
 /** What is added to a command line that does not say it. */
 const DEFAULTS = { '--listen': '127.0.0.1:0', '--control': './control', '--drain-timeout': '500ms' };
 
-function complete(command) {
+function complete(command, without) {
 	const words = command.trim().split(/\s+/);
-	const missing = Object.entries(DEFAULTS).filter(([name]) => !words.includes(name)).flat();
+	const missing = Object.entries(DEFAULTS).filter(([name]) => !words.includes(name) && !without.includes(name)).flat();
 	return ['run', ...missing, ...words];
 }
 
@@ -79,8 +79,9 @@ class Limpet {
 	#stopping;
 	#killed = false;
 
-	constructor(command, { files = {}, env = {}, mode = 0o700, under = [], silent = false, prepare = () => {} }) {
-		this.words = complete(command);
+	constructor(command, { files = {}, env = {}, mode = 0o700, under = [], silent = false, without = [],
+		prepare = () => {} }) {
+		this.words = complete(command, without);
 		this.silent = silent;
 		this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'limpet-'));
 		fs.symlinkSync(path.join(__dirname, 'workers'), path.join(this.folder, 'workers'));
@@ -207,7 +208,7 @@ class Limpet {
 	}
 
 	async worker(id) {
-		return (await this.status()).workers.find((worker) => worker.id === id);
+		return (await this.status()).workers.find((worker) => worker.id === id) ?? {};
 	}
 
 	signal(name) {
@@ -343,7 +344,8 @@ class Limpet {
  * @param {object} settings  files: {name: text} for its folder; mode: the folder's; env: for limpet and its workers;
  *                           ready: false, not to wait for the workers; under: the words of a program that becomes limpet,
  *                           such as prlimit; silent: its log cannot be read, so that its counts are the body's to look
- *                           at; prepare: called with the folder before limpet starts. May be left out.
+ *                           at; prepare: called with the folder before limpet starts; without: flags that DEFAULTS
+ *                           would add. May be left out.
  * @param {(limpet: Limpet, t: object) => Promise<void>} body
  */
 function run(command, settings, body = settings) {
@@ -365,9 +367,10 @@ function run(command, settings, body = settings) {
 	};
 }
 
-/** Run a limpet that ends by itself: {status, log}. The command is everything behind `limpet`. */
-async function runToItsEnd(command) {
-	const child = spawn(BINARY, command.trim().split(/\s+/), { cwd: __dirname, stdio: ['ignore', 'pipe', 'pipe'] });
+/** Run a limpet that ends by itself: {status, output, log}. The command is everything after `limpet`. */
+async function runToItsEnd(command, env = {}) {
+	const child = spawn(BINARY, command.trim().split(/\s+/),
+		{ cwd: __dirname, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
 	const end = deadline(() => child.kill('SIGKILL'));
 	const [output, log] = await Promise.all([child.stdout.toArray(), child.stderr.toArray(), once(child, 'close')]);
 	end.cancel();

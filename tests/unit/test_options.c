@@ -55,6 +55,7 @@ static void without_flags_the_defaults_hold(void **state)
 	assert_int_equal(options->backlog, 4096);
 	assert_int_equal(options->defer_accept, 1);
 	assert_null(options->control);
+	assert_null(options->name);
 	assert_int_equal(options->log_fd, 2);
 	assert_string_equal(options->log_level, "info");
 	assert_string_equal(options->log_format, "text");
@@ -65,13 +66,13 @@ static void without_flags_the_defaults_hold(void **state)
 
 static void every_flag_of_run_reaches_its_option(void **state)
 {
-	const struct limpet_options *options =
-		options_of(*state, "--workers 4 --dialect cluster --worker-prefix --wait-ready --stop-with SIGINT "
-				   "--head-timeout 20s --max-head 32k "
-				   "--max-waiting 5 --max-sessions 6 --session-wait 7ms --drain-timeout 1m --backlog 8 "
-				   "--no-defer-accept --control /run/l.sock --log-level debug --log-format json "
-				   "--ack-timeout 3s --kill-stuck 1h --max-per-ip 9 --max-rate-per-ip 10 --user 11:12 "
-				   "--learn cookie:JSESSIONID,header:X-Session --preload-dir /run/app");
+	const struct limpet_options *options = options_of(
+		*state, "--workers 4 --dialect cluster --worker-prefix --wait-ready --stop-with SIGINT "
+			"--head-timeout 20s --max-head 32k "
+			"--max-waiting 5 --max-sessions 6 --session-wait 7ms --drain-timeout 1m --backlog 8 "
+			"--no-defer-accept --control /run/l.sock --name web --log-level debug --log-format json "
+			"--ack-timeout 3s --kill-stuck 1h --max-per-ip 9 --max-rate-per-ip 10 --user 11:12 "
+			"--learn cookie:JSESSIONID,header:X-Session --preload-dir /run/app");
 
 	assert_int_equal(options->workers, 4);
 	assert_string_equal(options->dialect, "cluster");
@@ -94,6 +95,7 @@ static void every_flag_of_run_reaches_its_option(void **state)
 	assert_int_equal(options->backlog, 8);
 	assert_int_equal(options->defer_accept, 0);
 	assert_string_equal(options->control, "/run/l.sock");
+	assert_string_equal(options->name, "web");
 	assert_string_equal(options->log_level, "debug");
 	assert_string_equal(options->log_format, "json");
 }
@@ -291,16 +293,21 @@ static void what_run_needs_is_asked_for(void **state)
 		       "limpet run --listen :3000 -- node server.js");
 }
 
-static void status_asks_a_control_socket(void **state)
+static void status_asks_the_balancer_that_flags_name_or_the_only_one(void **state)
 {
 	struct fixture *fixture = *state;
 
 	assert_int_equal(parse(fixture, "limpet status --control /run/l.sock"), 0);
 	assert_int_equal(fixture->line.command, LP_COMMAND_STATUS);
 	assert_string_equal(fixture->line.options.control, "/run/l.sock");
-	assert_refused(fixture, "status",
-		       "status needs --control PATH, as given to limpet run, such as: "
-		       "limpet status --control /run/limpet.sock");
+	assert_int_equal(parse(fixture, "limpet status --name web-3000"), 0);
+	assert_string_equal(fixture->line.options.name, "web-3000");
+	assert_int_equal(parse(fixture, "limpet status"), 0);
+	assert_null(fixture->line.options.control);
+	assert_null(fixture->line.options.name);
+	assert_refused(fixture, "status --name ../etc",
+		       "--name: \"../etc\" is no name; use 1 to 64 letters, digits, dots, underscores and dashes, the "
+		       "first a letter or a digit");
 	assert_refused(fixture, "status /run/l.sock",
 		       "status does not take \"/run/l.sock\"; limpet status --help explains it");
 }
@@ -473,7 +480,7 @@ int main(void)
 		TEST(a_misspelt_flag_is_guessed),
 		TEST(an_overlong_flag_is_cut),
 		TEST(what_run_needs_is_asked_for),
-		TEST(status_asks_a_control_socket),
+		TEST(status_asks_the_balancer_that_flags_name_or_the_only_one),
 		TEST(an_unknown_command_is_guessed),
 		TEST(help_is_found_wherever_it_is_looked_for),
 		TEST(an_empty_argv_asks_for_help),
