@@ -69,7 +69,7 @@ const struct lp_listener *lp_listener_find(const struct lp_listener *listeners, 
 	return found;
 }
 
-bool lp_listener_readmit(const struct lp_listener *listeners, size_t count, int fd)
+bool lp_listener_readmit(struct lp_listener *listeners, size_t count, int fd)
 {
 	union lp_peer peer = {0};
 	union lp_peer here = {0};
@@ -89,7 +89,7 @@ bool lp_listener_readmit(const struct lp_listener *listeners, size_t count, int 
 	}
 	getpeername(fd, &peer.any, &peer_length); /* Fails when the client has left, which is found out soon. */
 	lp_ip_from_socket(&peer.any, &ip, &port);
-	listener->accepted++;
+	listeners[listener - listeners].accepted++;
 	lp_waiting_readmit(listener->config.waiting, fd, &ip, port, &listener->origin);
 	return true;
 }

@@ -73,7 +73,7 @@ const struct lp_listener *lp_listener_find(const struct lp_listener *listeners, 
  *
  * @return Whether it was one.
  */
-bool lp_listener_readmit(const struct lp_listener *listeners, size_t count, int fd);
+bool lp_listener_readmit(struct lp_listener *listeners, size_t count, int fd);
 
 /**
  * The addresses as workers mean them when they bind: "5000,unix:/run/x"; and number the listeners as workers will.
