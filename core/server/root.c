@@ -4,6 +4,8 @@
  */
 #include "server/root.h"
 
+#include <unistd.h>
+
 #include "base/privileges.h"
 
 int lp_give_up_root(struct lp_data *data, const struct lp_listener *listeners, size_t count, const char *control,
@@ -17,7 +19,7 @@ int lp_give_up_root(struct lp_data *data, const struct lp_listener *listeners, s
 	for (size_t i = 0; !status && i < count; i++)
 		if (listeners[i].unix_path.inode)
 			status = lp_user_own_socket(&user, listeners[i].address.socket.un.sun_path, error);
-	if (!status && control)
+	if (!status && control && geteuid() == 0) /* Else it is said below that only root can do this. */
 		status = lp_user_own_socket(&user, control, error);
 	if (!status)
 		status = lp_user_become(&user, error);

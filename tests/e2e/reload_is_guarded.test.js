@@ -37,7 +37,7 @@ test('a policy that fails on a made-up connection is refused, and the line is na
 	{ files: { 'p.lua': always(2) } },
 	async (limpet) => {
 		reload(limpet, policy('local worker = workers:hash(conn.sid) return worker'));
-		const [line] = await limpet.said(/^limpet: reload refused: .*; keeping the policies loaded at [\d:]{8}$/);
+		const [line] = await limpet.said(/^limpet: reload refused: .*; keeping the policies loaded at \d{4}-\d\d-\d\dT[\d:]{8}Z$/);
 		assert.match(line, /policy \.\/p\.lua:4: .*tried on a made-up connection at 127\.0\.0\.1:0: GET \//);
 		assert.equal(await by(limpet), 2);
 		const counts = await limpet.counts();

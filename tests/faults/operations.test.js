@@ -36,7 +36,7 @@ test('48: a policy file that is broken, half-written or gone leaves the old poli
 		const isRefused = async (said) => {
 			const since = limpet.now;
 			limpet.signal('SIGHUP');
-			const [line] = await limpet.said(/^limpet: .*; keeping the policies loaded at [\d:]{8}$/, since);
+			const [line] = await limpet.said(/^limpet: .*; keeping the policies loaded at \d{4}-\d\d-\d\dT[\d:]{8}Z$/, since);
 			assert.match(line, said);
 			assert.equal(await by(limpet), 2);
 			assert.equal((await limpet.counts()).failed_reloads, ++failed);
