@@ -147,6 +147,7 @@ static int run(struct limpet_options *options)
 		options->name = ""; /* Every balancer of the command line can be found. */
 	lp_descriptors_keep_to_ourselves();
 	options->worker_descriptors = lp_descriptors_raise_limit();
+	options->adopt_orphans = 1;
 	int status = give_libraries_a_reserve();
 	if (!status)
 		status = uv_loop_init(&program.loop);

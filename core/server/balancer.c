@@ -23,6 +23,7 @@
 #include "base/control_path.h"
 #include "base/descriptors.h"
 #include "base/error.h"
+#include "base/run_folder.h"
 #include "server/control.h"
 #include "server/data.h"
 #include "server/listener.h"
@@ -440,13 +441,23 @@ static int open_control(struct limpet_balancer *balancer, struct lp_error *error
 	return 0;
 }
 
-static int start_workers(struct limpet_balancer *balancer, struct lp_error *error)
+/* What each listener is, for the call. NULL without memory. */
+static struct lp_listener_identity *identify_listeners(const struct limpet_balancer *balancer)
 {
-	char first[LP_LISTEN_TEXT_SIZE];
-	lp_listen_address_format(&balancer->listeners[0].address, first);
+	struct lp_listener_identity *all = calloc(balancer->listener_count, sizeof(*all));
+	for (size_t i = 0; all && i < balancer->listener_count; i++)
+		lp_listener_identify(&balancer->listeners[i], &all[i]);
+	return all;
+}
+
+static int start_workers(struct limpet_balancer *balancer, const char *folder, struct lp_error *error)
+{
+	struct lp_listener_identity *identities = identify_listeners(balancer);
 	balancer->addresses = lp_listener_addresses(balancer->listeners, balancer->listener_count);
-	if (!balancer->addresses)
+	if (!balancer->addresses || !identities) {
+		free(identities);
 		return lp_error_set(error, -ENOMEM, "no memory for the names of listeners");
+	}
 	struct lp_supervisor_config config = {.loop = balancer->loop,
 					      .workers = &balancer->data.workers,
 					      .sessions = balancer->data.sessions,
@@ -454,8 +465,10 @@ static int start_workers(struct limpet_balancer *balancer, struct lp_error *erro
 					      .command = balancer->data.options.command,
 					      .dialect = balancer->data.dialect,
 					      .processes = balancer->data.processes,
-					      .folder = balancer->data.options.preload_dir,
-					      .address = first,
+					      .folder = folder,
+					      .listeners = identities,
+					      .listener_count = balancer->listener_count,
+					      .adopts = balancer->data.options.adopt_orphans != 0,
 					      .addresses = balancer->addresses,
 					      .learn = balancer->data.learnt,
 					      .variables = balancer->data.options.worker_env,
@@ -469,6 +482,7 @@ static int start_workers(struct limpet_balancer *balancer, struct lp_error *erro
 					      .events = &supervisor_events,
 					      .owner = balancer};
 	int status = lp_supervisor_start(&balancer->supervisor, &config, error);
+	free(identities);
 	balancer->waiting.supervisor = balancer->supervisor;
 	if (balancer->supervisor)
 		use_policy(balancer);
@@ -479,13 +493,15 @@ int limpet_balancer_start(struct limpet_balancer *balancer, char *error_text, si
 {
 	struct lp_error error = {0};
 	balancer->started = time(NULL);
+	char folder[LP_RUN_FOLDER_SIZE] = "";
 	uv_timer_init(balancer->loop, &balancer->drain);
 	balancer->drain.data = balancer;
 	balancer->drain_open = true;
 	if (open_waiting(balancer, &error) || open_listeners(balancer, &error) || open_control(balancer, &error) ||
+	    lp_make_run_folder(&balancer->data, folder, &error) ||
 	    lp_give_up_root(&balancer->data, balancer->listeners, balancer->listener_count,
 			    balancer->control ? lp_control_where(balancer->control) : NULL, &error) ||
-	    start_workers(balancer, &error)) {
+	    start_workers(balancer, folder, &error)) {
 		for (size_t i = 0; i < balancer->listener_count; i++)
 			lp_listener_stop(&balancer->listeners[i]);
 		return tell(&error, error_text, error_size);

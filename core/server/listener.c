@@ -7,13 +7,22 @@
 #include "server/listener.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "route/hash.h"
+
 #define DEFER_SECONDS 1
+
+/* Of newer headers. */
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
 
 static void on_accepted(struct lp_acceptor *acceptor, int fd, const union lp_peer *peer)
 {
@@ -228,6 +237,40 @@ char *lp_listener_addresses(struct lp_listener *listeners, size_t count)
 		return text;
 	free(text);
 	return NULL;
+}
+
+/* 0 where the kernel does not tell, before Linux 5.14. */
+static uint64_t network_of(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t size = sizeof(cookie);
+	struct stat namespace;
+	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0)
+		return cookie;
+	return stat("/proc/self/ns/net", &namespace) == 0 ? namespace.st_ino : 0;
+}
+
+/* The socket's own inode is another after a restart; that of its folder, and its name there, are not. */
+static void identify_path(const char *path, struct lp_listener_identity *identity)
+{
+	char folder[PATH_MAX];
+	struct stat what = {0};
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(name - path) : 1, slash ? path : ".");
+	stat(folder, &what);
+	snprintf(identity->identity, sizeof(identity->identity), "unix-%jx-%jx-%016llx", (uintmax_t)what.st_dev,
+		 (uintmax_t)what.st_ino, (unsigned long long)lp_hash((struct lp_slice){name, strlen(name)}, 0));
+}
+
+void lp_listener_identify(const struct lp_listener *listener, struct lp_listener_identity *identity)
+{
+	lp_listen_address_format(&listener->address, identity->name);
+	if (listener->address.socket.any.sa_family == AF_UNIX)
+		identify_path(listener->address.socket.un.sun_path, identity);
+	else
+		snprintf(identity->identity, sizeof(identity->identity), "tcp-%llu-%s",
+			 (unsigned long long)network_of(listener->acceptor.fd), identity->name);
 }
 
 void lp_listener_stop(struct lp_listener *listener)

@@ -14,6 +14,7 @@
 #include "base/unix_path.h"
 #include "server/waiting.h"
 #include "worker/acceptor.h"
+#include "worker/listener_locks.h"
 
 struct lp_listener_config {
 	uv_loop_t *loop;
@@ -47,6 +48,15 @@ struct lp_listener {
  */
 int lp_listener_open(struct lp_listener *listener, const struct lp_listener_config *config, const char *text,
 		     struct lp_error *error);
+
+/**
+ * What a listener is, whatever it is called: by the network namespace and the address that are bound, or by the folder that
+ * the path is in. The same after a restart.
+ *
+ * @param listener  Open.
+ * @param identity  Filled.
+ */
+void lp_listener_identify(const struct lp_listener *listener, struct lp_listener_identity *identity);
 
 /** Stop: what is in the backlog is accepted, then the socket closed and a unix path removed. @param listener Open. Twice is once. */
 void lp_listener_stop(struct lp_listener *listener);

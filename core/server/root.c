@@ -4,9 +4,26 @@
  */
 #include "server/root.h"
 
+#include <stdbool.h>
 #include <unistd.h>
 
 #include "base/privileges.h"
+#include "base/run_folder.h"
+
+/* Who is not root can give nothing away, and will not become that user. */
+int lp_make_run_folder(const struct lp_data *data, char *folder, struct lp_error *error)
+{
+	const struct limpet_options *options = &data->options;
+	bool becomes = options->user && geteuid() == 0;
+	struct lp_user user;
+	*folder = '\0';
+	if (!data->dialect->registers)
+		return 0;
+	int status = becomes ? lp_user_find(options->user, &user, error) : 0;
+	return status ? status
+		      : lp_run_folder_make_for(folder, options->preload_dir, becomes ? &user : NULL, "--preload-dir",
+					       error);
+}
 
 int lp_give_up_root(struct lp_data *data, const struct lp_listener *listeners, size_t count, const char *control,
 		    struct lp_error *error)

@@ -24,8 +24,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "worker/pidfd.h"
 
 #define OUTPUTS 2
 
@@ -358,16 +359,11 @@ static void on_watched_ended(uv_poll_t *watch, int status, int events)
 	process->exited(process, 0, 0);
 }
 
-int lp_process_watch(struct lp_process *process, uv_loop_t *loop, int pid, bool leader,
+int lp_process_watch(struct lp_process *process, uv_loop_t *loop, int pid, int pidfd, bool leader,
 		     void (*exited)(struct lp_process *process, int64_t status, int signal), void *owner)
 {
-	*process = (struct lp_process){.is_leader = leader,
-				       .exited = exited,
-				       .owner = owner,
-				       .watched_fd = (int)syscall(SYS_pidfd_open, pid, 0)};
-	if (process->watched_fd < 0)
-		return -errno;
-	process->is_watched = true;
+	*process = (struct lp_process){
+		.is_leader = leader, .exited = exited, .owner = owner, .is_watched = true, .watched_fd = pidfd};
 	int status = uv_poll_init(loop, &process->watch, process->watched_fd);
 	if (status)
 		return status;
@@ -378,15 +374,29 @@ int lp_process_watch(struct lp_process *process, uv_loop_t *loop, int pid, bool 
 	return 0;
 }
 
-void lp_process_kill(struct lp_process *process, int signal)
+/* The number of a child is its own until libuv has waited for it, and then pid is 0. */
+void lp_process_signal(struct lp_process *process, int signal)
 {
-	if (process->pid)
-		kill(process->is_leader ? -process->pid : process->pid, signal);
+	if (process->pid && process->is_watched)
+		lp_pidfd_signal(process->watched_fd, signal);
+	else if (process->pid)
+		kill(process->pid, signal);
 }
 
+void lp_process_kill(struct lp_process *process, int signal)
+{
+	if (!process->is_leader)
+		lp_process_signal(process, signal);
+	else if (process->pid && process->is_watched)
+		lp_pidfd_signal_group(process->watched_fd, process->pid, signal);
+	else if (process->pid)
+		kill(-process->pid, signal);
+}
+
+/* A group keeps its leader's number from being used again. If somebody has that number, the group is empty. */
 void lp_process_kill_rest(struct lp_process *process)
 {
-	if (process->is_leader && !process->is_watched)
+	if (process->is_leader && !process->is_watched && kill(process->handle.pid, 0) && errno == ESRCH)
 		kill(-process->handle.pid, SIGKILL);
 }
 

@@ -89,6 +89,8 @@ int lp_process_start(struct lp_process *process, uv_loop_t *loop, const struct l
  * @param process  The caller's memory, until closed has run.
  * @param loop     Borrowed.
  * @param pid      Its number.
+ * @param pidfd    A descriptor of it: signals go through that, so they reach no other process. The process's, also after
+ *                 an error.
  * @param leader   It leads a process group, all of which gets the signals that are sent to it.
  * @param exited   Runs once, when it ended, with 0 and 0: how it ended, only its parent knows.
  * @param owner    Kept in process->owner.
@@ -96,7 +98,7 @@ int lp_process_start(struct lp_process *process, uv_loop_t *loop, const struct l
  * @return 0; or negative errno (UV_ESRCH: it has ended) with exited never called; then, too, close it with
  *         lp_process_close.
  */
-int lp_process_watch(struct lp_process *process, uv_loop_t *loop, int pid, bool leader,
+int lp_process_watch(struct lp_process *process, uv_loop_t *loop, int pid, int pidfd, bool leader,
 		     void (*exited)(struct lp_process *process, int64_t status, int signal), void *owner);
 
 /**
@@ -106,6 +108,9 @@ int lp_process_watch(struct lp_process *process, uv_loop_t *loop, int pid, bool 
  * @param signal   SIGTERM, SIGKILL …
  */
 void lp_process_kill(struct lp_process *process, int signal);
+
+/** Send a signal to a process alone; nothing happens when it has ended. @param process Started. @param signal Which. */
+void lp_process_signal(struct lp_process *process, int signal);
 
 /**
  * Kill what a process has left behind in its group: a server whose shell has ended, say.

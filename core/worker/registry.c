@@ -1,13 +1,15 @@
 /*
- * Who comes says the kernel (SO_PEERCRED), so nothing has to be said at the door, and nobody can register another
- * process.
+ * Nothing has to be said at the door, and nothing that is said there is believed. Who comes says the kernel: SO_PEERCRED
+ * has the number of the process that connected, SO_PEERPIDFD a descriptor of it, so that a number that is used again
+ * cannot be taken for it. Whether it is ours says the kernel, too, by its ancestors.
  *
- * Nothing is written down for a limpet that comes after us. What it has to know, which processes are ours and in which
- * slots, is in the environment that they were started with, and the kernel keeps that.
+ * Kernels before Linux 6.5 give no descriptor. The process of that number is opened then, and must be of the user that has
+ * connected: another user's cannot put one of ours in its place.
+ *
+ * The door is open for all users only where workers may have any: below root. Elsewhere it is the user's alone.
  */
 #include "worker/registry.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -17,75 +19,82 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/run_folder.h"
+#include "base/unix_path.h"
+#include "worker/acceptor.h"
+#include "worker/pidfd.h"
 #include "worker/placeholder.h"
+#include "worker/process_record.h"
 
 #define BACKLOG 256
 
-/* Processes let in before the loop gets its turn. */
-#define ARRIVALS_A_TURN 64
-
 #define LIBRARY "liblimpet-preload.so"
-
-/* A program's environment, as far as it is looked at. */
-#define ENVIRONMENT_MAX ((size_t)128 * 1024)
 
 #define VARIABLES 8
 
 struct lp_registry {
 	struct lp_registry_config config;
+	struct lp_listener_locks locks;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	struct lp_unix_path made; /* The socket at path. */
+	char *record;             /* A path, owned; NULL once the door is given up. */
+	struct lp_known_processes known;
 	char *environment[VARIABLES + 1];
 	unsigned variables;
-	int fd;
-	bool succeeds; /* A limpet ended here without closing. */
-	uv_poll_t poll;
+	struct lp_acceptor acceptor;
 	void (*closed)(void *owner);
 	void *closed_owner;
 };
 
-/* The socket */
+/* What is known */
 
-static int name_socket(struct lp_registry *registry, struct lp_error *error)
+static void save(struct lp_registry *registry)
 {
-	char folder[LP_RUN_FOLDER_SIZE];
-	char name[NAME_MAX];
-	if (registry->config.folder)
-		snprintf(folder, sizeof(folder), "%s", registry->config.folder);
-	else
-		lp_run_folder_find(folder);
-	int status = lp_run_folder_make(folder, "--preload-dir", error);
+	if (!registry->known.changed || !registry->record)
+		return;
+	registry->known.changed = false;
+	int status = lp_process_record_write(registry->record, &registry->known);
 	if (status)
-		return status;
-	snprintf(name, sizeof(name), "%s", registry->config.address);
-	for (char *at = name; *at; at++)
-		if (*at == '/' || *at == ':')
-			*at = '-';
-	int length = snprintf(registry->path, sizeof(registry->path), "%s/%s", folder, name);
-	if (length >= (int)sizeof(registry->path))
-		return lp_error_set(error, -ENAMETOOLONG,
-				    "%s/%s is too long for a socket; name a shorter folder with --preload-dir", folder,
-				    name);
-	return 0;
+		lp_log_limited(registry->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, NULL,
+			       "%s cannot be written: %s; should limpet be killed, the next one will not know its "
+			       "workers",
+			       registry->record, lp_error_words(status));
 }
 
-static int bind_socket(struct lp_registry *registry, struct lp_error *error)
+static void load(struct lp_registry *registry)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	strcpy(address.sun_path, registry->path);
-	registry->succeeds = access(registry->path, F_OK) == 0;
-	if (registry->succeeds)
-		unlink(registry->path); /* The address is ours alone, and the folder too: nobody is behind it. */
-	registry->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (registry->fd < 0 || bind(registry->fd, (struct sockaddr *)&address, sizeof(address)) ||
-	    chmod(registry->path, 0666) || listen(registry->fd, BACKLOG))
-		return lp_error_set(error, -errno, "%s: cannot listen: %s; name another folder with --preload-dir",
-				    registry->path, strerror(errno));
-	return 0;
+	int status = lp_process_record_read(registry->record, &registry->known);
+	if (status && status != -ENOENT)
+		lp_log_write(registry->config.log, LP_LOG_WARNING, NULL,
+			     "%s is not believed: %s; workers of a limpet before are not taken over", registry->record,
+			     lp_error_words(status));
+}
+
+void lp_registry_find_heirs(const struct lp_registry *registry,
+			    void (*found)(void *owner, const struct lp_known_process *process), void *owner)
+{
+	for (size_t i = 0; i < registry->known.count; i++)
+		if (registry->known.all[i].is_program)
+			found(owner, &registry->known.all[i]);
+}
+
+void lp_registry_program_started(struct lp_registry *registry, pid_t pid, unsigned slot)
+{
+	struct lp_process_facts facts;
+	if (registry->known.read(pid, &facts))
+		return;
+	lp_known_processes_add(
+		&registry->known,
+		&(struct lp_known_process){.pid = pid, .slot = slot, .started = facts.started, .is_program = true});
+	save(registry);
+}
+
+void lp_registry_process_ended(struct lp_registry *registry, pid_t pid)
+{
+	lp_known_processes_remove(&registry->known, pid);
+	save(registry);
 }
 
 /* The environment */
@@ -175,82 +184,127 @@ int lp_registry_placeholder(struct lp_registry *registry)
 	return lp_placeholder_make(registry->path, (const struct sockaddr *)&any, 0);
 }
 
-/* Heirs */
-
-/* The value of a variable in the block that a process was started with, or NULL. */
-static const char *find_variable(const char *block, size_t length, const char *name)
-{
-	size_t name_length = strlen(name);
-	for (const char *at = block; at < block + length; at += strlen(at) + 1)
-		if (strncmp(at, name, name_length) == 0)
-			return at + name_length;
-	return NULL;
-}
-
-static unsigned slot_of(const struct lp_registry *registry, pid_t pid)
-{
-	char path[64];
-	char *block = malloc(ENVIRONMENT_MAX);
-	snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
-	int fd = block ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	ssize_t got = fd < 0 ? -1 : read(fd, block, ENVIRONMENT_MAX - 1);
-	unsigned slot = 0;
-	if (fd >= 0)
-		close(fd);
-	if (got > 0) {
-		block[got] = '\0';
-		const char *door = find_variable(block, (size_t)got, "LIMPET_PRELOAD=");
-		const char *id = find_variable(block, (size_t)got, "LIMPET_WORKER_ID=");
-		if (door && id && strcmp(door, registry->path) == 0)
-			slot = (unsigned)strtoul(id, NULL, 10);
-	}
-	free(block);
-	return slot;
-}
-
-void lp_registry_find_heirs(const struct lp_registry *registry, void (*found)(void *owner, pid_t pid, unsigned slot),
-			    void *owner)
-{
-	DIR *folder = registry->succeeds ? opendir("/proc") : NULL;
-	struct dirent *entry;
-	while (folder && (entry = readdir(folder))) {
-		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-		if (pid <= 0 || getsid(pid) != pid)
-			continue;
-		unsigned slot = slot_of(registry, pid);
-		if (slot)
-			found(owner, pid, slot);
-	}
-	if (folder)
-		closedir(folder);
-}
-
 /* The door */
 
-static void on_arrival(uv_poll_t *poll, int status, int events)
+/* Whether a process is a user's, as far as the kernel tells. */
+static bool is_of_user(pid_t pid, uid_t user)
 {
-	struct lp_registry *registry = poll->data;
-	(void)status;
-	(void)events;
-	for (int i = 0; i < ARRIVALS_A_TURN; i++) {
-		struct ucred who;
-		socklen_t size = sizeof(who);
-		int fd = accept4(registry->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd < 0)
-			return;
-		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) || who.pid <= 0)
-			close(fd); /* Of another pid namespace. */
-		else
-			registry->config.registered(registry->config.owner, fd, who.pid, who.uid);
+	char path[40];
+	char line[256];
+	unsigned effective;
+	bool found = false;
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	FILE *status = fopen(path, "re");
+	while (status && !found && fgets(line, sizeof(line), status))
+		found = sscanf(line, "Uid: %*u %u", &effective) == 1;
+	if (status)
+		fclose(status);
+	return found && effective == user;
+}
+
+/* A descriptor of who has connected, or negative errno. */
+static int identify(int fd, const struct ucred *who)
+{
+	int pidfd = lp_pidfd_of_peer(fd);
+	if (pidfd != -ENOPROTOOPT)
+		return pidfd;
+	pidfd = lp_pidfd_open(who->pid);
+	if (pidfd >= 0 && !is_of_user(who->pid, who->uid)) {
+		close(pidfd);
+		return -ESRCH;
 	}
+	return pidfd;
+}
+
+/* 0 with `who` filled but for its channel, or negative errno. */
+static int prove(struct lp_registry *registry, int fd, const struct ucred *peer, struct lp_registered *who)
+{
+	*who = (struct lp_registered){.fd = fd, .pid = peer->pid, .pidfd = identify(fd, peer)};
+	if (who->pidfd < 0)
+		return who->pidfd;
+	int status = lp_known_processes_prove(&registry->known, peer->pid, &who->slot);
+	if (!status && !lp_pidfd_is_alive(who->pidfd))
+		status = -ESRCH;
+	if (status)
+		close(who->pidfd);
+	return status;
+}
+
+static void tell_refused(struct lp_registry *registry, const struct ucred *peer, int status)
+{
+	if (status == -ESRCH)
+		return; /* It has ended. */
+	lp_log_limited(
+		registry->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.pid = peer->pid),
+		"process %d of user %u is no worker: %s; its connection is closed", (int)peer->pid, (unsigned)peer->uid,
+		status == -EPERM ? "limpet has started neither it nor what it descends from" : lp_error_words(status));
+}
+
+static void on_accepted(struct lp_acceptor *acceptor, int fd, const union lp_peer *peer)
+{
+	struct lp_registry *registry = acceptor->owner;
+	struct lp_registered who;
+	struct ucred process = {0};
+	socklen_t size = sizeof(process);
+	(void)peer;
+	int status = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &process, &size) ? -errno : 0;
+	if (!status && process.pid <= 0)
+		status = -EPERM; /* Of another pid namespace. */
+	if (!status && fcntl(fd, F_SETFL, O_NONBLOCK))
+		status = -errno;
+	if (!status)
+		status = prove(registry, fd, &process, &who);
+	if (status) {
+		tell_refused(registry, &process, status);
+		close(fd);
+		return;
+	}
+	save(registry);
+	registry->config.registered(registry->config.owner, &who);
+}
+
+static int name_door(struct lp_registry *registry, struct lp_error *error)
+{
+	const struct lp_registry_config *config = &registry->config;
+	const char *name = config->listeners[0].identity;
+	int length = snprintf(registry->path, sizeof(registry->path), "%s/%s", config->folder, name);
+	if (length >= (int)sizeof(registry->path))
+		return lp_error_set(error, -ENAMETOOLONG,
+				    "%s/%s is too long for a socket; name a shorter folder with --preload-dir",
+				    config->folder, name);
+	if (asprintf(&registry->record, "%s.processes", registry->path) >= 0)
+		return 0;
+	registry->record = NULL;
+	return lp_error_set(error, -ENOMEM, "no memory for the name of a file");
+}
+
+static int open_socket(struct lp_registry *registry, struct lp_error *error)
+{
+	struct lp_error reason = {0};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int status = fd < 0 ? -errno : 0;
+	if (status)
+		return lp_error_set(error, status, "no socket for workers: %s", lp_error_words(status));
+	unlink(registry->path); /* Of a limpet that was killed: we hold the lock. */
+	status = lp_unix_path_bind(fd, registry->path, geteuid() == 0 ? 0666 : 0600, &registry->made, &reason);
+	if (!status && listen(fd, BACKLOG))
+		status = lp_error_set(&reason, -errno, "%s: %s", registry->path, lp_error_words(-errno));
+	if (!status) {
+		status = lp_acceptor_start(&registry->acceptor, registry->config.loop, registry->config.log,
+					   registry->path, fd, on_accepted, registry);
+		lp_error_set(&reason, status, "%s cannot be watched: %s", registry->path, lp_error_words(status));
+	}
+	if (!status)
+		return 0;
+	close(fd);
+	return lp_error_set(error, status, "%s; name another folder with --preload-dir", reason.text);
 }
 
 static void free_registry(struct lp_registry *registry)
 {
+	lp_registry_stop(registry);
 	for (unsigned i = 0; i < registry->variables; i++)
 		free(registry->environment[i]);
-	if (registry->fd >= 0)
-		close(registry->fd);
 	free(registry);
 }
 
@@ -261,30 +315,45 @@ int lp_registry_open(struct lp_registry **registry, const struct lp_registry_con
 	if (!made)
 		return lp_error_set(error, -ENOMEM, "no memory for the workers' door");
 	made->config = *config;
-	made->fd = -1;
-	int status = name_socket(made, error);
+	made->known.read = lp_process_facts_read;
+	made->known.self = getpid();
+	made->known.adopts = config->adopts;
+	int status = name_door(made, error);
 	if (!status)
 		status = make_environment(made, error);
 	if (!status)
-		status = bind_socket(made, error);
-	if (!status && uv_poll_init(config->loop, &made->poll, made->fd))
-		status = lp_error_set(error, -EIO, "%s cannot be watched", made->path);
+		status = lp_listener_locks_take(&made->locks, config->folder, config->listeners, config->listener_count,
+						error);
+	if (!status) {
+		load(made);
+		status = open_socket(made, error);
+	}
 	if (status) {
+		free(made->record); /* What is written there stays for the next try. */
+		made->record = NULL;
 		free_registry(made);
 		return status;
 	}
-	made->poll.data = made;
-	uv_poll_start(&made->poll, UV_READABLE, on_arrival);
 	*registry = made;
 	return 0;
 }
 
-static void on_poll_closed(uv_handle_t *handle)
+/* The files go first: who has the locks next must find none of ours. */
+void lp_registry_stop(struct lp_registry *registry)
 {
-	struct lp_registry *registry = handle->data;
+	if (registry->record && registry->locks.count)
+		unlink(registry->record);
+	free(registry->record);
+	registry->record = NULL;
+	lp_unix_path_remove(registry->path, &registry->made);
+	lp_listener_locks_release(&registry->locks);
+}
+
+static void on_acceptor_closed(struct lp_acceptor *acceptor)
+{
+	struct lp_registry *registry = acceptor->owner;
 	void (*closed)(void *) = registry->closed;
 	void *owner = registry->closed_owner;
-	unlink(registry->path);
 	free_registry(registry);
 	closed(owner);
 }
@@ -293,5 +362,6 @@ void lp_registry_close(struct lp_registry *registry, void (*closed)(void *owner)
 {
 	registry->closed = closed;
 	registry->closed_owner = owner;
-	uv_close((uv_handle_t *)&registry->poll, on_poll_closed);
+	lp_registry_stop(registry);
+	lp_acceptor_close(&registry->acceptor, on_acceptor_closed);
 }

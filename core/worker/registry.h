@@ -1,9 +1,11 @@
 /**
  * The door through which processes become workers by themselves: a unix socket at a path that they know from their
- * environment (LIMPET_PRELOAD). Whoever connects to it is a worker, and the connection is its channel.
+ * environment (LIMPET_PRELOAD). Whoever connects to it is a worker, if it descends from a program that limpet started
+ * (known_processes.h), and the connection is its channel.
  *
- * The path belongs to the address that is listened on. It stays when limpet is killed, and the workers that go on
- * without it find the next limpet there.
+ * The path belongs to the listener. It stays when limpet is killed, and the workers that go on without it find the next
+ * limpet there, which knows them by what was written down (process_record.h). While limpet lives, no other has the door:
+ * it holds a lock (listener_locks.h).
  */
 #ifndef LP_WORKER_REGISTRY_H
 #define LP_WORKER_REGISTRY_H
@@ -14,19 +16,31 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "worker/known_processes.h"
+#include "worker/listener_locks.h"
 
 struct lp_registry;
+
+/** Who has come, as the kernel says. */
+struct lp_registered {
+	int fd;        /**< Its channel: the receiver's. */
+	pid_t pid;     /**< Its number. */
+	int pidfd;     /**< The same process, for good: the receiver's. */
+	unsigned slot; /**< Of the program that it is or descends from; 0: that cannot be told. */
+};
 
 struct lp_registry_config {
 	uv_loop_t *loop;
 	struct lp_log *log;
-	const char *folder; /**< For the socket; NULL: one that suits the user. */
-	const char
-		*address; /**< What limpet listens on first, "127.0.0.1:5000": makes the socket's name. For the call. */
+	const char *folder; /**< The run-time folder, made and checked. For the call. */
+	/** All that limpet listens on; the first makes the door's name. For the call. */
+	const struct lp_listener_identity *listeners;
+	size_t listener_count;
 	const char *addresses; /**< All ports and paths, "5000,unix:/run/x": those that workers mean when they bind. */
 	const char *learn;     /**< As --learn says it, or NULL. */
-	/** A process has come, of which the kernel says who it is. @param fd Its channel: the receiver's. */
-	void (*registered)(void *owner, int fd, pid_t pid, uid_t user);
+	bool adopts;           /**< Orphans of programs are our children (orphans.h). */
+	/** A process has come that has proved who it is. */
+	void (*registered)(void *owner, const struct lp_registered *who);
 	void *owner;
 };
 
@@ -37,20 +51,26 @@ struct lp_registry_config {
  * @param config    Copied; what it points to is borrowed.
  * @param error     Filled on failure.
  *
- * @return 0; or negative errno: the library is not where it is looked for, the folder cannot be made or is another
- *         user's, the socket cannot be made.
+ * @return 0; or negative errno: the library is not where it is looked for, another limpet has the door, the socket cannot
+ *         be made.
  */
 int lp_registry_open(struct lp_registry **registry, const struct lp_registry_config *config, struct lp_error *error);
 
 /**
- * Find the programs that a limpet before us had started for the same address, and that still run.
+ * Find the programs that a limpet before us had started for the same listener, and that still run.
  *
- * @param registry  Open.
- * @param found     Runs for each, in no order: its process, which leads a session, and the slot it was in.
+ * @param registry  Open, and nothing started yet.
+ * @param found     Runs for each, in no order.
  * @param owner     Passed to found.
  */
-void lp_registry_find_heirs(const struct lp_registry *registry, void (*found)(void *owner, pid_t pid, unsigned slot),
-			    void *owner);
+void lp_registry_find_heirs(const struct lp_registry *registry,
+			    void (*found)(void *owner, const struct lp_known_process *process), void *owner);
+
+/** A program was started in a slot. @param registry Open. @param pid It has not been waited for. @param slot Which. */
+void lp_registry_program_started(struct lp_registry *registry, pid_t pid, unsigned slot);
+
+/** A program or a worker has ended. @param registry Open. @param pid Its number. */
+void lp_registry_process_ended(struct lp_registry *registry, pid_t pid);
 
 /** What a worker's environment needs: "NAME=value"s, NULL-terminated; %u stands for the slot. @param registry Open. */
 char *const *lp_registry_environment(const struct lp_registry *registry);
@@ -68,7 +88,14 @@ bool lp_registry_is_port(const struct lp_registry *registry, unsigned port);
 int lp_registry_placeholder(struct lp_registry *registry);
 
 /**
- * Close the door and remove the socket.
+ * Give the door up: nobody finds it any more, nothing is left written down, and another limpet may have the listeners.
+ *
+ * @param registry  Open. Twice is once.
+ */
+void lp_registry_stop(struct lp_registry *registry);
+
+/**
+ * Give the door up, and close it.
  *
  * @param registry  Open.
  * @param closed    Runs once, later, on the loop; the registry is freed behind it.

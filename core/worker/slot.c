@@ -27,12 +27,15 @@
  */
 #include "worker/slot.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "worker/listens.h"
+#include "worker/pidfd.h"
 
 #define STEADY_MS 1000
 
@@ -132,7 +135,7 @@ static void end_slot(struct lp_slot *slot)
 void lp_slot_terminate(struct lp_slot *slot, int signal)
 {
 	if (slot->slots->registry && slot->process.pid)
-		kill(slot->process.pid, signal);
+		lp_process_signal(&slot->process, signal);
 	else
 		lp_process_kill(&slot->process, signal);
 }
@@ -287,6 +290,8 @@ static void on_exit_of(struct lp_process *process, int64_t status, int signal)
 	slot->failures = steady ? 0 : slot->failures + 1;
 	slot->slots->exits++;
 	log_exit(slot, slot->pid, status, signal);
+	if (slot->slots->registry)
+		lp_registry_process_ended(slot->slots->registry, slot->pid);
 	slot->state = LP_SLOT_CLOSING;
 	slot->ready_ns = 0;
 	uv_timer_stop(&slot->timer);
@@ -306,6 +311,7 @@ static void on_member_exit(struct lp_process *member, int64_t status, int signal
 		     slot->worker->id, slot->worker->pid);
 	if (!slot->has_process)
 		slot->state = LP_SLOT_CLOSING;
+	lp_registry_process_ended(slot->slots->registry, slot->worker->pid);
 	lp_slot_lose_worker(slot, member);
 	lp_process_close(member, on_member_closed);
 }
@@ -348,6 +354,8 @@ static void start_process(struct lp_slot *slot)
 	if (status == 0) {
 		slots->starts++;
 		slot->worker->pid = slots->registry ? 0 : slot->pid;
+		if (slots->registry)
+			lp_registry_program_started(slots->registry, slot->pid, slot->worker->id);
 		expect_ready(slot);
 		return;
 	}
@@ -359,11 +367,29 @@ static void start_process(struct lp_slot *slot)
 
 /* Processes that register */
 
-int lp_slot_inherit(struct lp_slot *slot, pid_t pid)
+/* A descriptor of the very process, if it still leads its session; or negative errno. */
+static int open_heir(const struct lp_known_process *process)
 {
-	int status = lp_process_watch(&slot->process, slot->slots->config.loop, pid, true, on_exit_of, slot);
+	struct lp_process_facts facts;
+	int pidfd = lp_pidfd_open(process->pid);
+	if (pidfd < 0)
+		return pidfd;
+	int status = lp_process_facts_read(process->pid, &facts);
+	if (!status && facts.started == process->started && facts.session == process->pid)
+		return pidfd;
+	close(pidfd);
+	return -ESRCH;
+}
+
+int lp_slot_inherit(struct lp_slot *slot, const struct lp_known_process *process)
+{
+	int pidfd = open_heir(process);
+	if (pidfd < 0)
+		return pidfd;
+	int status =
+		lp_process_watch(&slot->process, slot->slots->config.loop, process->pid, pidfd, true, on_exit_of, slot);
 	slot->has_process = true;
-	slot->pid = pid;
+	slot->pid = process->pid;
 	slot->state = status ? LP_SLOT_CLOSING : LP_SLOT_RUNNING;
 	if (status)
 		lp_process_close(&slot->process, on_process_closed);
@@ -380,21 +406,32 @@ bool lp_slot_is_free(const struct lp_slot *slot, pid_t pid)
 	return slot->state == LP_SLOT_VACANT || slot->state == LP_SLOT_RUNNING;
 }
 
-int lp_slot_enter(struct lp_slot *slot, pid_t pid, int fd)
+/* Watch a process that is not what we have started in the slot. */
+static int watch_member(struct lp_slot *slot, const struct lp_registered *who)
 {
-	bool is_program = slot->has_process && slot->process.pid == pid;
-	if (!is_program && !slot->has_member) {
-		int status =
-			lp_process_watch(&slot->member, slot->slots->config.loop, pid, false, on_member_exit, slot);
-		slot->has_member = true;
-		if (status) {
-			lp_process_close(&slot->member, on_member_closed);
-			return status;
-		}
-	}
+	int pidfd = fcntl(who->pidfd, F_DUPFD_CLOEXEC, 0); /* The caller's stays the caller's on every error. */
+	if (pidfd < 0)
+		return -errno;
+	slot->has_member = true;
+	int status =
+		lp_process_watch(&slot->member, slot->slots->config.loop, who->pid, pidfd, false, on_member_exit, slot);
+	if (status)
+		lp_process_close(&slot->member, on_member_closed);
+	return status;
+}
+
+int lp_slot_enter(struct lp_slot *slot, const struct lp_registered *who)
+{
+	bool is_program = slot->has_process && slot->process.pid == who->pid;
+	int status = is_program || slot->has_member ? 0 : watch_member(slot, who);
+	if (status)
+		return status;
 	slot->state = LP_SLOT_RUNNING;
-	slot->worker->pid = pid;
-	return lp_slot_open_channel(slot, fd, NULL); /* Without one it is a member still, and may come again. */
+	slot->worker->pid = who->pid;
+	status = lp_slot_open_channel(slot, who->fd, NULL); /* Without one it is a member still, and may come again. */
+	if (!status)
+		close(who->pidfd);
+	return status;
 }
 
 /* For the supervisor */

@@ -89,12 +89,12 @@ void lp_slot_start(struct lp_slot *slot);
 /**
  * A program that a limpet before us has started in this slot still runs: it is the slot's, as if we had.
  *
- * @param slot  Prepared by lp_slot_prepare.
- * @param pid   Leads its session.
+ * @param slot     Prepared by lp_slot_prepare.
+ * @param process  As that limpet has written it down.
  *
  * @return 0, or negative errno: it has ended.
  */
-int lp_slot_inherit(struct lp_slot *slot, pid_t pid);
+int lp_slot_inherit(struct lp_slot *slot, const struct lp_known_process *process);
 
 /** Whether a process can register here. @param slot Started. @param pid Of the process; it may be here already. */
 bool lp_slot_is_free(const struct lp_slot *slot, pid_t pid);
@@ -103,12 +103,11 @@ bool lp_slot_is_free(const struct lp_slot *slot, pid_t pid);
  * A process has registered: it is the slot's worker now.
  *
  * @param slot  Free.
- * @param pid   Of the process.
- * @param fd    Its channel. The slot's on success.
+ * @param who   Its channel and its descriptor are the slot's on success.
  *
- * @return 0, or negative errno with nothing changed.
+ * @return 0, or negative errno: then both are the caller's still.
  */
-int lp_slot_enter(struct lp_slot *slot, pid_t pid, int fd);
+int lp_slot_enter(struct lp_slot *slot, const struct lp_registered *who);
 
 /** Ask what was started in the slot to end. @param slot Started. @param signal SIGTERM, or what it understands. */
 void lp_slot_terminate(struct lp_slot *slot, int signal);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "worker/orphans.h"
 #include "worker/program.h"
 #include "worker/slot.h"
 
@@ -23,6 +24,7 @@ struct lp_supervisor {
 	struct lp_slots slots; /* First: on_ended gets it. */
 	unsigned left;         /* Slots that have not ended. */
 	bool terminated;
+	struct lp_orphans orphans;
 	uv_timer_t timer; /* To the next step of stopping. */
 };
 
@@ -73,11 +75,17 @@ static void on_timer_closed(uv_handle_t *handle)
 	uv_close((uv_handle_t *)&supervisor->slots.before, on_before_closed);
 }
 
+static void on_orphans_closed(void *owner)
+{
+	struct lp_supervisor *supervisor = owner;
+	uv_close((uv_handle_t *)&supervisor->timer, on_timer_closed);
+}
+
 static void on_registry_closed(void *owner)
 {
 	struct lp_supervisor *supervisor = owner;
 	supervisor->slots.registry = NULL;
-	uv_close((uv_handle_t *)&supervisor->timer, on_timer_closed);
+	lp_orphans_close(&supervisor->orphans, on_orphans_closed, supervisor);
 }
 
 static void on_slot_ended(struct lp_slots *slots)
@@ -140,6 +148,8 @@ void lp_supervisor_stop(struct lp_supervisor *supervisor, uint64_t grace_ms)
 {
 	if (!supervisor->slots.stopping) {
 		supervisor->slots.stopping = true;
+		if (supervisor->slots.registry)
+			lp_registry_stop(supervisor->slots.registry);
 		for (unsigned i = 0; i < supervisor->slots.config.workers->count; i++)
 			lp_slot_finish(&supervisor->slots.all[i]);
 	}
@@ -189,46 +199,70 @@ static void watch_turns(struct lp_supervisor *supervisor)
 }
 
 /* A limpet before us was killed, and its workers live. */
-static void on_heir(void *owner, pid_t pid, unsigned slot)
+static void on_heir(void *owner, const struct lp_known_process *process)
 {
 	struct lp_slots *slots = owner;
+	unsigned slot = process->slot;
 	if (slot > slots->config.processes)
-		lp_log_write(slots->config.log, LP_LOG_WARNING, NULL,
+		lp_log_write(slots->config.log, LP_LOG_WARNING, LP_LOG_ABOUT(.pid = process->pid),
 			     "process %d is left of a limpet before, with more workers; end it when its clients have "
 			     "left, or run with --workers %u",
-			     (int)pid, slot);
-	else if (slots->all[slot - 1].state == LP_SLOT_VACANT && lp_slot_inherit(&slots->all[slot - 1], pid) == 0)
-		lp_log_write(slots->config.log, LP_LOG_INFO, NULL,
-			     "process %d is left of a limpet before; it goes on in slot %u", (int)pid, slot);
+			     (int)process->pid, slot);
+	else if (slot && slots->all[slot - 1].state == LP_SLOT_VACANT &&
+		 lp_slot_inherit(&slots->all[slot - 1], process) == 0)
+		lp_log_write(slots->config.log, LP_LOG_INFO, LP_LOG_ABOUT(.worker = slot, .pid = process->pid),
+			     "process %d is left of a limpet before; it goes on in slot %u", (int)process->pid, slot);
+}
+
+/* The slot that a process is in already, or NULL. */
+static struct lp_slot *find_slot_of(struct lp_slots *slots, pid_t pid)
+{
+	for (unsigned i = 0; i < slots->config.workers->count; i++) {
+		struct lp_slot *slot = &slots->all[i];
+		bool is_program = slot->has_process && slot->process.pid == pid;
+		if ((is_program && !slot->has_member) || (slot->has_member && slot->member.pid == pid))
+			return slot;
+	}
+	return NULL;
+}
+
+/* A process has one place, also if it comes twice. One that comes again may have hung up before, unheard as yet. */
+static struct lp_slot *find_its_place(struct lp_slot *slot, pid_t pid)
+{
+	if (slot->channel_open)
+		lp_channel_hear(&slot->channel);
+	return lp_slot_is_free(slot, pid) ? slot : NULL;
 }
 
 /* Its program's slot, so that an only worker has its slot's number; else one that no program of ours will need. */
-static struct lp_slot *find_place(struct lp_slots *slots, pid_t pid)
+static struct lp_slot *find_place(struct lp_slots *slots, const struct lp_registered *who)
 {
-	struct lp_slot *own = find_program_of(slots, pid);
-	if (own && lp_slot_is_free(own, pid))
+	struct lp_slot *present = find_slot_of(slots, who->pid);
+	struct lp_slot *own = who->slot && who->slot <= slots->config.processes ? &slots->all[who->slot - 1] : NULL;
+	if (present && present->has_channel)
+		return find_its_place(present, who->pid);
+	if (present && lp_slot_is_free(present, who->pid))
+		return present;
+	if (own && own->has_process && lp_slot_is_free(own, who->pid))
 		return own;
 	for (unsigned i = slots->config.processes; i < slots->config.workers->count; i++)
-		if (lp_slot_is_free(&slots->all[i], pid))
+		if (lp_slot_is_free(&slots->all[i], who->pid))
 			return &slots->all[i];
 	return NULL;
 }
 
-static void on_registered(void *owner, int fd, pid_t pid, uid_t user)
+static void on_registered(void *owner, const struct lp_registered *who)
 {
 	struct lp_slots *slots = owner;
-	bool is_ours = user == 0 || user == geteuid() || find_program_of(slots, pid);
-	struct lp_slot *place = is_ours ? find_place(slots, pid) : NULL;
-	int status = place ? lp_slot_enter(place, pid, fd) : -ENOENT;
+	struct lp_slot *place = find_place(slots, who);
+	int status = place ? lp_slot_enter(place, who) : -ENOENT;
 	if (status == 0)
 		return;
-	close(fd);
-	if (!is_ours)
-		lp_log_limited(slots->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, NULL,
-			       "process %d of user %u is no worker of ours; it is let go", (int)pid, (unsigned)user);
-	else if (!slots->stopping)
-		lp_log_limited(slots->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, NULL,
-			       "process %d cannot become a worker: %s", (int)pid,
+	close(who->fd);
+	close(who->pidfd);
+	if (!slots->stopping && !find_slot_of(slots, who->pid))
+		lp_log_limited(slots->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.pid = who->pid),
+			       "process %d cannot become a worker: %s", (int)who->pid,
 			       place ? lp_error_words(status) : "there are as many as there can be");
 }
 
@@ -238,9 +272,11 @@ static int open_registry(struct lp_slots *slots, struct lp_error *error)
 	struct lp_registry_config registry = {.loop = config->loop,
 					      .log = config->log,
 					      .folder = config->folder,
-					      .address = config->address,
+					      .listeners = config->listeners,
+					      .listener_count = config->listener_count,
 					      .addresses = config->addresses,
 					      .learn = config->learn,
+					      .adopts = config->adopts,
 					      .registered = on_registered,
 					      .owner = slots};
 	if (lp_is_static_program(config->command[0]))
@@ -250,6 +286,26 @@ static int open_registry(struct lp_slots *slots, struct lp_error *error)
 			     "starts in turn; such a program itself has to speak the native dialect (limpet/worker.h)",
 			     config->command[0]);
 	return lp_registry_open(&slots->registry, &registry, error);
+}
+
+static bool is_child_of_ours(void *owner, int pid)
+{
+	const struct lp_slots *slots = owner;
+	for (unsigned i = 0; i < slots->config.processes; i++)
+		if (slots->all[i].has_process && !slots->all[i].process.is_watched && slots->all[i].process.pid == pid)
+			return true;
+	return false;
+}
+
+/* Without it, workers that leave their program's tree are strangers. */
+static void adopt_orphans(struct lp_supervisor *supervisor)
+{
+	struct lp_slots *slots = &supervisor->slots;
+	int status = lp_orphans_adopt(&supervisor->orphans, slots->config.loop, is_child_of_ours, slots);
+	if (status)
+		lp_log_write(slots->config.log, LP_LOG_WARNING, NULL,
+			     "orphans cannot be adopted (%s): workers that are daemons are not recognised",
+			     lp_error_words(status));
 }
 
 int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_config *config, struct lp_error *error)
@@ -297,6 +353,8 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 	supervisor->timer.data = supervisor;
 	for (unsigned i = 0; i < count; i++)
 		lp_slot_prepare(&all[i], &supervisor->slots, i);
+	if (supervisor->slots.registry && config->adopts)
+		adopt_orphans(supervisor);
 	if (supervisor->slots.registry)
 		lp_registry_find_heirs(supervisor->slots.registry, on_heir, &supervisor->slots);
 	for (unsigned i = 0; i < count; i++)

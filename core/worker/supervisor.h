@@ -17,6 +17,7 @@
 #include "route/sessions.h"
 #include "route/workers.h"
 #include "worker/dialect.h"
+#include "worker/listener_locks.h"
 #include "worker/parcel.h"
 
 /** News from the workers. All run on the loop; any may call lp_supervisor_hand_over, none may stop or free. */
@@ -47,8 +48,10 @@ struct lp_supervisor_config {
 	char *const *command;
 	const struct lp_dialect *dialect;
 	unsigned processes; /**< How many slots have a process of the command, 1 – workers->count. */
-	const char *folder; /**< For workers that register, as in registry.h; so the next two. */
-	const char *address;
+	const char *folder; /**< For workers that register, as in registry.h; so the next four. */
+	const struct lp_listener_identity *listeners;
+	size_t listener_count;
+	bool adopts;
 	const char *learn;
 	const char *addresses;        /**< Where we listen: "5000,unix:/run/x". */
 	const char *const *variables; /**< "NAME=value"s for the workers' environment, as process.h has them. */

@@ -65,7 +65,10 @@ struct limpet_options {
 		node_serialization; /**< How Node workers speak: "json", or "advanced", in which Buffers stay Buffers. */
 	const char *learn;       /**< "cookie:NAME,header:NAME": what names a session in responses; NULL: sids alone. */
 	const char *preload_dir; /**< Of the socket that preloaded workers find us by; NULL: one that suits the user. */
-	int wait_ready;          /**< Not 0: a Node worker gets connections once it says process.send('ready'), too. */
+	/** Not 0: what workers start and leave becomes a child of this process, which reaps every child that ends. So
+	 * preloaded workers may be daemons. For a process that is limpet's alone. */
+	int adopt_orphans;
+	int wait_ready; /**< Not 0: a Node worker gets connections once it says process.send('ready'), too. */
 	/** How workers are told to finish: "auto", as the dialect has it; "SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR2" or
 	 * "SIGWINCH"; "shutdown", as a message to Node workers. */
 	const char *stop_with;
