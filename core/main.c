@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -19,16 +18,16 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "base/control_client.h"
-#include "base/control_path.h"
 #include "base/descriptors.h"
 #include "base/new_file.h"
 #include "base/options.h"
 #include "limpet/balancer.h"
 #include "limpet/version.h"
 #include "server/reserve.h"
+#include "tools/ask.h"
 #include "tools/bench.h"
 #include "tools/check.h"
+#include "tools/operate.h"
 #include "tools/replay.h"
 #include "tools/route.h"
 #include "tools/simulate.h"
@@ -52,8 +51,6 @@ static void on_reload(uv_timer_t *timer)
 {
 	struct program *program = timer->data;
 	limpet_balancer_reload(program->balancer, NULL, 0); /* It logs what comes of it. */
-	/* Two Lua states and a trial came and went; what glibc keeps of that grows from reload to reload. */
-	malloc_trim(0);
 	program->reloaded_ms = uv_now(&program->loop);
 }
 
@@ -160,6 +157,7 @@ static int run(struct limpet_options *options)
 		uv_loop_close(&program.loop);
 		return EXIT_USAGE;
 	}
+	limpet_balancer_allow_stop(program.balancer, on_stopped, &program);
 	status = EXIT_SUCCESS;
 	if (start(&program, error, sizeof(error))) {
 		fprintf(stderr, "limpet: %s\n", error);
@@ -181,30 +179,14 @@ static int print_help(enum lp_command command)
 	return help ? EXIT_SUCCESS : EXIT_FAILED;
 }
 
-/* Ask the balancer that the flags name, or the one that runs. */
-static int ask(const struct limpet_options *options, const char *request, char **answer, size_t *length,
-	       struct lp_error *error)
-{
-	char path[LP_CONTROL_PATH_SIZE];
-	int status = 0;
-	if (options->control)
-		snprintf(path, sizeof(path), "%s", options->control);
-	else
-		status = lp_control_find(options->name, path, error);
-	return status ? status : lp_control_ask(path, request, LP_CONTROL_PATIENCE_MS, answer, length, error);
-}
-
-static int print_status(const struct limpet_options *options)
+static int operate(const struct lp_command_line *line)
 {
 	struct lp_error error = {0};
-	char *answer;
-	if (ask(options, "status", &answer, NULL, &error)) {
-		fprintf(stderr, "limpet: %s\n", error.text);
-		return EXIT_FAILED;
-	}
-	fputs(answer, stdout);
-	free(answer);
-	return EXIT_SUCCESS;
+	if (lp_operate(line, stdout, &error) == 0)
+		return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILED;
+	fflush(stdout);
+	fprintf(stderr, "limpet: %s\n", error.text);
+	return EXIT_FAILED;
 }
 
 static int write_recording(const char *path, const char *bytes, size_t length)
@@ -229,7 +211,11 @@ static int record(const struct limpet_options *options, const char *path, bool r
 	struct lp_error error = {0};
 	char *bytes = NULL;
 	size_t length = 0;
-	int status = ask(options, raw ? "record raw" : "record", &bytes, &length, &error);
+	char where[LP_CONTROL_PATH_SIZE];
+	int status = lp_ask_where(options, where, &error);
+	if (!status)
+		status = lp_control_ask(where, raw ? "record raw" : "record", LP_CONTROL_PATIENCE_MS, &bytes, &length,
+					&error);
 	if (status)
 		fprintf(stderr, "limpet: %s\n", error.text);
 	status = status ? EXIT_FAILED : write_recording(path, bytes, length);
@@ -302,7 +288,11 @@ int main(int argc, char **argv)
 		status = run(&line.options);
 		break;
 	case LP_COMMAND_STATUS:
-		status = print_status(&line.options);
+	case LP_COMMAND_RELOAD:
+	case LP_COMMAND_DRAIN:
+	case LP_COMMAND_ENABLE:
+	case LP_COMMAND_STOP:
+		status = operate(&line);
 		break;
 	case LP_COMMAND_RECORD:
 		status = record(&line.options, line.tool.out, line.tool.unredacted);

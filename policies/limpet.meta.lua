@@ -141,7 +141,7 @@ function workers:bounded_hash(key, load) end
 
 --- The worker that has a session, or nil. If the key is conn.sid or conn.session and unknown, limpet first hears what workers have to
 --- say, and asks the hook again from its beginning. If its worker lives, but is stuck or has no room, the hook is asked
---- again once that has changed.
+--- again once that has changed. A worker that drains is not among `workers`, but keeps its sessions: it is returned here.
 ---@param key string|number
 ---@return Worker?
 function workers:session(key) end

@@ -277,7 +277,28 @@ static void part_sessions(struct lp_command_line *line, size_t list_size)
 	}
 }
 
-static int check_needed(const struct parser *parser)
+/* drain and enable are about one worker. */
+static int check_worker(struct parser *parser)
+{
+	struct lp_tool_options *tool = &parser->line->tool;
+	const char *name = parser->command->name;
+	const char *text = tool->file_count ? tool->files[0] : "";
+	size_t digits = strspn(text, "0123456789");
+	unsigned long number = strtoul(text, NULL, 10);
+
+	if (tool->file_count > 1)
+		return lp_error_set(parser->error, LP_EUSAGE, "%s takes one worker at a time, not \"%s\" too", name,
+				    tool->files[1]);
+	if (digits == 0 || text[digits] || number < 1 || number > LIMPET_WORKERS_MAX)
+		return lp_error_set(parser->error, LP_EUSAGE,
+				    "%s needs the number of a worker, 1 to %d, as limpet status shows it, not \"%s\"; "
+				    "such as: limpet %s 2",
+				    name, LIMPET_WORKERS_MAX, text, name);
+	tool->worker = (uint32_t)number;
+	return 0;
+}
+
+static int check_needed(struct parser *parser)
 {
 	const struct lp_command_line *line = parser->line;
 	struct lp_error *error = parser->error;
@@ -291,6 +312,8 @@ static int check_needed(const struct parser *parser)
 	if (parser->command->files && line->tool.file_count == 0)
 		return lp_error_set(error, LP_EUSAGE, "%s needs %s; limpet %s --help has examples",
 				    parser->command->name, parser->command->files, parser->command->name);
+	if (line->command == LP_COMMAND_DRAIN || line->command == LP_COMMAND_ENABLE)
+		return check_worker(parser);
 	if (line->command != LP_COMMAND_RUN) {
 		status = check_connection(&line->tool, error);
 		return status ? status : check_workers(&line->tool, error);

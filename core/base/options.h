@@ -12,7 +12,11 @@
 
 enum lp_command {
 	LP_COMMAND_RUN,
-	LP_COMMAND_STATUS, /**< `limpet status`: print what a running balancer answers. */
+	LP_COMMAND_STATUS, /**< `limpet status`: print how a running balancer is; so the next ones tell it something. */
+	LP_COMMAND_RELOAD,
+	LP_COMMAND_DRAIN,
+	LP_COMMAND_ENABLE,
+	LP_COMMAND_STOP,
 	LP_COMMAND_RECORD, /**< `limpet record`: write its recent connections. */
 	LP_COMMAND_CHECK,
 	LP_COMMAND_ROUTE,
@@ -24,7 +28,7 @@ enum lp_command {
 };
 
 /**
- * What the commands that try policies are given, beside the `settings` and `trusted` of struct limpet_options. A text
+ * What the commands that ask a balancer or try policies are given, in addition to the `settings` and `trusted` of struct limpet_options. A text
  * that is not given is NULL.
  */
 struct lp_tool_options {
@@ -55,6 +59,11 @@ struct lp_tool_options {
 	const char *out;    /**< The file to write; NULL: standard output. */
 	int unredacted;     /**< Whether credentials stay in it. */
 	int json;           /**< Whether the answer is for a program. */
+
+	/* A running balancer. */
+	uint32_t worker;     /**< Which worker is meant, 1 – LIMPET_WORKERS_MAX. */
+	uint32_t timeout_ms; /**< How long to wait for the outcome; 0: however long. */
+	int now;             /**< Whether workers are ended at once. */
 
 	/* A made-up crowd. */
 	uint32_t clients; /**< How many, 1 up; 100,000 unless said. */

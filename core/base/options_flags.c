@@ -278,6 +278,20 @@ static const struct lp_flag status_flags[] = {
 	BALANCER_FLAGS,
 };
 
+static const struct lp_flag ask_flags[] = {BALANCER_FLAGS};
+
+static const struct lp_flag drain_flags[] = {
+	{LP_FLAG_DURATION, "--timeout", "TIME", TOOL(timeout_ms), .least = 0, .most = 86400000,
+	 .help = "how long to wait until the worker has no connection; it drains on after that, and the exit status is 1; "
+		 "0, the default: however long"},
+	BALANCER_FLAGS,
+};
+
+static const struct lp_flag stop_flags[] = {
+	{LP_FLAG_ON, "--now", NULL, TOOL(now), .help = "end the workers at once, with all connections that they have"},
+	BALANCER_FLAGS,
+};
+
 static const struct lp_flag record_flags[] = {
 	BALANCER_FLAGS,
 	{LP_FLAG_TEXT, "--out", "FILE", TOOL(out), .help = "where to; standard output if it is left out"},
@@ -363,10 +377,59 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 		{
 			.name = "status",
 			.arguments = "[FLAG]...",
-			.summary = "print what a running balancer counts",
-			.notes = "Example:\n  limpet status --name 3000\n",
+			.summary = "show how a running balancer is: connections, workers, policies",
+			.notes = "On a terminal it is a table, elsewhere JSON.\n"
+				 "\n"
+				 "Example:\n  limpet status --name 3000\n",
 			.flags = status_flags,
 			.flag_count = COUNT(status_flags),
+		},
+	[LP_COMMAND_RELOAD] =
+		{
+			.name = "reload",
+			.arguments = "[FLAG]...",
+			.summary = "load a running balancer's policies again, and say what changed",
+			.notes = "Exit status: 0 when the policies were replaced; 1 when they were refused, with\n"
+				 "file, line and reason. Then those before stay in use.\n"
+				 "\n"
+				 "Example:\n  limpet reload\n",
+			.flags = ask_flags,
+			.flag_count = COUNT(ask_flags),
+		},
+	[LP_COMMAND_DRAIN] =
+		{
+			.name = "drain",
+			.arguments = "WORKER [FLAG]...",
+			.files = "a worker's number",
+			.summary = "send a worker no new connections, and wait until it has none",
+			.notes = "The worker keeps its connections and its sessions. Exit status: 0 when it has no\n"
+				 "connection any more; 1 when it was refused or the time is over.\n"
+				 "\n"
+				 "Example:\n  limpet drain 2 --timeout 5m\n",
+			.flags = drain_flags,
+			.flag_count = COUNT(drain_flags),
+		},
+	[LP_COMMAND_ENABLE] =
+		{
+			.name = "enable",
+			.arguments = "WORKER [FLAG]...",
+			.files = "a worker's number",
+			.summary = "send a worker new connections again, after drain",
+			.notes = "Example:\n  limpet enable 2\n",
+			.flags = ask_flags,
+			.flag_count = COUNT(ask_flags),
+		},
+	[LP_COMMAND_STOP] =
+		{
+			.name = "stop",
+			.arguments = "[FLAG]...",
+			.summary = "stop a running balancer, and wait until it has ended",
+			.notes = "It takes no more connections, and its workers finish what they have, within\n"
+				 "run's --drain-timeout. A second stop, or --now, ends them at once.\n"
+				 "\n"
+				 "Example:\n  limpet stop\n",
+			.flags = stop_flags,
+			.flag_count = COUNT(stop_flags),
 		},
 	[LP_COMMAND_RECORD] =
 		{

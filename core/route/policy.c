@@ -290,7 +290,9 @@ static void judge(struct lp_policy *policy, const struct lp_hook *hook, struct l
 	const struct lp_object *object = lua_touserdata(L, -1);
 
 	if (object && object->kind == LP_OBJECT_WORKER) {
-		if (!lp_workers_find(policy->host->workers, object->number)->usable)
+		const struct lp_worker *worker = lp_workers_find(policy->host->workers, object->number);
+
+		if (!worker->usable && !(worker->keeps && policy->call.keeper == worker->id))
 			return;
 		verdict->kind = LP_VERDICT_WORKER;
 		verdict->worker = object->number;

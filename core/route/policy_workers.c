@@ -172,7 +172,9 @@ static int workers_session(lua_State *L)
 		return suspend(L, policy, key, LP_VERDICT_AWAIT);
 	if (worker && is_away(policy, worker) && lp_conn_is_session(policy, key))
 		return suspend(L, policy, key, LP_VERDICT_HOLD);
-	return push_worker(L, worker && worker->usable ? id : 0);
+	if (worker && worker->keeps)
+		policy->call.keeper = id;
+	return push_worker(L, worker && (worker->usable || worker->keeps) ? id : 0);
 }
 
 static int workers_bind(lua_State *L)

@@ -42,8 +42,9 @@ struct lp_worker *lp_workers_find(const struct lp_workers *workers, unsigned id)
 static void update_usable(struct lp_workers *workers, struct lp_worker *worker)
 {
 	bool listens = workers->address < 0 || !worker->claims || worker->listens >> workers->address & 1;
-	bool usable = worker->takes && listens;
+	bool usable = worker->takes && listens && !worker->draining;
 
+	worker->keeps = worker->takes && listens && worker->draining;
 	if (worker->usable == usable)
 		return;
 	worker->usable = usable;
@@ -80,6 +81,12 @@ void lp_workers_set_usable(struct lp_workers *workers, unsigned id, bool usable)
 	update_usable(workers, worker);
 	if (workers->claimed)
 		update_mixed(workers);
+}
+
+void lp_workers_set_draining(struct lp_workers *workers, unsigned id, bool draining)
+{
+	workers->slots[id - 1].draining = draining;
+	update_usable(workers, &workers->slots[id - 1]);
 }
 
 void lp_workers_set_listens(struct lp_workers *workers, unsigned id, uint64_t address, bool listens)

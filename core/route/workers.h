@@ -25,11 +25,13 @@
 
 struct lp_worker {
 	unsigned id;
-	bool takes;           /**< Takes connections now. Set with lp_workers_set_usable only. */
-	bool usable;          /**< Can take this connection now: it takes some, and listens where this one came to. */
-	bool busy;            /**< Not usable, and will be again or end: its queue is full, or it is stuck. */
-	bool stuck;           /**< It has not taken a connection for too long. */
-	pid_t pid;            /**< 0 while no process is in the slot. */
+	bool takes;    /**< Takes connections now. Set with lp_workers_set_usable only. */
+	bool usable;   /**< Can take this connection now: it takes some, and listens where this one came to. */
+	bool draining; /**< It gets no connections except those of its sessions. Set with lp_workers_set_draining only. */
+	bool keeps;    /**< It drains, and could take this connection now if that belongs to a session of its own. */
+	bool busy;     /**< Not usable, and will be again or end: its queue is full, or it is stuck. */
+	bool stuck;    /**< It has not taken a connection for too long. */
+	pid_t pid;     /**< 0 while no process is in the slot. */
 	uint32_t connections; /**< Open now, those on the way to it included. */
 	uint32_t waiting;     /**< Of those, handed over and not yet acknowledged. */
 	uint32_t sessions;    /**< Keys bound to it. */
@@ -75,6 +77,15 @@ struct lp_worker *lp_workers_find(const struct lp_workers *workers, unsigned id)
 
 /** Say whether a worker can take connections. @param workers Initialised. @param id 1 – count. @param usable Which. */
 void lp_workers_set_usable(struct lp_workers *workers, unsigned id, bool usable);
+
+/**
+ * Say whether a worker drains: it is not usable then, but keeps its sessions.
+ *
+ * @param workers   Initialised.
+ * @param id        1 – count.
+ * @param draining  Which.
+ */
+void lp_workers_set_draining(struct lp_workers *workers, unsigned id, bool draining);
 
 /**
  * A worker begins to listen at an address, or to do so no longer. What comes to an address at which a process has listened

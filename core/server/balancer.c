@@ -13,53 +13,19 @@
  * drain_timeout spans DRAINING and STOPPING together. A policy is replaced between two decisions, never inside one:
  * nothing that calls reload runs inside one, and one that fails on probation goes when the failing decision is over.
  */
-#include "limpet/balancer.h"
+#include "server/balancer.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/control_path.h"
 #include "base/descriptors.h"
 #include "base/error.h"
 #include "base/run_folder.h"
-#include "server/control.h"
-#include "server/data.h"
-#include "server/listener.h"
 #include "server/root.h"
-#include "server/status.h"
-#include "server/waiting.h"
 #include "worker/frame.h"
-#include "worker/supervisor.h"
-
-enum state { NEW, RUNNING, DRAINING, STOPPING, CLOSING, CLOSED };
-
-struct limpet_balancer {
-	uv_loop_t *loop;
-	enum state state;
-	struct lp_data data;
-	struct lp_supervisor *supervisor;
-	struct lp_waiting waiting;
-	bool waiting_open;
-	struct lp_listener *listeners;
-	size_t listener_count; /* Open ones. */
-	char *addresses;       /* Their ports and paths, as workers mean them. */
-	struct lp_control *control;
-	char name[LP_CONTROL_NAME_MAX + 1];
-	uv_timer_t drain; /* Ends DRAINING. */
-	bool drain_open;
-	uint64_t stop_by_ms; /* On the loop's clock. */
-	unsigned closing;    /* Parts that have yet to say that they are closed. */
-	uint64_t reloads;
-	uint64_t failed_reloads;
-	struct lp_refused_reload refused; /* The last one. */
-	time_t started;
-	uint64_t rollbacks;
-	uint64_t bounced;
-	limpet_stopped_cb stopped;
-	void *owner;
-};
 
 static int tell(const struct lp_error *error, char *text, size_t size)
 {
@@ -105,7 +71,7 @@ static void part_closed(struct limpet_balancer *balancer)
 		return;
 	lp_supervisor_free(balancer->supervisor);
 	balancer->supervisor = NULL;
-	balancer->state = CLOSED;
+	balancer->state = LP_BALANCER_CLOSED;
 	struct limpet_counts counts;
 	limpet_balancer_counts(balancer, &counts);
 	lp_log_write(&balancer->data.log, LP_LOG_INFO, NULL,
@@ -142,7 +108,7 @@ static void on_drain_closed(uv_handle_t *handle)
 static void close_parts(struct limpet_balancer *balancer)
 {
 	struct lp_control *control = balancer->control;
-	balancer->state = CLOSING;
+	balancer->state = LP_BALANCER_CLOSING;
 	balancer->closing = 1; /* Ours, until all have been told. */
 	balancer->control = NULL;
 	if (control) {
@@ -168,7 +134,7 @@ static void close_parts(struct limpet_balancer *balancer)
 
 static void stop_workers(struct limpet_balancer *balancer, uint64_t grace_ms)
 {
-	balancer->state = STOPPING;
+	balancer->state = LP_BALANCER_STOPPING;
 	uv_timer_stop(&balancer->drain);
 	lp_waiting_refuse_all(&balancer->waiting);
 	lp_supervisor_stop(balancer->supervisor, grace_ms);
@@ -184,22 +150,22 @@ static uint64_t time_left_ms(const struct limpet_balancer *balancer)
 static void on_drained(uv_timer_t *timer)
 {
 	struct limpet_balancer *balancer = timer->data;
-	if (balancer->state == DRAINING)
+	if (balancer->state == LP_BALANCER_DRAINING)
 		stop_workers(balancer, time_left_ms(balancer));
 }
 
 static void on_empty(void *owner)
 {
 	struct limpet_balancer *balancer = owner;
-	if (balancer->state == DRAINING)
+	if (balancer->state == LP_BALANCER_DRAINING)
 		uv_timer_start(&balancer->drain, on_drained, 0, 0); /* Not here: a decision may be under way. */
 }
 
 void limpet_balancer_stop(struct limpet_balancer *balancer, int now, limpet_stopped_cb stopped, void *owner)
 {
-	if (balancer->state >= CLOSING)
+	if (balancer->state >= LP_BALANCER_CLOSING)
 		return;
-	if (balancer->state < DRAINING) {
+	if (balancer->state < LP_BALANCER_DRAINING) {
 		balancer->stopped = stopped;
 		balancer->owner = owner;
 	} else {
@@ -216,7 +182,7 @@ void limpet_balancer_stop(struct limpet_balancer *balancer, int now, limpet_stop
 			     "draining: %llu connections wait; workers have %u ms to finish",
 			     (unsigned long long)balancer->waiting.counts.waiting,
 			     balancer->data.options.drain_timeout_ms);
-		balancer->state = DRAINING;
+		balancer->state = LP_BALANCER_DRAINING;
 		balancer->stop_by_ms = uv_now(balancer->loop) + balancer->data.options.drain_timeout_ms;
 		bool empty = lp_waiting_empty(&balancer->waiting);
 		uv_timer_start(&balancer->drain, on_drained, empty ? 0 : balancer->data.options.drain_timeout_ms, 0);
@@ -274,7 +240,7 @@ static void on_bounced(void *owner, int fd)
 			&balancer->data.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, NULL,
 			"a worker gave back a descriptor that is no connection through a listener of limpet; it is "
 			"closed");
-	if (balancer->state >= STOPPING)
+	if (balancer->state >= LP_BALANCER_STOPPING)
 		lp_waiting_refuse_all(&balancer->waiting);
 }
 
@@ -295,50 +261,6 @@ static const struct lp_supervisor_events supervisor_events = {
 };
 
 /* Starting */
-
-static char *status_text(const struct limpet_balancer *balancer)
-{
-	struct limpet_counts counts;
-	limpet_balancer_counts(balancer, &counts);
-	const struct lp_histogram none = {0};
-	const struct lp_histogram *latency = balancer->supervisor ? lp_supervisor_latency(balancer->supervisor) : &none;
-	struct lp_status status = {.name = balancer->name,
-				   .state = balancer->state < DRAINING    ? "running"
-					    : balancer->state == DRAINING ? "draining"
-									  : "stopping",
-				   .started = balancer->started,
-				   .counts = &counts,
-				   .workers = &balancer->data.workers,
-				   .wanted = balancer->data.processes,
-				   .latency = latency,
-				   .options = &balancer->data.options,
-				   .listeners = balancer->listeners,
-				   .listener_count = balancer->listener_count,
-				   .policy = balancer->data.current.policy,
-				   .loaded = balancer->data.current.at,
-				   .refused = &balancer->refused,
-				   .dialect = balancer->data.dialect->name};
-	return lp_status_text(&status);
-}
-
-static int answer_request(void *owner, const char *request, char **answer, size_t *length)
-{
-	const struct limpet_balancer *balancer = owner;
-	bool raw = strcmp(request, "record raw") == 0;
-	size_t bytes = 0;
-	char *text;
-	if (raw || strcmp(request, "record") == 0)
-		text = lp_recorder_text(balancer->data.recorder, raw, &bytes);
-	else if (strcmp(request, "status") == 0)
-		text = status_text(balancer);
-	else
-		return -ENOENT;
-	if (!text)
-		return -ENOMEM;
-	*answer = text;
-	*length = bytes ? bytes : strlen(text);
-	return 0;
-}
 
 _Static_assert(LP_EACH_SESSION == (int)LP_ROUTE_SESSION && LP_EACH_REQUEST == (int)LP_ROUTE_REQUEST,
 	       "what policies want is what workers are told");
@@ -422,12 +344,12 @@ static int open_control(struct limpet_balancer *balancer, struct lp_error *error
 	if (options->control && !*name)
 		lp_control_name_listener(&balancer->listeners[0].address, false, name);
 	if (options->control)
-		return lp_control_open(&balancer->control, balancer->loop, log, options->control, answer_request,
+		return lp_control_open(&balancer->control, balancer->loop, log, options->control, lp_balancer_answer,
 				       balancer, error);
 	if (!options->name)
 		return 0;
 	int status = lp_control_open_named(&balancer->control, balancer->loop, log, name,
-					   &balancer->listeners[0].address, answer_request, balancer, &reason);
+					   &balancer->listeners[0].address, lp_balancer_answer, balancer, &reason);
 	if (status && *options->name)
 		return status == -EADDRINUSE
 			       ? lp_error_set(error, status, "another balancer is called %s; choose another --name",
@@ -508,7 +430,7 @@ int limpet_balancer_start(struct limpet_balancer *balancer, char *error_text, si
 	}
 	lp_descriptors_report(&balancer->data.log, balancer->data.options.max_waiting, balancer->data.workers.count,
 			      balancer->data.options.worker_descriptors);
-	balancer->state = RUNNING;
+	balancer->state = LP_BALANCER_RUNNING;
 	return 0;
 }
 
@@ -518,7 +440,10 @@ int limpet_balancer_reload(struct limpet_balancer *balancer, char *error_text, s
 {
 	struct lp_data *data = &balancer->data;
 	struct lp_error error = {0};
-	if (lp_data_reload(data, &error)) {
+	int status = lp_data_reload(data, &error);
+	/* Two Lua states and a trial came and went; what glibc keeps of that grows from reload to reload. */
+	malloc_trim(0);
+	if (status) {
 		balancer->failed_reloads++;
 		lp_clock_format(time(NULL), balancer->refused.at);
 		balancer->refused.error = error;
@@ -532,6 +457,57 @@ int limpet_balancer_reload(struct limpet_balancer *balancer, char *error_text, s
 	lp_log_write(&data->log, LP_LOG_INFO, NULL, "reloaded the policies; %zu sessions kept",
 		     lp_sessions_count(data->sessions));
 	return 0;
+}
+
+static int find_worker(const struct limpet_balancer *balancer, unsigned id, struct lp_worker **worker,
+		       struct lp_error *error)
+{
+	*worker = lp_workers_find(&balancer->data.workers, id);
+	if (*worker && (*worker)->pid)
+		return 0;
+	return lp_error_set(error, -ESRCH, "there is no worker of that number; limpet status shows which there are");
+}
+
+int limpet_balancer_drain(struct limpet_balancer *balancer, unsigned id, char *error_text, size_t error_size)
+{
+	const struct lp_workers *workers = &balancer->data.workers;
+	struct lp_worker *worker;
+	struct lp_error error = {0};
+	unsigned others = 0;
+	if (find_worker(balancer, id, &worker, &error))
+		return tell(&error, error_text, error_size);
+	for (unsigned i = 0; i < workers->count; i++)
+		others += workers->slots[i].takes && !workers->slots[i].draining && &workers->slots[i] != worker;
+	if (!others) {
+		lp_error_set(&error, -EBUSY, "no other worker takes connections, so worker %u is not drained", id);
+		return tell(&error, error_text, error_size);
+	}
+	if (!worker->draining)
+		lp_log_write(&balancer->data.log, LP_LOG_INFO, LP_LOG_ABOUT(.worker = id, .pid = worker->pid),
+			     "worker %u drains: it keeps its %u connections and %u sessions, and gets no new ones", id,
+			     worker->connections, worker->sessions);
+	lp_workers_set_draining(&balancer->data.workers, id, true);
+	return 0;
+}
+
+int limpet_balancer_enable(struct limpet_balancer *balancer, unsigned id, char *error_text, size_t error_size)
+{
+	struct lp_worker *worker;
+	struct lp_error error = {0};
+	if (find_worker(balancer, id, &worker, &error))
+		return tell(&error, error_text, error_size);
+	if (worker->draining)
+		lp_log_write(&balancer->data.log, LP_LOG_INFO, LP_LOG_ABOUT(.worker = id, .pid = worker->pid),
+			     "worker %u gets new connections again", id);
+	lp_workers_set_draining(&balancer->data.workers, id, false);
+	lp_waiting_workers_changed(&balancer->waiting);
+	return 0;
+}
+
+void limpet_balancer_allow_stop(struct limpet_balancer *balancer, limpet_stopped_cb stopped, void *owner)
+{
+	balancer->may_stop = stopped;
+	balancer->may_stop_owner = owner;
 }
 
 void limpet_balancer_counts(const struct limpet_balancer *balancer, struct limpet_counts *counts)

@@ -1,6 +1,11 @@
 /**
- * The control socket: a unix path at which a running balancer answers questions, one line in, one answer out:
- * "status" gets a JSON document, "record" and "record raw" a recording.
+ * The control socket: a unix path at which a running balancer answers requests, one line in, one answer out:
+ *
+ *     status               a JSON document (status.h)
+ *     record, record raw   a recording
+ *     reload               what was loaded before and what is now, or why not; so the next ones (answers.h)
+ *     drain N, enable N
+ *     stop, stop now
  */
 #ifndef LP_SERVER_CONTROL_H
 #define LP_SERVER_CONTROL_H

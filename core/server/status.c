@@ -27,8 +27,8 @@ static json_t *whole(json_t *value, int status)
 	return NULL;
 }
 
-/* File names and what is said about them need not be UTF-8, and JSON is: '?' for each byte that jansson does not take. */
-static json_t *text_of(const char *text)
+/* File names and what is said about them need not be UTF-8, and JSON is. */
+json_t *lp_status_string(const char *text)
 {
 	json_t *value = json_string(text);
 	char *plain = value ? NULL : strdup(text);
@@ -83,7 +83,8 @@ static json_t *counts_of(const struct limpet_counts *counts)
 
 const char *lp_status_of_worker(const struct lp_worker *worker)
 {
-	return worker->usable        ? "ready"
+	return worker->draining      ? "draining"
+	       : worker->usable      ? "ready"
 	       : worker->stuck       ? "stuck"
 	       : worker->busy        ? "full"
 	       : !worker->started_ns ? "starting"
@@ -146,7 +147,7 @@ static json_t *policies_of(const struct limpet_options *options)
 	json_t *list = json_array();
 	int status = 0;
 	for (size_t i = 0; i < options->policy_count; i++)
-		status |= json_array_append_new(list, text_of(options->policies[i]));
+		status |= json_array_append_new(list, lp_status_string(options->policies[i]));
 	return whole(list, status);
 }
 
@@ -154,12 +155,12 @@ static json_t *file_of(const struct lp_policy_text *text)
 {
 	char digest[LP_SHA256_TEXT_SIZE];
 	lp_sha256_format(text->sha256, digest);
-	return json_pack("{s:o, s:o, s:b, s:I, s:s}", "name", text_of(text->name), "module",
-			 text->module ? text_of(text->module) : json_null(), "included", !text->is_file, "bytes",
-			 (json_int_t)text->bytes, "sha256", digest);
+	return json_pack("{s:o, s:o, s:b, s:I, s:s}", "name", lp_status_string(text->name), "module",
+			 text->module ? lp_status_string(text->module) : json_null(), "included", !text->is_file,
+			 "bytes", (json_int_t)text->bytes, "sha256", digest);
 }
 
-static json_t *files_of(const struct lp_policy *policy)
+json_t *lp_status_files(const struct lp_policy *policy)
 {
 	json_t *list = json_array();
 	struct lp_policy_text text;
@@ -176,9 +177,10 @@ static json_t *listeners_of(const struct lp_listener *listeners, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		char bound[LP_LISTEN_TEXT_SIZE];
 		lp_listen_address_format(&listeners[i].address, bound);
-		status |= json_array_append_new(
-			list, json_pack("{s:o, s:o, s:I}", "listen", text_of(listeners[i].origin.name), "address",
-					text_of(bound), "accepted", (json_int_t)listeners[i].accepted));
+		status |= json_array_append_new(list, json_pack("{s:o, s:o, s:I}", "listen",
+								lp_status_string(listeners[i].origin.name), "address",
+								lp_status_string(bound), "accepted",
+								(json_int_t)listeners[i].accepted));
 	}
 	return whole(list, status);
 }
@@ -187,7 +189,7 @@ static json_t *refused_reload_of(const struct lp_refused_reload *refused)
 {
 	if (!refused->at[0])
 		return json_null();
-	return json_pack("{s:s, s:o}", "at", refused->at, "reason", text_of(refused->error.text));
+	return json_pack("{s:s, s:o}", "at", refused->at, "reason", lp_status_string(refused->error.text));
 }
 
 static json_t *head_of(const struct lp_status *status)
@@ -209,12 +211,12 @@ static int append_members(json_t *object, json_t *members)
 
 static json_t *body_of(const struct lp_status *status)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:{s:I, s:I}}", "counts", counts_of(status->counts),
-			 "workers", workers_of(status->workers), "listeners",
-			 listeners_of(status->listeners, status->listener_count), "policies",
-			 policies_of(status->options), "policy_files", files_of(status->policy), "policies_loaded",
-			 status->loaded, "last_refused_reload", refused_reload_of(status->refused), "descriptors",
-			 "open", (json_int_t)lp_descriptors_count(), "limit", (json_int_t)lp_descriptors_limit());
+	return json_pack(
+		"{s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:{s:I, s:I}}", "counts", counts_of(status->counts), "workers",
+		workers_of(status->workers), "listeners", listeners_of(status->listeners, status->listener_count),
+		"policies", policies_of(status->options), "policy_files", lp_status_files(status->policy),
+		"policies_loaded", status->loaded, "last_refused_reload", refused_reload_of(status->refused),
+		"descriptors", "open", (json_int_t)lp_descriptors_count(), "limit", (json_int_t)lp_descriptors_limit());
 }
 
 /* jansson 2.14 does not look at what its callback returns for an object's key. So the failure is kept here. */

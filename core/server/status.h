@@ -4,6 +4,7 @@
 #ifndef LP_SERVER_STATUS_H
 #define LP_SERVER_STATUS_H
 
+#include <jansson.h>
 #include <stddef.h>
 #include <time.h>
 
@@ -38,7 +39,19 @@ struct lp_status {
 	const char *dialect;
 };
 
-/** A worker's state in one word: "ready", "starting", "full", "stuck", "finishing". @param worker With a process. */
+/**
+ * A string for JSON. JSON is UTF-8; in a text that is not, each byte beyond ASCII becomes '?'.
+ *
+ * @param text  Borrowed.
+ *
+ * @return The caller's; NULL without memory.
+ */
+json_t *lp_status_string(const char *text);
+
+/** The texts that policies were made from, with their digests. @param policy Borrowed. @return An array, or NULL without memory. */
+json_t *lp_status_files(const struct lp_policy *policy);
+
+/** A worker's state in one word: "ready", "starting", "draining", "full", "stuck", "finishing". @param worker With a process. */
 const char *lp_status_of_worker(const struct lp_worker *worker);
 
 /**

@@ -131,6 +131,7 @@ void lp_slot_lose_worker(struct lp_slot *slot, struct lp_process *process)
 	worker->connections = 0;
 	worker->waiting = 0;
 	worker->started_ns = 0;
+	lp_workers_set_draining(slots->config.workers, worker->id, false); /* Its successor is another worker. */
 }
 
 /* What channels say */

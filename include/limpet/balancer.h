@@ -200,6 +200,42 @@ LIMPET_EXPORT int limpet_balancer_start(struct limpet_balancer *balancer, char *
 LIMPET_EXPORT int limpet_balancer_reload(struct limpet_balancer *balancer, char *error, size_t error_size);
 
 /**
+ * Send a worker no more new connections. Those that belong to one of its sessions still go to it, and it keeps those it
+ * has. It takes new ones again after limpet_balancer_enable, or when another process takes its place.
+ *
+ * @param balancer    Started.
+ * @param worker      Its number, from 1.
+ * @param error       Filled with one line on failure. NULL is allowed.
+ * @param error_size  Bytes of error.
+ *
+ * @return 0, also if it drains already; or negative: there is no such worker, or no other takes connections.
+ */
+LIMPET_EXPORT int limpet_balancer_drain(struct limpet_balancer *balancer, unsigned worker, char *error,
+					size_t error_size);
+
+/**
+ * Send a worker new connections again.
+ *
+ * @param balancer    Started.
+ * @param worker      Its number, from 1.
+ * @param error       Filled with one line on failure. NULL is allowed.
+ * @param error_size  Bytes of error.
+ *
+ * @return 0, also if it did not drain; or negative: there is no such worker.
+ */
+LIMPET_EXPORT int limpet_balancer_enable(struct limpet_balancer *balancer, unsigned worker, char *error,
+					 size_t error_size);
+
+/**
+ * Let the control socket stop the balancer, as limpet_balancer_stop does. Without this the request is refused.
+ *
+ * @param balancer  New or started.
+ * @param stopped   As for limpet_balancer_stop.
+ * @param owner     Passed to stopped. Must outlive it.
+ */
+LIMPET_EXPORT void limpet_balancer_allow_stop(struct limpet_balancer *balancer, limpet_stopped_cb stopped, void *owner);
+
+/**
  * Drain: stop accepting, hand over what waits, tell the workers to finish, and end those that are left after
  * drain_timeout_ms. A second call, or a call with `now`, ends them at once.
  *

@@ -133,6 +133,10 @@ static void bind_makes_a_session_and_gives_its_worker(void **state)
 	assert_worker(run(fixture, "on_connect", "return workers:bind(17, workers[2])"), 2);
 	assert_worker(run(fixture, "on_connect", "return workers:session('17')"), 2);
 	assert_gives_in(fixture, "on_connect", "workers:session('unknown')", "nil");
+	lp_workers_set_draining(fixture->host.workers, 3, true);
+	assert_worker(run(fixture, "on_connect", "return workers:session('acme')"), 3);
+	assert_gives_in(fixture, "on_connect", "workers[#workers].id ~= 3", "true");
+	lp_workers_set_draining(fixture->host.workers, 3, false);
 	lp_workers_set_usable(&fixture->workers, 3, false);
 	assert_gives_in(fixture, "on_connect", "workers:session('acme')", "nil");
 }

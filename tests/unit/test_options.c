@@ -20,7 +20,8 @@
 #include "worker/dialect.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define COMMANDS "run, status, record, check, route, test, simulate, bench, help and version"
+#define COMMANDS                                                                                                       \
+	"run, status, reload, drain, enable, stop, record, check, route, test, simulate, bench, help and version"
 
 static const struct limpet_options *options_of(struct fixture *fixture, const char *flags)
 {

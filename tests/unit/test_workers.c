@@ -335,6 +335,30 @@ static void workers_equal_in_one_load_are_told_apart_by_the_other(void **state)
 	lp_workers_deinit(&workers);
 }
 
+static void a_worker_that_drains_is_not_usable_and_keeps_its_sessions(void **state)
+{
+	struct lp_workers workers = all_usable(2);
+	const struct lp_worker *second = lp_workers_find(&workers, 2);
+	uint32_t generation = workers.generation;
+
+	(void)state;
+	lp_workers_set_draining(&workers, 2, true);
+	assert_false(second->usable);
+	assert_true(second->keeps);
+	assert_int_equal(workers.usable_count, 1);
+	assert_int_not_equal(workers.generation, generation);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(lp_workers_next(&workers), 1);
+	lp_workers_set_usable(&workers, 2, false);
+	assert_false(second->keeps);
+	lp_workers_set_usable(&workers, 2, true);
+	assert_false(second->usable);
+	lp_workers_set_draining(&workers, 2, false);
+	assert_true(second->usable);
+	assert_false(second->keeps);
+	lp_workers_deinit(&workers);
+}
+
 static void what_comes_to_an_address_goes_to_those_that_listen_there(void **state)
 {
 	struct lp_workers workers = all_usable(4);
@@ -415,6 +439,7 @@ int main(void)
 		cmocka_unit_test(next_goes_round_over_those_that_are_usable),
 		cmocka_unit_test(next_goes_on_where_it_was_after_nobody_was_usable),
 		cmocka_unit_test(random_chooses_each_usable_worker_equally_often),
+		cmocka_unit_test(a_worker_that_drains_is_not_usable_and_keeps_its_sessions),
 		cmocka_unit_test(what_comes_to_an_address_goes_to_those_that_listen_there),
 		cmocka_unit_test(an_address_where_nobody_has_listened_is_anybodys),
 		cmocka_unit_test(an_address_is_nobody_elses_while_the_process_that_listened_there_lives),

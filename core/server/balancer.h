@@ -1,0 +1,58 @@
+/**
+ * The balancer's own memory: for balancer.c, which has its life, and requests.c, which answers for it.
+ */
+#ifndef LP_SERVER_BALANCER_H
+#define LP_SERVER_BALANCER_H
+
+#include "base/control_path.h"
+#include "limpet/balancer.h"
+#include "server/control.h"
+#include "server/data.h"
+#include "server/listener.h"
+#include "server/status.h"
+#include "server/waiting.h"
+#include "worker/supervisor.h"
+
+/** balancer.c has the table. */
+enum lp_balancer_state {
+	LP_BALANCER_NEW,
+	LP_BALANCER_RUNNING,
+	LP_BALANCER_DRAINING,
+	LP_BALANCER_STOPPING,
+	LP_BALANCER_CLOSING,
+	LP_BALANCER_CLOSED
+};
+
+struct limpet_balancer {
+	uv_loop_t *loop;
+	enum lp_balancer_state state;
+	struct lp_data data;
+	struct lp_supervisor *supervisor;
+	struct lp_waiting waiting;
+	bool waiting_open;
+	struct lp_listener *listeners;
+	size_t listener_count; /* Open ones. */
+	char *addresses;       /* Their ports and paths, as workers mean them. */
+	struct lp_control *control;
+	char name[LP_CONTROL_NAME_MAX + 1];
+	uv_timer_t drain; /* Ends DRAINING. */
+	bool drain_open;
+	uint64_t stop_by_ms; /* On the loop's clock. */
+	unsigned closing;    /* Parts that have yet to say that they are closed. */
+	uint64_t reloads;
+	uint64_t failed_reloads;
+	struct lp_refused_reload refused; /* The last one. */
+	time_t started;
+	uint64_t rollbacks;
+	uint64_t bounced;
+	limpet_stopped_cb stopped;
+	void *owner;
+	limpet_stopped_cb may_stop; /* For the control socket; NULL: it may not. */
+	void *may_stop_owner;
+};
+
+/** Answer a request of the control socket: lp_control_answer_cb, whose owner is the balancer. @param owner A balancer.
+ * @param request A line. @param answer Set for free(). @param length Its bytes. @return 0, -ENOENT or -ENOMEM. */
+int lp_balancer_answer(void *owner, const char *request, char **answer, size_t *length);
+
+#endif

@@ -1,0 +1,131 @@
+/*
+ * What the control socket is asked: a table of requests, each with a function that answers.
+ *
+ * They run on the loop, between two decisions. Those that change something answer {"ok": …}, as answers.h has it.
+ */
+#include "server/balancer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/answers.h"
+
+static char *status_text(const struct limpet_balancer *balancer)
+{
+	struct limpet_counts counts;
+	limpet_balancer_counts(balancer, &counts);
+	const struct lp_histogram none = {0};
+	const struct lp_histogram *latency = balancer->supervisor ? lp_supervisor_latency(balancer->supervisor) : &none;
+	struct lp_status status = {.name = balancer->name,
+				   .state = balancer->state < LP_BALANCER_DRAINING    ? "running"
+					    : balancer->state == LP_BALANCER_DRAINING ? "draining"
+										      : "stopping",
+				   .started = balancer->started,
+				   .counts = &counts,
+				   .workers = &balancer->data.workers,
+				   .wanted = balancer->data.processes,
+				   .latency = latency,
+				   .options = &balancer->data.options,
+				   .listeners = balancer->listeners,
+				   .listener_count = balancer->listener_count,
+				   .policy = balancer->data.current.policy,
+				   .loaded = balancer->data.current.at,
+				   .refused = &balancer->refused,
+				   .dialect = balancer->data.dialect->name};
+	return lp_status_text(&status);
+}
+
+static char *answer_status(struct limpet_balancer *balancer, const char *argument, size_t *length)
+{
+	(void)argument;
+	(void)length;
+	return status_text(balancer);
+}
+
+static char *answer_record(struct limpet_balancer *balancer, const char *argument, size_t *length)
+{
+	return lp_recorder_text(balancer->data.recorder, strcmp(argument, "raw") == 0, length);
+}
+
+static char *refuse_request(int status, const char *reason)
+{
+	struct lp_error error;
+	lp_error_set(&error, status, "%s", reason);
+	return lp_answer_refused(&error);
+}
+
+/* What was loaded before and what is now: whoever asked wants to know what has changed. */
+static char *answer_reload(struct limpet_balancer *balancer, const char *argument, size_t *length)
+{
+	char reason[sizeof(((struct lp_error *)0)->text)];
+	json_t *before = lp_status_files(balancer->data.current.policy);
+	(void)argument;
+	(void)length;
+	int status = limpet_balancer_reload(balancer, reason, sizeof(reason));
+	if (status) {
+		json_decref(before);
+		return refuse_request(status, reason);
+	}
+	return lp_answer_done(json_pack("{s:o, s:o, s:s, s:I}", "before", before, "after",
+					lp_status_files(balancer->data.current.policy), "loaded",
+					balancer->data.current.at, "sessions",
+					(json_int_t)lp_sessions_count(balancer->data.sessions)));
+}
+
+/* The number of a worker, or 0. */
+static unsigned number_of(const char *argument)
+{
+	char *end;
+	unsigned long number = strtoul(argument, &end, 10);
+	return *argument >= '0' && *argument <= '9' && !*end && number <= LP_WORKERS_MAX ? (unsigned)number : 0;
+}
+
+static char *answer_drain(struct limpet_balancer *balancer, const char *argument, size_t *length)
+{
+	char reason[256];
+	(void)length;
+	int status = limpet_balancer_drain(balancer, number_of(argument), reason, sizeof(reason));
+	return status ? refuse_request(status, reason) : lp_answer_done(NULL);
+}
+
+static char *answer_enable(struct limpet_balancer *balancer, const char *argument, size_t *length)
+{
+	char reason[256];
+	(void)length;
+	int status = limpet_balancer_enable(balancer, number_of(argument), reason, sizeof(reason));
+	return status ? refuse_request(status, reason) : lp_answer_done(NULL);
+}
+
+static char *answer_stop(struct limpet_balancer *balancer, const char *argument, size_t *length)
+{
+	(void)length;
+	if (!balancer->may_stop)
+		return refuse_request(-EPERM, "the program that this balancer is part of stops it, and nobody else");
+	char *answer = lp_answer_done(json_pack("{s:i}", "pid", (int)getpid()));
+	if (answer)
+		limpet_balancer_stop(balancer, strcmp(argument, "now") == 0, balancer->may_stop,
+				     balancer->may_stop_owner);
+	return answer;
+}
+
+int lp_balancer_answer(void *owner, const char *request, char **answer, size_t *length)
+{
+	static const struct {
+		const char *name;
+		char *(*answer)(struct limpet_balancer *balancer, const char *argument, size_t *length);
+	} requests[] = {{"status", answer_status}, {"record", answer_record}, {"reload", answer_reload},
+			{"drain", answer_drain},   {"enable", answer_enable}, {"stop", answer_stop}};
+	size_t word = strcspn(request, " ");
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		if (strlen(requests[i].name) != word || memcmp(requests[i].name, request, word) != 0)
+			continue;
+		*length = 0;
+		*answer = requests[i].answer(owner, request + word + (request[word] == ' '), length);
+		if (*answer && !*length)
+			*length = strlen(*answer);
+		return *answer ? 0 : -ENOMEM;
+	}
+	return -ENOENT;
+}
