@@ -25,7 +25,8 @@
 	TOOL(name), .list = (which), .count = offsetof(struct lp_command_line, tool.length)
 
 static const char *const dialects[] = {
-	"auto", "cluster", "socket.io-sticky", "sticky-session", "socketio-sticky-session", "native", "preload", NULL,
+	"auto", "cluster", "socket.io-sticky", "sticky-session", "socketio-sticky-session", "native", "preload",
+	"node", NULL,
 };
 static const char *const serializations[] = {"json", "advanced", NULL};
 static const char *const stops[] = {

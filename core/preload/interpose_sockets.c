@@ -12,6 +12,7 @@
 #include "preload/bindings.h"
 #include "preload/descriptors.h"
 #include "preload/listening.h"
+#include "preload/node.h"
 #include "preload/real.h"
 #include "preload/self.h"
 
@@ -36,6 +37,7 @@ __attribute__((constructor)) static void begin(void)
 	}
 	lp_self_begin(path, getenv("LIMPET_PRELOAD_LEARN"));
 	lp_listening_begin(addresses, path);
+	lp_node_begin(getenv("LIMPET_PRELOAD_NODE"));
 }
 
 LIMPET_EXPORT int bind(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)

@@ -28,7 +28,7 @@ struct lp_connection *lp_connection_new(struct lp_waiting *waiting, int fd, cons
 		return NULL;
 	}
 	*connection =
-		(struct lp_connection){.parcel = {.fd = fd, .port = origin->port},
+		(struct lp_connection){.parcel = {.fd = fd, .port = origin->port, .address = (uint16_t)origin->address},
 				       .origin = origin,
 				       .deadline_ms = uv_now(waiting->config.loop) + waiting->config.head_timeout_ms,
 				       .generation = waiting->generation,

@@ -10,17 +10,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <uv.h>
 
 #include "base/buffer.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/slice.h"
-#include "worker/datagrams.h"
 #include "worker/dialect.h"
 #include "worker/frame.h"
 #include "worker/meeting/letter.h"
 #include "worker/parcel.h"
+#include "worker/shared_sockets.h"
 
 /** Parcels that may queue for one channel, beside those in the socket. */
 #define LP_CHANNEL_BACKLOG 1024
@@ -59,8 +60,15 @@ struct lp_channel_events {
 	void (*on_frame)(struct lp_channel *channel, const struct lp_frame *frame);
 	/** A server of the worker has this value; the first that was said under the name is answered, for all to use. */
 	struct lp_slice (*on_share)(struct lp_channel *channel, struct lp_slice name, struct lp_slice value);
-	/** The worker wants a UDP socket: the descriptor, which stays the receiver's; or negative errno. */
-	int (*on_datagrams)(struct lp_channel *channel, const struct lp_datagram_address *address);
+	/** The worker wants a socket that workers share: the descriptor, which stays the receiver's; or negative errno. */
+	int (*on_socket)(struct lp_channel *channel, const struct lp_socket_address *address);
+	/** The worker has such a socket no longer: it has closed it, or died. */
+	void (*on_socket_dropped)(struct lp_channel *channel, int fd, bool closed);
+	/** The worker wants to listen at one of limpet's addresses: a placeholder (placeholder.h), the channel's to close; or
+	 * negative errno. */
+	int (*on_placeholder)(struct lp_channel *channel, const struct sockaddr *address, unsigned which);
+	/** The worker takes connections by a sticky package's message. */
+	void (*on_takes_messages)(struct lp_channel *channel);
 	/** The worker gives a connection back between two requests. @param fd The receiver's. */
 	void (*on_bounced)(struct lp_channel *channel, int fd);
 	/** The worker's end is closed, or it does not speak the dialect: close the channel, now or later. */
@@ -219,8 +227,18 @@ void lp_channel_frame(struct lp_channel *channel, const struct lp_frame *frame);
  * @param value This one's. @return What the first had, valid until the next call. */
 struct lp_slice lp_channel_share(struct lp_channel *channel, struct lp_slice name, struct lp_slice value);
 
-/** A UDP socket for the worker. @param channel Open. @param address Borrowed. @return A borrowed descriptor, or negative errno. */
-int lp_channel_datagrams(struct lp_channel *channel, const struct lp_datagram_address *address);
+/** A shared socket for the worker. @param channel Open. @param address Borrowed. @return A borrowed descriptor, or negative errno. */
+int lp_channel_socket(struct lp_channel *channel, const struct lp_socket_address *address);
+
+/** The worker has a shared socket no longer. @param channel Any. @param fd As it was got. @param closed By itself; not, if it died. */
+void lp_channel_drop_socket(struct lp_channel *channel, int fd, bool closed);
+
+/** A placeholder for the worker. @param channel Open. @param address Its listener's. @param which Of limpet's addresses.
+ * @return The caller's to close, or negative errno. */
+int lp_channel_placeholder(struct lp_channel *channel, const struct sockaddr *address, unsigned which);
+
+/** The worker takes connections by a sticky package's message. @param channel Open. */
+void lp_channel_takes_messages(struct lp_channel *channel);
 
 /** Acknowledged connections that are open. @param channel Open. @param open How many. */
 void lp_channel_report_open(struct lp_channel *channel, uint64_t open);

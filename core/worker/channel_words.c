@@ -70,9 +70,24 @@ struct lp_slice lp_channel_share(struct lp_channel *channel, struct lp_slice nam
 	return channel->events->on_share(channel, name, value);
 }
 
-int lp_channel_datagrams(struct lp_channel *channel, const struct lp_datagram_address *address)
+int lp_channel_socket(struct lp_channel *channel, const struct lp_socket_address *address)
 {
-	return channel->events->on_datagrams(channel, address);
+	return channel->events->on_socket(channel, address);
+}
+
+void lp_channel_drop_socket(struct lp_channel *channel, int fd, bool closed)
+{
+	channel->events->on_socket_dropped(channel, fd, closed);
+}
+
+int lp_channel_placeholder(struct lp_channel *channel, const struct sockaddr *address, unsigned which)
+{
+	return channel->events->on_placeholder(channel, address, which);
+}
+
+void lp_channel_takes_messages(struct lp_channel *channel)
+{
+	channel->events->on_takes_messages(channel);
 }
 
 void lp_channel_report_open(struct lp_channel *channel, uint64_t open)

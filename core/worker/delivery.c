@@ -13,6 +13,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "worker/node.h"
 
 /* Rounds of hearing a dead worker out; the kernel holds less than that. */
 #define LAST_WORDS 8
@@ -51,6 +52,21 @@ static void set_up(struct lp_slot *slot, bool up)
 	}
 }
 
+/* Whether it takes connections by a sticky package's message. */
+static bool takes_messages(const struct lp_slot *slot)
+{
+	return slot->node && slot->node->works && lp_node_takes_messages(&slot->node->channel);
+}
+
+/* A worker with two channels is ready as soon as both say so, in whatever order, and no longer once one of them has ended. One
+ * without Node's, because its parent has given it another, goes by the library's alone. */
+void lp_slot_update_up(struct lp_slot *slot)
+{
+	bool listens = slot->channel_open && slot->channel.ready;
+	bool allowed = !slot->has_hung_up && (!slot->node || !slot->node->works || slot->node->channel.ready);
+	set_up(slot, (listens || takes_messages(slot)) && allowed);
+}
+
 static void on_channel_closed(struct lp_channel *channel)
 {
 	struct lp_slot *slot = channel->owner;
@@ -61,9 +77,10 @@ static void on_channel_closed(struct lp_channel *channel)
 int lp_slot_open_channel(struct lp_slot *slot, int fd, int *worker_end)
 {
 	const struct lp_supervisor_config *config = &slot->slots->config;
+	/* Whoever registers speaks as the library does, whatever else it speaks. */
 	int status = fd < 0 ? lp_channel_open(&slot->channel, config->loop, config->dialect, slot->worker->id,
 					      &channel_events, config->log, worker_end)
-			    : lp_channel_adopt(&slot->channel, config->loop, config->dialect, slot->worker->id,
+			    : lp_channel_adopt(&slot->channel, config->loop, &lp_dialect_preload, slot->worker->id,
 					       &channel_events, config->log, fd);
 	if (status)
 		return status;
@@ -84,9 +101,10 @@ void lp_slot_close_channel(struct lp_slot *slot)
 	slot->channel_open = false;
 	lp_workers_forget_listens(slot->slots->config.workers, slot->worker->id, false);
 	lp_stuck_forget(slot);
-	set_up(slot, false);
+	lp_slot_update_up(slot);
 	lp_channel_close(&slot->channel, on_channel_closed);
-	lp_meeting_leave(slot->slots->meeting, slot->worker->id);
+	if (!slot->slots->config.dialect->has_node_channel) /* There it is Node's that speaks. */
+		lp_meeting_leave(slot->slots->meeting, slot->worker->id);
 	lp_slot_end_if_idle(slot);
 }
 
@@ -122,6 +140,10 @@ void lp_slot_lose_worker(struct lp_slot *slot, struct lp_process *process)
 	struct lp_slots *slots = slot->slots;
 	struct lp_worker *worker = slot->worker;
 	hear_out(slot, process);
+	lp_node_process_ended(slots, worker->pid);
+	if (slot->has_hung_up)
+		uv_timer_stop(&slot->timer);
+	slot->has_hung_up = false;
 	return_unread(slot);
 	lp_sessions_forget_worker(slots->config.sessions, worker->id);
 	if (slots->count)
@@ -139,10 +161,9 @@ void lp_slot_lose_worker(struct lp_slot *slot, struct lp_process *process)
 static void on_ready(struct lp_channel *channel, bool ready)
 {
 	struct lp_slot *slot = channel->owner;
-	const struct lp_dialect *dialect = slot->slots->config.dialect;
-	if (ready && slot->slots->each && dialect->tell_each)
-		dialect->tell_each(channel, slot->slots->each);
-	set_up(slot, ready);
+	if (ready && slot->slots->each && channel->dialect->tell_each)
+		channel->dialect->tell_each(channel, slot->slots->each);
+	lp_slot_update_up(slot);
 }
 
 /* What nobody could take may be for it. */
@@ -155,12 +176,16 @@ static void on_listen(struct lp_channel *channel, uint64_t address, bool listens
 		config->events->on_room(config->owner);
 }
 
-static void on_room(struct lp_channel *channel)
+void lp_slot_on_room(struct lp_slot *slot)
 {
-	struct lp_slot *slot = channel->owner;
 	slot->full = false;
 	lp_slot_update_usable(slot);
 	slot->slots->config.events->on_room(slot->slots->config.owner);
+}
+
+static void on_room(struct lp_channel *channel)
+{
+	lp_slot_on_room(channel->owner);
 }
 
 static void on_connections_closed(void *owner, unsigned worker, unsigned how_many)
@@ -213,21 +238,24 @@ void lp_slot_settle(struct lp_taken *taken, struct lp_parcel *parcel)
 	settle(&slots->all[parcel->worker - 1], parcel);
 }
 
-static void on_acknowledged(struct lp_channel *channel, struct lp_parcel *parcel)
+void lp_slot_on_acknowledged(struct lp_slot *slot, struct lp_parcel *parcel, uint64_t heard_ns)
 {
-	struct lp_slot *slot = channel->owner;
 	slot->worker->waiting--;
 	lp_stuck_end(slot);
-	lp_histogram_add(&slot->slots->latency, (lp_channel_heard_ns(channel) - parcel->ready_ns) / 1000);
+	lp_histogram_add(&slot->slots->latency, (heard_ns - parcel->ready_ns) / 1000);
 	if (slot->slots->config.dialect->keep_until_read)
 		lp_taken_add(&slot->slots->taken, parcel);
 	else
 		settle(slot, parcel);
 }
 
-static void on_returned(struct lp_channel *channel, struct lp_parcel *parcel, enum lp_return_reason reason)
+static void on_acknowledged(struct lp_channel *channel, struct lp_parcel *parcel)
 {
-	struct lp_slot *slot = channel->owner;
+	lp_slot_on_acknowledged(channel->owner, parcel, lp_channel_heard_ns(channel));
+}
+
+void lp_slot_on_returned(struct lp_slot *slot, struct lp_parcel *parcel, enum lp_return_reason reason)
+{
 	slot->worker->waiting--;
 	slot->worker->connections--;
 	if (reason != LP_RETURN_LOST && reason != LP_RETURN_NO_SERVER) /* Those are no signs of life. */
@@ -235,9 +263,13 @@ static void on_returned(struct lp_channel *channel, struct lp_parcel *parcel, en
 	slot->slots->config.events->on_returned(slot->slots->config.owner, parcel, slot->worker->id, reason);
 }
 
-static void on_session(struct lp_channel *channel, struct lp_slice key, bool bound)
+static void on_returned(struct lp_channel *channel, struct lp_parcel *parcel, enum lp_return_reason reason)
 {
-	struct lp_slot *slot = channel->owner;
+	lp_slot_on_returned(channel->owner, parcel, reason);
+}
+
+void lp_slot_on_session(struct lp_slot *slot, struct lp_slice key, bool bound)
+{
 	struct lp_slots *slots = slot->slots;
 	if (!bound) {
 		lp_sessions_forget(slots->config.sessions, key, slot->worker->id);
@@ -253,6 +285,11 @@ static void on_session(struct lp_channel *channel, struct lp_slice key, bool bou
 		slots->config.events->on_session(slots->config.owner, key);
 }
 
+static void on_session(struct lp_channel *channel, struct lp_slice key, bool bound)
+{
+	lp_slot_on_session(channel->owner, key, bound);
+}
+
 static void on_open(struct lp_channel *channel, uint64_t open)
 {
 	struct lp_slot *slot = channel->owner;
@@ -266,6 +303,8 @@ bool lp_slot_post(void *owner, unsigned worker, struct lp_slice bytes)
 {
 	struct lp_slots *slots = owner;
 	struct lp_slot *slot = &slots->all[worker - 1];
+	if (slots->config.dialect->has_node_channel)
+		return slot->node && lp_channel_post(&slot->node->channel, bytes);
 	return slot->channel_open && lp_channel_post(&slot->channel, bytes);
 }
 
@@ -286,9 +325,28 @@ static struct lp_slice on_share(struct lp_channel *channel, struct lp_slice name
 	return lp_meeting_share(((struct lp_slot *)channel->owner)->slots->meeting, name, value);
 }
 
-static int on_datagrams(struct lp_channel *channel, const struct lp_datagram_address *address)
+static int on_socket(struct lp_channel *channel, const struct lp_socket_address *address)
 {
-	return lp_datagrams_get(&((struct lp_slot *)channel->owner)->slots->datagrams, address);
+	return lp_shared_sockets_get(&((struct lp_slot *)channel->owner)->slots->sockets, address);
+}
+
+static void on_socket_dropped(struct lp_channel *channel, int fd, bool closed)
+{
+	lp_shared_sockets_drop(&((struct lp_slot *)channel->owner)->slots->sockets, fd, closed);
+}
+
+/* Only in the dialect `node`, over the other channel (node_process.c); so the next one. */
+static int on_placeholder(struct lp_channel *channel, const struct sockaddr *address, unsigned which)
+{
+	(void)channel;
+	(void)address;
+	(void)which;
+	return UV_ENOTSUP;
+}
+
+static void on_takes_messages(struct lp_channel *channel)
+{
+	(void)channel;
 }
 
 static void on_bounced(struct lp_channel *channel, int fd)
@@ -316,14 +374,41 @@ static const struct lp_channel_events channel_events = {
 	.on_letter = on_letter,
 	.on_frame = on_frame,
 	.on_share = on_share,
-	.on_datagrams = on_datagrams,
+	.on_socket = on_socket,
+	.on_socket_dropped = on_socket_dropped,
+	.on_placeholder = on_placeholder,
+	.on_takes_messages = on_takes_messages,
 	.on_bounced = on_bounced,
 	.on_end = on_end,
 };
 
+bool lp_slot_can_hear(const struct lp_slot *slot)
+{
+	return slot->channel_open || takes_messages(slot);
+}
+
+void lp_slot_hear(struct lp_slot *slot)
+{
+	if (slot->channel_open)
+		lp_channel_hear(&slot->channel);
+	if (takes_messages(slot))
+		lp_channel_hear(&slot->node->channel);
+}
+
+/* A program that listens where a connection came to gets it there, and only else by message. NULL: it has gone. */
+static struct lp_channel *channel_for(struct lp_slot *slot, const struct lp_parcel *parcel)
+{
+	bool listens = slot->channel_open && slot->channel.ready;
+	bool listens_there = listens && slot->worker->listens >> (parcel->address & 31) & 1;
+	if (!listens_there && takes_messages(slot))
+		return &slot->node->channel;
+	return slot->channel_open ? &slot->channel : NULL;
+}
+
 int lp_slot_hand_over(struct lp_slot *slot, struct lp_parcel *parcel)
 {
-	int status = slot->channel_open ? lp_channel_hand_over(&slot->channel, parcel) : UV_EPIPE;
+	struct lp_channel *channel = channel_for(slot, parcel);
+	int status = channel ? lp_channel_hand_over(channel, parcel) : UV_EPIPE;
 	if (status == 0) {
 		parcel->worker = (uint16_t)slot->worker->id;
 		slot->worker->connections++;

@@ -17,6 +17,7 @@
 static const struct lp_dialect *const dialects[] = {
 	&lp_dialect_cluster,        &lp_dialect_socketio_sticky,         &lp_dialect_native,
 	&lp_dialect_sticky_session, &lp_dialect_socketio_sticky_session, &lp_dialect_preload,
+	&lp_dialect_node,
 };
 
 /* What all Node workers are told, and no others. */

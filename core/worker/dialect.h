@@ -61,6 +61,9 @@ struct lp_dialect {
 	/** Workers register themselves (registry.h) in place of being given a channel. */
 	bool registers;
 
+	/** Besides, those that are Node's have a channel of Node's own (node_process.h): it is what the rest of this describes. */
+	bool has_node_channel;
+
 	/** Messages of workers may carry descriptors that mean something (lp_channel_bounce). */
 	bool takes_descriptors;
 
@@ -106,6 +109,7 @@ extern const struct lp_dialect lp_dialect_sticky_session;
 extern const struct lp_dialect lp_dialect_socketio_sticky_session;
 extern const struct lp_dialect lp_dialect_native;
 extern const struct lp_dialect lp_dialect_preload;
+extern const struct lp_dialect lp_dialect_node;
 
 /**
  * The dialect of a name.

@@ -14,6 +14,7 @@
  *     {"type":"sticky:connection","data":SID}      a session began ("sticky:disconnection": ended), @socket.io/sticky
  *     {"type":"close"}                             the worker takes no more and is told to end; of sticky-session's
  *     {"cmd":"NODE_HANDLE",…}, with a descriptor   acknowledged and closed
+ *     {"cmd":"NODE_LIMPET","type":DIALECT}         dialect node: the program takes that package's messages
  *     anything else                                is the program's own: for the workers' meeting place (meeting.h)
  *
  * Advanced workers say the same as values of V8's. What concerns us of those is read as JSON (letter.h), and what we say is
@@ -45,12 +46,15 @@ static struct lp_node *node_of(struct lp_channel *channel)
 	return channel->state;
 }
 
-static int open_node(const struct lp_channel *channel, bool by_cluster, void **state)
+static int open_node(struct lp_channel *channel, bool by_cluster, void **state)
 {
 	struct lp_node *node = calloc(1, sizeof(*node));
 	if (!node)
 		return -ENOMEM;
+	node->channel = channel;
 	node->by_cluster = by_cluster;
+	node->message = channel->dialect->message;
+	node->close_ends = channel->dialect->close_ends;
 	*state = node;
 	if (channel->dialect->language != LP_LANGUAGE_V8 ||
 	    (lp_buffer_reserve(&node->heard, HEARD_BYTES) == 0 && lp_buffer_reserve(&node->said, SAID_BYTES) == 0))
@@ -68,6 +72,19 @@ int lp_node_open(struct lp_channel *channel, void **state)
 int lp_node_open_cluster(struct lp_channel *channel, void **state)
 {
 	return open_node(channel, true, state);
+}
+
+int lp_node_open_by_library(struct lp_channel *channel, void **state)
+{
+	int status = open_node(channel, false, state);
+	if (!status)
+		((struct lp_node *)*state)->by_library = true;
+	return status;
+}
+
+bool lp_node_takes_messages(const struct lp_channel *channel)
+{
+	return ((const struct lp_node *)channel->state)->message;
 }
 
 void lp_node_close(void *state)
@@ -101,11 +118,11 @@ size_t lp_node_seal(struct lp_channel *channel, char *text, size_t length)
 
 size_t lp_node_address(struct lp_channel *channel, const struct lp_parcel *parcel, char *out)
 {
-	if (parcel->port && lp_ports_claimed(channel->ports, parcel->port))
+	const struct lp_node *node = node_of(channel);
+	if (!node->by_library && parcel->port && lp_ports_claimed(channel->ports, parcel->port))
 		return lp_node_address_server(channel, parcel, out);
-	int length =
-		snprintf(out, LP_DIALECT_MESSAGE_MAX, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Socket\",\"msg\":%s}\n",
-			 channel->dialect->message);
+	int length = snprintf(out, LP_DIALECT_MESSAGE_MAX,
+			      "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Socket\",\"msg\":%s}\n", node->message);
 	return lp_node_seal(channel, out, (size_t)length);
 }
 
@@ -224,7 +241,7 @@ static void on_cluster_message(struct lp_channel *channel, json_t *message)
 		else
 			lp_node_query_server(channel, message);
 	} else if (strcmp(act, "close") == 0) {
-		lp_node_close_server(node_of(channel), json_string_value(json_object_get(message, "key")));
+		lp_node_close_server(channel, json_string_value(json_object_get(message, "key")));
 	} else if (strcmp(act, "exitedAfterDisconnect") == 0) {
 		node_of(channel)->leaving = true;
 		lp_node_send_cluster(channel, json_pack("{s:O}", "ack", json_object_get(message, "seq")));
@@ -256,6 +273,24 @@ static void on_foreign_handle(struct lp_channel *channel)
 		       channel->worker);
 }
 
+/* What the script that limpet has loaded into the process (preload/limpet-node.cjs) says: it has begun to listen for a sticky
+ * package's messages, whose dialect is named. */
+static void on_takes_messages(struct lp_channel *channel, const struct lp_letter *letter)
+{
+	struct lp_node *node = node_of(channel);
+	char name[64];
+	long length = lp_json_text(letter->fields[LP_LETTER_TYPE], name, sizeof(name) - 1);
+	if (!node->by_library || length <= 0)
+		return;
+	name[length] = '\0';
+	const struct lp_dialect *dialect = lp_dialect_find(name);
+	if (!dialect || !dialect->message)
+		return;
+	node->message = dialect->message;
+	node->close_ends = dialect->close_ends;
+	lp_channel_takes_messages(channel);
+}
+
 static void on_internal_message(struct lp_channel *channel, const struct lp_letter *letter)
 {
 	struct lp_slice cmd = letter->fields[LP_LETTER_CMD];
@@ -269,6 +304,8 @@ static void on_internal_message(struct lp_channel *channel, const struct lp_lett
 		on_handle_missing(channel);
 	else if (lp_json_is(cmd, LP_SLICE("NODE_HANDLE")))
 		on_foreign_handle(channel);
+	else if (lp_json_is(cmd, LP_SLICE("NODE_LIMPET")))
+		on_takes_messages(channel, letter);
 }
 
 static void on_session(struct lp_channel *channel, struct lp_slice data, bool bound)
@@ -306,7 +343,7 @@ static void on_program_message(struct lp_channel *channel, const struct lp_lette
 		on_session(channel, letter->fields[LP_LETTER_DATA], true);
 	else if (lp_json_is(type, LP_SLICE("sticky:disconnection")))
 		on_session(channel, letter->fields[LP_LETTER_DATA], false);
-	else if (channel->dialect->close_ends && lp_json_is(type, LP_SLICE("close")))
+	else if (node_of(channel)->close_ends && lp_json_is(type, LP_SLICE("close")))
 		on_program_closes(channel);
 	else if (channel->dialect->wait_ready && !type.bytes && !node_of(channel)->said_ready)
 		on_program_says(channel, letter);

@@ -21,7 +21,7 @@
 
 /* UDP: the worker gets the socket itself, and shares it with all that ask for the same address. */
 
-static int read_datagram_address(struct lp_datagram_address *address, json_t *message)
+static int read_datagram_address(struct lp_socket_address *address, json_t *message)
 {
 	const char *type = json_string_value(json_object_get(message, "addressType"));
 	const char *host = json_string_value(json_object_get(message, "address"));
@@ -30,7 +30,8 @@ static int read_datagram_address(struct lp_datagram_address *address, json_t *me
 		return UV_ENOTSUP;
 	if (host && strlen(host) >= sizeof(address->host))
 		return UV_EINVAL;
-	*address = (struct lp_datagram_address){
+	*address = (struct lp_socket_address){
+		.kind = LP_SOCKET_UDP,
 		.port = (int)json_integer_value(json_object_get(message, "port")),
 		.index = (int)json_integer_value(json_object_get(message, "index")),
 		.six = strcmp(type, "udp6") == 0,
@@ -41,8 +42,7 @@ static int read_datagram_address(struct lp_datagram_address *address, json_t *me
 	return 0;
 }
 
-/* Send the socket with the reply that says so. Takes over reply. */
-static int send_datagrams(struct lp_channel *channel, int fd, json_t *reply)
+int lp_node_send_handle(struct lp_channel *channel, const char *type, int fd, json_t *reply)
 {
 	struct lp_node *node = channel->state;
 	char text[LP_NODE_MESSAGE_BYTES + 1];
@@ -52,7 +52,7 @@ static int send_datagrams(struct lp_channel *channel, int fd, json_t *reply)
 	}
 	reply = lp_node_number(channel, reply);
 	size_t length = lp_node_write_line(
-		json_pack("{s:s, s:s, s:o}", "cmd", "NODE_HANDLE", "type", "dgram.Native", "msg", reply), text);
+		json_pack("{s:s, s:s, s:o}", "cmd", "NODE_HANDLE", "type", type, "msg", reply), text);
 	struct lp_slice message = length ? lp_node_say(channel, (struct lp_slice){text, length}) : (struct lp_slice){0};
 	int status = length ? lp_channel_send_descriptor(channel, message, fd) : UV_ENOMEM;
 	if (status == 0)
@@ -63,15 +63,15 @@ static int send_datagrams(struct lp_channel *channel, int fd, json_t *reply)
 void lp_node_query_datagrams(struct lp_channel *channel, json_t *message)
 {
 	struct lp_node *node = channel->state;
-	struct lp_datagram_address address;
+	struct lp_socket_address address;
 	char key[LP_NODE_KEY_SIZE];
 	json_t *sequence = json_object_get(message, "seq");
 	int status = read_datagram_address(&address, message);
-	int fd = status ? status : lp_channel_datagrams(channel, &address);
+	int fd = status ? status : lp_channel_socket(channel, &address);
 	snprintf(key, sizeof(key), "limpet:udp:%llu", (unsigned long long)node->servers_made++);
 	status = fd < 0 ? fd
-			: send_datagrams(
-				  channel, fd,
+			: lp_node_send_handle(
+				  channel, "dgram.Native", fd,
 				  json_pack("{s:O, s:s, s:i, s:n}", "ack", sequence, "key", key, "errno", 0, "data"));
 	if (status == 0)
 		return;
@@ -85,9 +85,11 @@ void lp_node_query_datagrams(struct lp_channel *channel, json_t *message)
 
 /* TCP and unix: the worker is told that it listens. */
 
-/* What the servers of an address have in common is what the first of them has: the keys of TLS sessions. */
-static json_t *share_data(struct lp_channel *channel, json_t *message)
+/* What they have in common is what the first of them has. */
+json_t *lp_node_share_data(struct lp_channel *channel, json_t *message)
 {
+	if (!json_is_object(json_object_get(message, "data")))
+		return json_null();
 	char *mine = json_dumps(json_object_get(message, "data"), JSON_COMPACT);
 	json_t *shared = NULL;
 	const char *address = json_string_value(json_object_get(message, "address"));
@@ -120,6 +122,7 @@ static struct lp_node_server *add_server(struct lp_node *node, int port, uint64_
 	}
 	server->open = true;
 	server->port = port;
+	server->fd = -1;
 	snprintf(server->key, sizeof(server->key), "limpet:%d:%llu", port, (unsigned long long)node->servers_made++);
 	return server;
 }
@@ -218,6 +221,10 @@ static json_t *name_server(const struct lp_node *node, json_t *message)
 void lp_node_query_server(struct lp_channel *channel, json_t *message)
 {
 	struct lp_node *node = channel->state;
+	if (node->by_library) {
+		lp_node_query_handle(channel, message);
+		return;
+	}
 	int port = (int)json_integer_value(json_object_get(message, "port"));
 	json_t *seq = json_object_get(message, "seq");
 	node->ports = channel->ports;
@@ -228,21 +235,35 @@ void lp_node_query_server(struct lp_channel *channel, json_t *message)
 		lp_node_send_cluster(channel, json_pack("{s:O, s:n, s:i}", "ack", seq, "data", "errno", UV_ENFILE));
 		return;
 	}
-	json_t *data = json_is_object(json_object_get(message, "data")) ? share_data(channel, message) : json_null();
-	lp_node_send_cluster(channel, json_pack("{s:O, s:o, s:n, s:s, s:o}", "ack", seq, "data", data, "errno", "key",
-						server->key, "sockname", name_server(node, message)));
+	lp_node_send_cluster(channel, json_pack("{s:O, s:o, s:n, s:s, s:o}", "ack", seq, "data",
+						lp_node_share_data(channel, message), "errno", "key", server->key,
+						"sockname", name_server(node, message)));
 	tell_unreached(channel);
 }
 
-void lp_node_close_server(struct lp_node *node, const char *key)
+/* A worker may have a shared socket no longer. */
+static void drop_socket(struct lp_channel *channel, struct lp_node_server *server, bool closed)
 {
+	if (server->fd >= 0)
+		lp_channel_drop_socket(channel, server->fd, closed);
+	server->fd = -1;
+}
+
+void lp_node_close_server(struct lp_channel *channel, const char *key)
+{
+	struct lp_node *node = channel->state;
 	for (size_t i = 0; key && i < node->server_count; i++)
-		if (strcmp(node->servers[i].key, key) == 0)
+		if (node->servers[i].open && strcmp(node->servers[i].key, key) == 0) {
 			node->servers[i].open = false;
+			drop_socket(channel, &node->servers[i], true);
+		}
 }
 
 void lp_node_forget_servers(struct lp_node *node)
 {
-	for (size_t i = 0; i < node->server_count; i++)
-		lp_ports_release(node->ports, node->servers[i].port);
+	for (size_t i = 0; i < node->server_count; i++) {
+		drop_socket(node->channel, &node->servers[i], false);
+		if (!node->by_library)
+			lp_ports_release(node->ports, node->servers[i].port);
+	}
 }

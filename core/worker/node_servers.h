@@ -39,8 +39,34 @@ void lp_node_query_datagrams(struct lp_channel *channel, json_t *message);
 /** The worker wants a TCP or unix server. @param channel Open. @param message Its queryServer. Borrowed. */
 void lp_node_query_server(struct lp_channel *channel, json_t *message);
 
-/** A server was closed. @param node Open. @param key Its own; another is nobody's. NULL is allowed. */
-void lp_node_close_server(struct lp_node *node, const char *key);
+/** In the dialect `node`: the worker wants a TCP or unix server. @param channel Open. @param message Its queryServer.
+ * Borrowed. */
+void lp_node_query_handle(struct lp_channel *channel, json_t *message);
+
+/**
+ * Send a descriptor with the reply to a queryServer.
+ *
+ * @param channel  Open.
+ * @param type     Of Node's: what it makes of the descriptor, "net.Native" …
+ * @param fd       Borrowed.
+ * @param reply    Taken, its number is added.
+ *
+ * @return 0, or negative errno with nothing sent.
+ */
+int lp_node_send_handle(struct lp_channel *channel, const char *type, int fd, json_t *reply);
+
+/**
+ * What a server has in common with those of the same address in other workers: the keys of TLS sessions.
+ *
+ * @param channel  Open.
+ * @param message  Its queryServer. Borrowed.
+ *
+ * @return The reply's data, the caller's.
+ */
+json_t *lp_node_share_data(struct lp_channel *channel, json_t *message);
+
+/** A server was closed. @param channel Open. @param key Its own; another is nobody's. NULL is allowed. */
+void lp_node_close_server(struct lp_channel *channel, const char *key);
 
 /** The process is gone, and no server of its. @param node Open. */
 void lp_node_forget_servers(struct lp_node *node);

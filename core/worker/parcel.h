@@ -20,12 +20,13 @@
 
 struct lp_parcel {
 	struct lp_list link;
-	int fd;          /**< The connected socket. */
-	uint16_t port;   /**< Of the listener it came through; 0 for a unix path. Some dialects tell the worker. */
-	bool arrived;    /**< The worker has the descriptor, and has not said yet that it takes the connection. */
-	uint16_t worker; /**< Whom it was handed to. The slot sets it. */
-	uint16_t ticks;  /**< Since it was acknowledged; of taken.c. */
-	uint64_t number; /**< Of the hand-over, counted from 1 on each channel. */
+	int fd;           /**< The connected socket. */
+	uint16_t port;    /**< Of the listener it came through; 0 for a unix path. Some dialects tell the worker. */
+	uint16_t address; /**< Of limpet's, as workers number them. */
+	bool arrived;     /**< The worker has the descriptor, and has not said yet that it takes the connection. */
+	uint16_t worker;  /**< Whom it was handed to. The slot sets it. */
+	uint16_t ticks;   /**< Since it was acknowledged; of taken.c. */
+	uint64_t number;  /**< Of the hand-over, counted from 1 on each channel. */
 	struct lp_tcp_baseline baseline; /**< Of the connection, when it was handed over. */
 	uint64_t ready_ns; /**< When its sender had all that it takes to hand it over, on the monotonic clock. */
 };

@@ -4,8 +4,10 @@
  */
 #include "worker/ports.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The number that *at begins with, or 0 at the end; *at moves behind it. */
 static int next_ours(const char **at)
@@ -63,6 +65,37 @@ bool lp_ports_is_ours(const struct lp_ports *ports, int number)
 		if (ours == any_path(number))
 			return true;
 	return false;
+}
+
+/* Whether a path of ours is that which a worker asks for. Node asks for an absolute one, whatever the program has said; ours
+ * is relative to the folder that we, and so our workers, have begun in. */
+static bool is_path(const char *ours, size_t length, const char *path)
+{
+	char folder[PATH_MAX];
+	if (strlen(path) == length && strncmp(ours, path, length) == 0)
+		return true;
+	if (ours[0] == '/' || path[0] != '/' || !getcwd(folder, sizeof(folder)))
+		return false;
+	size_t above = strlen(folder);
+	while (length > 2 && strncmp(ours, "./", 2) == 0) {
+		ours += 2;
+		length -= 2;
+	}
+	return strncmp(path, folder, above) == 0 && path[above] == '/' && strlen(path + above + 1) == length &&
+	       strncmp(path + above + 1, ours, length) == 0;
+}
+
+int lp_ports_number(const struct lp_ports *ports, const char *path, int number)
+{
+	const char *at = ports->ours;
+	for (int place = 0; *at; place++) {
+		size_t length = strcspn(at, ",");
+		bool is_unix = length > 5 && strncmp(at, "unix:", 5) == 0;
+		if (path ? is_unix && is_path(at + 5, length - 5, path) : !is_unix && strtol(at, NULL, 10) == number)
+			return place;
+		at += length + (at[length] == ',');
+	}
+	return -1;
 }
 
 bool lp_ports_has_free(const struct lp_ports *ports)

@@ -43,6 +43,17 @@ bool lp_ports_claimed(const struct lp_ports *ports, int number);
 /** Whether limpet listens there. @param ports ours is set. @param number A port's, or negative for any path. */
 bool lp_ports_is_ours(const struct lp_ports *ports, int number);
 
+/**
+ * Which of limpet's addresses this is.
+ *
+ * @param ports   ours is set.
+ * @param path    Of a unix socket, as --listen has it, or absolute; NULL: a port.
+ * @param number  The port's, if there is no path.
+ *
+ * @return Its place in ours, from 0; or -1.
+ */
+int lp_ports_number(const struct lp_ports *ports, const char *path, int number);
+
 /** Whether limpet has a port that no worker has asked for: first servers get what comes there. @param ports ours is set. */
 bool lp_ports_has_free(const struct lp_ports *ports);
 

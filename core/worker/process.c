@@ -42,12 +42,10 @@
 _Static_assert(LP_PROCESS_LINE_MAX <= PIPE_BUF, "a ready pipe takes a line whole");
 
 /* Variables by which a parent speaks to its child: ours are not meant for the workers, theirs come from the dialect. */
-static const char *const parents_variables[] = {"LIMPET_CHANNEL_FD=",
-						"LIMPET_WORKER_ID=",
-						"LIMPET_PRELOAD=",
-						"NODE_CHANNEL_FD=",
-						"NODE_CHANNEL_SERIALIZATION_MODE=",
-						"NODE_UNIQUE_ID="};
+static const char *const parents_variables[] = {
+	"LIMPET_CHANNEL_FD=",   "LIMPET_WORKER_ID=", "LIMPET_PRELOAD=",
+	"LIMPET_PRELOAD_NODE=", "NODE_CHANNEL_FD=",  "NODE_CHANNEL_SERIALIZATION_MODE=",
+	"NODE_UNIQUE_ID="};
 
 #define PARENTS_VARIABLES (sizeof(parents_variables) / sizeof(*parents_variables))
 
@@ -319,7 +317,7 @@ static int spawn(struct lp_process *process, uv_loop_t *loop, const struct lp_pr
 		.args = (char **)config->command,
 		.env = environment,
 		.stdio = stdio,
-		.stdio_count = LP_CHANNEL_FD + 1,
+		.stdio_count = config->channel_fd < 0 ? LP_CHANNEL_FD : LP_CHANNEL_FD + 1,
 	};
 	process->open_handles++; /* Also when it fails. */
 	uint32_t our_limit = lp_descriptors_begin_start(config->limit);

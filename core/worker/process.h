@@ -58,7 +58,7 @@ struct lp_process_config {
 	char *const *more; /**< "NAME=value"s for its environment besides, NULL-terminated; NULL for none. */
 	unsigned id;    /**< The worker's, 1 and up. What it is called, and how many of them there are, goes into the */
 	unsigned count; /**< environment as dialect.h says. */
-	int channel_fd; /**< Becomes the child's LP_CHANNEL_FD. */
+	int channel_fd; /**< Becomes the child's LP_CHANNEL_FD; -1: it has none. */
 	bool prefix;    /**< Pass its output on line by line behind "[id] ", and let it wait while ours has no room;
 	                      else it inherits ours. */
 	struct lp_descriptors_for_programs *limit; /**< The limit of descriptors that it begins with. */

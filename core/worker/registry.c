@@ -34,16 +34,24 @@
 
 #define VARIABLES 8
 
+/* A socket that processes come to. */
+struct door {
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	struct lp_unix_path made; /* The socket at path. */
+	struct lp_acceptor acceptor;
+	bool open;
+};
+
 struct lp_registry {
 	struct lp_registry_config config;
 	struct lp_listener_locks locks;
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	struct lp_unix_path made; /* The socket at path. */
-	char *record;             /* A path, owned; NULL once the door is given up. */
+	struct door workers;
+	struct door nodes; /* With config.node_process. */
+	char *record;      /* A path, owned; NULL once the door is given up. */
 	struct lp_known_processes known;
 	char *environment[VARIABLES + 1];
 	unsigned variables;
-	struct lp_acceptor acceptor;
+	unsigned open_doors;
 	void (*closed)(void *owner);
 	void *closed_owner;
 };
@@ -151,14 +159,16 @@ static int make_environment(struct lp_registry *registry, struct lp_error *error
 		return status;
 	status = add(registry, "LD_PRELOAD=%s%s%s", library, others && *others ? ":" : "", others ? others : "");
 	if (!status)
-		status = add(registry, "LIMPET_PRELOAD=%s", registry->path);
+		status = add(registry, "LIMPET_PRELOAD=%s", registry->workers.path);
 	if (!status)
 		status = add(registry, "LIMPET_PRELOAD_LISTEN=%s", config->addresses);
 	if (!status)
 		status = add(registry, "LIMPET_PRELOAD_LEARN=%s", config->learn ? config->learn : "");
-	if (!status)
+	if (!status && config->node_process)
+		status = add(registry, "LIMPET_PRELOAD_NODE=%s", registry->nodes.path);
+	if (!status && !config->node_process)
 		status = add(registry, "LISTEN_FDS=1");
-	if (!status)
+	if (!status && !config->node_process)
 		status = add(registry, "LISTEN_PID=0"); /* The library makes it the process's own. */
 	if (!status)
 		status = add(registry, "UV_USE_IO_URING=0"); /* io_uring goes around the C library. */
@@ -178,10 +188,15 @@ bool lp_registry_is_port(const struct lp_registry *registry, unsigned port)
 	return false;
 }
 
+int lp_registry_make_placeholder(const struct lp_registry *registry, const struct sockaddr *address, unsigned which)
+{
+	return lp_placeholder_make(registry->workers.path, address, which);
+}
+
 int lp_registry_placeholder(struct lp_registry *registry)
 {
 	const struct sockaddr_in any = {.sin_family = AF_INET};
-	return lp_placeholder_make(registry->path, (const struct sockaddr *)&any, 0);
+	return lp_placeholder_make(registry->workers.path, (const struct sockaddr *)&any, 0);
 }
 
 /* The door */
@@ -260,40 +275,47 @@ static void on_accepted(struct lp_acceptor *acceptor, int fd, const union lp_pee
 		return;
 	}
 	save(registry);
-	registry->config.registered(registry->config.owner, &who);
+	if (acceptor == &registry->nodes.acceptor)
+		registry->config.node_process(registry->config.owner, &who);
+	else
+		registry->config.registered(registry->config.owner, &who);
 }
 
 static int name_door(struct lp_registry *registry, struct lp_error *error)
 {
 	const struct lp_registry_config *config = &registry->config;
 	const char *name = config->listeners[0].identity;
-	int length = snprintf(registry->path, sizeof(registry->path), "%s/%s", config->folder, name);
-	if (length >= (int)sizeof(registry->path))
+	const size_t size = sizeof(registry->workers.path);
+	bool fits = snprintf(registry->workers.path, size, "%s/%s", config->folder, name) < (int)size &&
+		    snprintf(registry->nodes.path, size, "%s/%s.node", config->folder, name) < (int)size;
+	if (!fits)
 		return lp_error_set(error, -ENAMETOOLONG,
 				    "%s/%s is too long for a socket; name a shorter folder with --preload-dir",
 				    config->folder, name);
-	if (asprintf(&registry->record, "%s.processes", registry->path) >= 0)
+	if (asprintf(&registry->record, "%s.processes", registry->workers.path) >= 0)
 		return 0;
 	registry->record = NULL;
 	return lp_error_set(error, -ENOMEM, "no memory for the name of a file");
 }
 
-static int open_socket(struct lp_registry *registry, struct lp_error *error)
+/* What becomes Node's channel has to be a stream; workers' frames want to stay apart. */
+static int open_door(struct lp_registry *registry, struct door *door, int type, struct lp_error *error)
 {
 	struct lp_error reason = {0};
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int status = fd < 0 ? -errno : 0;
 	if (status)
 		return lp_error_set(error, status, "no socket for workers: %s", lp_error_words(status));
-	unlink(registry->path); /* Of a limpet that was killed: we hold the lock. */
-	status = lp_unix_path_bind(fd, registry->path, geteuid() == 0 ? 0666 : 0600, &registry->made, &reason);
+	unlink(door->path); /* Of a limpet that was killed: we hold the lock. */
+	status = lp_unix_path_bind(fd, door->path, geteuid() == 0 ? 0666 : 0600, &door->made, &reason);
 	if (!status && listen(fd, BACKLOG))
-		status = lp_error_set(&reason, -errno, "%s: %s", registry->path, lp_error_words(-errno));
+		status = lp_error_set(&reason, -errno, "%s: %s", door->path, lp_error_words(-errno));
 	if (!status) {
-		status = lp_acceptor_start(&registry->acceptor, registry->config.loop, registry->config.log,
-					   registry->path, fd, on_accepted, registry);
-		lp_error_set(&reason, status, "%s cannot be watched: %s", registry->path, lp_error_words(status));
+		status = lp_acceptor_start(&door->acceptor, registry->config.loop, registry->config.log, door->path, fd,
+					   on_accepted, registry);
+		lp_error_set(&reason, status, "%s cannot be watched: %s", door->path, lp_error_words(status));
 	}
+	door->open = !status;
 	if (!status)
 		return 0;
 	close(fd);
@@ -306,6 +328,12 @@ static void free_registry(struct lp_registry *registry)
 	for (unsigned i = 0; i < registry->variables; i++)
 		free(registry->environment[i]);
 	free(registry);
+}
+
+/* Nobody waits for it. */
+static void on_failed(void *owner)
+{
+	(void)owner;
 }
 
 int lp_registry_open(struct lp_registry **registry, const struct lp_registry_config *config, struct lp_error *error)
@@ -326,12 +354,14 @@ int lp_registry_open(struct lp_registry **registry, const struct lp_registry_con
 						error);
 	if (!status) {
 		load(made);
-		status = open_socket(made, error);
+		status = open_door(made, &made->workers, SOCK_SEQPACKET, error);
 	}
+	if (!status && config->node_process)
+		status = open_door(made, &made->nodes, SOCK_STREAM, error);
 	if (status) {
 		free(made->record); /* What is written there stays for the next try. */
 		made->record = NULL;
-		free_registry(made);
+		lp_registry_close(made, on_failed, NULL);
 		return status;
 	}
 	*registry = made;
@@ -345,23 +375,37 @@ void lp_registry_stop(struct lp_registry *registry)
 		unlink(registry->record);
 	free(registry->record);
 	registry->record = NULL;
-	lp_unix_path_remove(registry->path, &registry->made);
+	lp_unix_path_remove(registry->workers.path, &registry->workers.made);
+	lp_unix_path_remove(registry->nodes.path, &registry->nodes.made);
 	lp_listener_locks_release(&registry->locks);
 }
 
-static void on_acceptor_closed(struct lp_acceptor *acceptor)
+static void end(struct lp_registry *registry)
 {
-	struct lp_registry *registry = acceptor->owner;
 	void (*closed)(void *) = registry->closed;
 	void *owner = registry->closed_owner;
 	free_registry(registry);
 	closed(owner);
 }
 
+static void on_acceptor_closed(struct lp_acceptor *acceptor)
+{
+	struct lp_registry *registry = acceptor->owner;
+	if (--registry->open_doors == 0)
+		end(registry);
+}
+
 void lp_registry_close(struct lp_registry *registry, void (*closed)(void *owner), void *owner)
 {
 	registry->closed = closed;
 	registry->closed_owner = owner;
+	registry->open_doors = (unsigned)registry->workers.open + registry->nodes.open;
 	lp_registry_stop(registry);
-	lp_acceptor_close(&registry->acceptor, on_acceptor_closed);
+	if (registry->open_doors == 0) {
+		end(registry);
+		return;
+	}
+	lp_acceptor_close(&registry->workers.acceptor, on_acceptor_closed);
+	if (registry->nodes.open)
+		lp_acceptor_close(&registry->nodes.acceptor, on_acceptor_closed);
 }

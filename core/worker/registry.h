@@ -11,6 +11,7 @@
 #define LP_WORKER_REGISTRY_H
 
 #include <stdbool.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <uv.h>
 
@@ -41,6 +42,9 @@ struct lp_registry_config {
 	bool adopts;           /**< Orphans of programs are our children (orphans.h). */
 	/** A process has come that has proved who it is. */
 	void (*registered)(void *owner, const struct lp_registered *who);
+	/** Where a Node process gets the channel of Node's own (dialect `node`), which it has to prove like a worker. NULL: there
+	 * is no door for it; else nobody is told of descriptor 3. */
+	void (*node_process)(void *owner, const struct lp_registered *who);
 	void *owner;
 };
 
@@ -74,6 +78,17 @@ void lp_registry_process_ended(struct lp_registry *registry, pid_t pid);
 
 /** What a worker's environment needs: "NAME=value"s, NULL-terminated; %u stands for the slot. @param registry Open. */
 char *const *lp_registry_environment(const struct lp_registry *registry);
+
+/**
+ * Make a placeholder of this limpet.
+ *
+ * @param registry  Open.
+ * @param address   Of the listener that it stands for (placeholder.h).
+ * @param which     Of limpet's addresses.
+ *
+ * @return The caller's to close; or negative errno.
+ */
+int lp_registry_make_placeholder(const struct lp_registry *registry, const struct sockaddr *address, unsigned which);
 
 /** Whether a port is one of ours. @param registry Open. @param port 1 – 65535. */
 bool lp_registry_is_port(const struct lp_registry *registry, unsigned port);

@@ -73,7 +73,7 @@ static void on_late(uv_timer_t *timer)
 		     slot->worker->id, slot->process.pid, LATE_MS / 1000, dialect->name, dialect->readiness);
 }
 
-/* A program that listens, and has not registered, most likely never will. */
+/* A program that listens, and has not registered, most likely never will. Mostly it listens on another port. */
 static void on_unreached(uv_timer_t *timer)
 {
 	struct lp_slot *slot = timer->data;
@@ -81,6 +81,14 @@ static void on_unreached(uv_timer_t *timer)
 	uv_timer_start(timer, on_late, LATE_MS - UNREACHED_MS, 0);
 	if (!lp_listens_itself(slot->process.pid, &port))
 		return;
+	if (slot->node) { /* The library is there: this comes from the channel that it has made. */
+		lp_log_write(slot->slots->config.log, LP_LOG_WARNING,
+			     LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->process.pid),
+			     "worker %u (pid %d) listens on port %u, limpet on %s: make them the same; until then "
+			     "limpet has no worker for its clients",
+			     slot->worker->id, slot->process.pid, port, slot->slots->config.addresses);
+		return;
+	}
 	lp_log_write(
 		slot->slots->config.log, LP_LOG_WARNING,
 		LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->process.pid),
@@ -147,8 +155,7 @@ static void on_idle(uv_timer_t *timer)
 
 static void on_ignored(uv_timer_t *timer)
 {
-	struct lp_slot *slot = timer->data;
-	lp_process_kill(&slot->process, SIGKILL);
+	lp_slot_kill_worker(timer->data, SIGKILL);
 }
 
 /* It has hung up and served its last connection, and something of its own, a timer or a database, keeps it alive. */
@@ -160,7 +167,7 @@ static void on_useless(uv_timer_t *timer)
 		     "worker %u (pid %d) has disconnected, has no connection left and has not ended for %u ms "
 		     "(--drain-timeout); it is terminated, and another takes its place",
 		     slot->worker->id, slot->pid, slot->slots->config.useless_ms);
-	lp_slot_terminate(slot, SIGTERM);
+	lp_slot_kill_worker(slot, SIGTERM);
 	uv_timer_start(timer, on_ignored, LP_SLOT_TERM_MS, 0);
 }
 
@@ -186,18 +193,22 @@ static bool told_as_wished(const struct lp_slots *slots)
 	return slots->config.stop_signal || slots->config.dialect->says_shutdown;
 }
 
-/* A worker that has hung up and has no connection left is kept alive by nothing but its own timers. */
+/*
+ * A worker that has hung up and has no connection left is kept alive by nothing but its own timers. One that registered and
+ * closes its listeners may come again; unless it is Node's, and its own channel has ended.
+ */
 void lp_slot_end_if_idle(struct lp_slot *slot)
 {
 	struct lp_slots *slots = slot->slots;
-	bool is_idle = slot->state == LP_SLOT_RUNNING && slot->has_process && !slot->channel_open &&
-		       slot->worker->connections == 0;
+	bool has_hung_up = slots->registry ? slot->has_hung_up : true;
+	bool is_idle = slot->state == LP_SLOT_RUNNING && (slot->has_process || slot->has_member) &&
+		       !slot->channel_open && slot->worker->connections == 0;
 	if (!slots->stopping) {
-		if (is_idle && !slots->registry && !slot->uncounted)
+		if (is_idle && has_hung_up && !slot->uncounted)
 			uv_timer_start(&slot->timer, on_useless, slots->config.useless_ms, 0);
-	} else if (told_as_wished(slots)) {
-		return;
-	} else if (slots->registry) {
+	} else if (told_as_wished(slots) || slot->node) {
+		return; /* It has been told over Node's channel, and hangs up. */
+	} else if (slots->registry && !slot->has_hung_up) {
 		if (connections_of_all(slots) == 0)
 			terminate_programs(slots);
 	} else if (is_idle) {
@@ -213,6 +224,8 @@ static void tell_to_finish(struct lp_slot *slot)
 		lp_channel_flush(&slot->channel); /* What it was handed comes first. */
 	else if (slot->channel_open)
 		lp_channel_drain(&slot->channel);
+	if (!signal)
+		lp_node_process_drain(slot);
 	if (slot->has_process && signal)
 		lp_slot_terminate(slot, signal);
 	else if (slot->has_process && !slot->ready_ns)
@@ -328,8 +341,13 @@ static void start_process(struct lp_slot *slot)
 {
 	struct lp_slots *slots = slot->slots;
 	const struct lp_supervisor_config *config = &slots->config;
-	int worker_end = slots->registry ? lp_registry_placeholder(slots->registry) : -1;
-	int status = slots->registry ? worker_end : lp_slot_open_channel(slot, -1, &worker_end);
+	int worker_end = -1;
+	int status = 0;
+	if (slots->registry &&
+	    !config->dialect->has_node_channel) /* Node programs find nothing at LP_CHANNEL_FD, as under Node. */
+		worker_end = status = lp_registry_placeholder(slots->registry);
+	else if (!slots->registry)
+		status = lp_slot_open_channel(slot, -1, &worker_end);
 	if (status < 0) {
 		fail_to_start(slot, "no channel", status);
 		pause_slot(slot, next_pause_ms(slot));
@@ -338,6 +356,7 @@ static void start_process(struct lp_slot *slot)
 	slot->state = LP_SLOT_RUNNING;
 	slot->has_process = true;
 	slot->ready_ns = 0;
+	slot->has_hung_up = false;
 	struct lp_process_config process = {.command = config->command,
 					    .dialect = config->dialect,
 					    .more = slots->registry ? lp_registry_environment(slots->registry) : NULL,
@@ -349,7 +368,8 @@ static void start_process(struct lp_slot *slot)
 					    .prefix = config->prefix,
 					    .limit = &slots->descriptors};
 	status = lp_process_start(&slot->process, config->loop, &process, on_exit_of, slot);
-	close(worker_end);
+	if (worker_end >= 0)
+		close(worker_end);
 	slot->pid = slot->process.pid;
 	if (status == 0) {
 		slots->starts++;
@@ -401,7 +421,8 @@ int lp_slot_inherit(struct lp_slot *slot, const struct lp_known_process *process
 bool lp_slot_is_free(const struct lp_slot *slot, pid_t pid)
 {
 	bool is_its = slot->has_member && slot->member.pid == pid;
-	if (slot->has_channel || (slot->has_member && !is_its) || slot->slots->stopping)
+	bool is_anothers = slot->node && slot->node->works && slot->node->pid != pid;
+	if (slot->has_channel || (slot->has_member && !is_its) || is_anothers || slot->slots->stopping)
 		return false;
 	return slot->state == LP_SLOT_VACANT || slot->state == LP_SLOT_RUNNING;
 }
@@ -428,7 +449,10 @@ int lp_slot_enter(struct lp_slot *slot, const struct lp_registered *who)
 		return status;
 	slot->state = LP_SLOT_RUNNING;
 	slot->worker->pid = who->pid;
-	status = lp_slot_open_channel(slot, who->fd, NULL); /* Without one it is a member still, and may come again. */
+	slot->has_hung_up = false;
+	if (who->fd >= 0)
+		status = lp_slot_open_channel(slot, who->fd,
+					      NULL); /* Without it, it is a member still, and may come again. */
 	if (!status)
 		close(who->pidfd);
 	return status;

@@ -13,6 +13,7 @@
 #include "worker/channel.h"
 #include "worker/count.h"
 #include "worker/meeting/meeting.h"
+#include "worker/node_process.h"
 #include "worker/ports.h"
 #include "worker/process.h"
 #include "worker/registry.h"
@@ -40,12 +41,14 @@ struct lp_slots {
 	struct lp_descriptors_for_programs descriptors;
 	uint64_t starts;
 	uint64_t exits;
-	bool stopping;                 /**< No process is started any more. */
-	struct lp_meeting *meeting;    /**< Where the workers' own messages go. */
-	struct lp_datagrams datagrams; /**< The supervisor's to close. */
-	struct lp_ports ports;         /**< Which workers' servers have asked for. */
-	struct lp_registry *registry;  /**< NULL for dialects whose workers are given their channel. */
-	unsigned each;                 /**< enum lp_frame_each: which requests workers give back. */
+	bool stopping;                    /**< No process is started any more. */
+	struct lp_meeting *meeting;       /**< Where the workers' own messages go. */
+	struct lp_shared_sockets sockets; /**< The supervisor's to close. */
+	struct lp_ports ports;            /**< Which workers' servers have asked for. */
+	struct lp_registry *registry;     /**< NULL for dialects whose workers are given their channel. */
+	struct lp_list node_processes;    /**< Of node_process.h. */
+	void (*node_processes_closed)(struct lp_slots *slots); /**< Set when the last one's end is waited for. */
+	unsigned each; /**< enum lp_frame_each: which requests workers give back. */
 	/** A slot will not be used again. Once for each, after stopping was set. */
 	void (*on_ended)(struct lp_slots *slots);
 };
@@ -60,7 +63,9 @@ struct lp_slot {
 	pid_t pid;                 /**< Its number, also when it has ended. */
 	struct lp_process member;  /**< The process that has registered, when that is another. */
 	struct lp_channel channel;
-	bool has_process; /**< Its handles live; so for the other two. */
+	struct lp_node_process *node; /**< Who speaks for the slot over Node's channel; NULL: nobody. */
+	bool has_hung_up;             /**< Its worker's channel of Node's has ended before the process. */
+	bool has_process;             /**< Its handles live; so for the other two. */
 	bool has_member;
 	bool has_channel;
 	bool channel_open;
@@ -103,7 +108,7 @@ bool lp_slot_is_free(const struct lp_slot *slot, pid_t pid);
  * A process has registered: it is the slot's worker now.
  *
  * @param slot  Free.
- * @param who   Its channel and its descriptor are the slot's on success.
+ * @param who   Its channel and its descriptor are the slot's on success. Its channel may be -1: it has none but Node's.
  *
  * @return 0, or negative errno: then both are the caller's still.
  */
@@ -153,6 +158,39 @@ void lp_slot_update_usable(struct lp_slot *slot);
  * @return 0, or negative errno.
  */
 int lp_slot_open_channel(struct lp_slot *slot, int fd, int *worker_end);
+
+/** Whether the worker takes connections now, or no longer: what its channels say has changed. @param slot Started. */
+void lp_slot_update_up(struct lp_slot *slot);
+
+/** Whether there is a channel over which the worker takes connections. @param slot Started. */
+bool lp_slot_can_hear(const struct lp_slot *slot);
+
+/** Read what the worker has said by now about connections, without waiting. @param slot Started. */
+void lp_slot_hear(struct lp_slot *slot);
+
+/* What a slot's channel says, whichever it is (node_process.c). */
+
+/** Its queue has room again. @param slot Started. */
+void lp_slot_on_room(struct lp_slot *slot);
+
+/** A connection was acknowledged. @param slot Its worker's. @param parcel Ended well. @param heard_ns When. */
+void lp_slot_on_acknowledged(struct lp_slot *slot, struct lp_parcel *parcel, uint64_t heard_ns);
+
+/** A connection came back. @param slot Its worker's. @param parcel Unread. @param reason Why. */
+void lp_slot_on_returned(struct lp_slot *slot, struct lp_parcel *parcel, enum lp_return_reason reason);
+
+/** A session began or ended. @param slot Its worker's. @param key Its key. @param bound Which. */
+void lp_slot_on_session(struct lp_slot *slot, struct lp_slice key, bool bound);
+
+/**
+ * Make a process a worker, in the slot that suits it. In supervisor.c.
+ *
+ * @param slots  All.
+ * @param who    As lp_slot_enter takes it.
+ *
+ * @return 0; or negative errno, which is logged: there is no place, or no memory.
+ */
+int lp_slots_place_worker(struct lp_slots *slots, const struct lp_registered *who);
 
 /** Close the channel, if it is open: what is in it goes to others. @param slot Started. */
 void lp_slot_close_channel(struct lp_slot *slot);

@@ -89,12 +89,12 @@ static void kill_worker(struct lp_slot *slot)
 static bool look_at(struct lp_slot *slot)
 {
 	const struct lp_stuck *stuck = &slot->slots->stuck;
-	if (slot->state != LP_SLOT_RUNNING || !slot->channel_open || slot->worker->waiting == 0)
+	if (slot->state != LP_SLOT_RUNNING || !lp_slot_can_hear(slot) || slot->worker->waiting == 0)
 		return false;
 	if (lp_stuck_judge(stuck, &slot->patience) == LP_STUCK_NOT)
 		return true;
-	lp_channel_hear(&slot->channel);
-	if (!slot->channel_open || slot->worker->waiting == 0)
+	lp_slot_hear(slot);
+	if (!lp_slot_can_hear(slot) || slot->worker->waiting == 0)
 		return false;
 	enum lp_stuck_verdict verdict = lp_stuck_judge(stuck, &slot->patience);
 	if (verdict == LP_STUCK_KILL)

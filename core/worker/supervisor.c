@@ -88,13 +88,19 @@ static void on_registry_closed(void *owner)
 	lp_orphans_close(&supervisor->orphans, on_orphans_closed, supervisor);
 }
 
+static void on_node_processes_closed(struct lp_slots *slots)
+{
+	slots->node_processes_closed = NULL;
+	lp_registry_close(slots->registry, on_registry_closed, slots);
+}
+
 static void on_slot_ended(struct lp_slots *slots)
 {
 	struct lp_supervisor *supervisor = (struct lp_supervisor *)slots;
 	if (--supervisor->left)
 		return;
 	if (slots->registry)
-		lp_registry_close(slots->registry, on_registry_closed, supervisor);
+		lp_node_process_close_all(slots, on_node_processes_closed);
 	else
 		uv_close((uv_handle_t *)&supervisor->timer, on_timer_closed);
 }
@@ -170,6 +176,7 @@ static void flush_all(struct lp_supervisor *supervisor)
 		if (slot->channel_open && (slot->channel.queued || slot->channel.out.length))
 			lp_channel_flush(&slot->channel);
 	}
+	lp_node_process_flush(&supervisor->slots);
 }
 
 static void on_before(uv_prepare_t *before)
@@ -234,15 +241,19 @@ static struct lp_slot *find_its_place(struct lp_slot *slot, pid_t pid)
 	return lp_slot_is_free(slot, pid) ? slot : NULL;
 }
 
-/* Its program's slot, so that an only worker has its slot's number; else one that no program of ours will need. */
+/* The slot whose number it was told, if it is Node's; its program's slot, so that an only worker has its slot's number; else
+ * one that no program of ours will need. */
 static struct lp_slot *find_place(struct lp_slots *slots, const struct lp_registered *who)
 {
+	struct lp_node_process *node = lp_node_process_find(slots, who->pid);
 	struct lp_slot *present = find_slot_of(slots, who->pid);
 	struct lp_slot *own = who->slot && who->slot <= slots->config.processes ? &slots->all[who->slot - 1] : NULL;
 	if (present && present->has_channel)
 		return find_its_place(present, who->pid);
 	if (present && lp_slot_is_free(present, who->pid))
 		return present;
+	if (node && lp_slot_is_free(node->slot, who->pid))
+		return node->slot;
 	if (own && own->has_process && lp_slot_is_free(own, who->pid))
 		return own;
 	for (unsigned i = slots->config.processes; i < slots->config.workers->count; i++)
@@ -251,19 +262,58 @@ static struct lp_slot *find_place(struct lp_slots *slots, const struct lp_regist
 	return NULL;
 }
 
-static void on_registered(void *owner, const struct lp_registered *who)
+int lp_slots_place_worker(struct lp_slots *slots, const struct lp_registered *who)
 {
-	struct lp_slots *slots = owner;
+	struct lp_node_process *node = lp_node_process_find(slots, who->pid);
 	struct lp_slot *place = find_place(slots, who);
 	int status = place ? lp_slot_enter(place, who) : -ENOENT;
-	if (status == 0)
-		return;
-	close(who->fd);
-	close(who->pidfd);
-	if (!slots->stopping && !find_slot_of(slots, who->pid))
+	if (!status && node)
+		lp_node_process_work(node, place);
+	if (status && !slots->stopping && !find_slot_of(slots, who->pid))
 		lp_log_limited(slots->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.pid = who->pid),
 			       "process %d cannot become a worker: %s", (int)who->pid,
 			       place ? lp_error_words(status) : "there are as many as there can be");
+	return status;
+}
+
+static void on_registered(void *owner, const struct lp_registered *who)
+{
+	if (lp_slots_place_worker(owner, who) == 0)
+		return;
+	close(who->fd);
+	close(who->pidfd);
+}
+
+/*
+ * Which number a Node process is told. All that a program starts have its slot's, for nobody knows yet which of them will
+ * listen, as long as that one has not come; who comes later has one of its own. It may still turn out that two have the
+ * same, when the first begins to listen after the second has come: then the second is in another slot, with the number
+ * that it was told.
+ */
+static struct lp_slot *find_number(struct lp_slots *slots, const struct lp_registered *who)
+{
+	struct lp_slot *own = who->slot && who->slot <= slots->config.processes ? &slots->all[who->slot - 1] : NULL;
+	if (own && own->has_process && lp_slot_is_free(own, who->pid))
+		return own;
+	for (unsigned i = slots->config.processes; i < slots->config.workers->count; i++)
+		if (lp_slot_is_free(&slots->all[i], who->pid) && !lp_node_process_has_number(&slots->all[i]))
+			return &slots->all[i];
+	return NULL;
+}
+
+/* Without a number it goes on as if it was started by hand; if it listens, it registers, and is told of then. */
+static void on_node_process(void *owner, const struct lp_registered *who)
+{
+	struct lp_slots *slots = owner;
+	struct lp_slot *number = find_number(slots, who);
+	int status = number ? lp_node_process_admit(number, who) : -ENOENT;
+	if (!status)
+		return;
+	close(who->fd);
+	close(who->pidfd);
+	if (status != -ENOENT)
+		lp_log_limited(slots->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.pid = who->pid),
+			       "process %d gets no channel of Node's: %s", (int)who->pid, lp_error_words(status));
 }
 
 static int open_registry(struct lp_slots *slots, struct lp_error *error)
@@ -277,6 +327,8 @@ static int open_registry(struct lp_slots *slots, struct lp_error *error)
 					      .addresses = config->addresses,
 					      .learn = config->learn,
 					      .adopts = config->adopts,
+					      .node_process =
+						      config->dialect->has_node_channel ? on_node_process : NULL,
 					      .registered = on_registered,
 					      .owner = slots};
 	if (lp_is_static_program(config->command[0]))
@@ -335,6 +387,8 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 						      .meeting = meeting,
 						      .ports = {.ours = config->addresses},
 						      .on_ended = on_slot_ended};
+	if (!status)
+		lp_list_init(&supervisor->slots.node_processes);
 	if (!status && config->dialect->registers)
 		status = open_registry(&supervisor->slots, error);
 	if (status) {
@@ -383,16 +437,18 @@ void lp_supervisor_set_each(struct lp_supervisor *supervisor, unsigned each)
 	if (slots->each == each)
 		return;
 	slots->each = each;
-	for (unsigned i = 0; slots->config.dialect->tell_each && i < slots->config.workers->count; i++)
-		if (slots->all[i].channel_open)
-			slots->config.dialect->tell_each(&slots->all[i].channel, each);
+	for (unsigned i = 0; i < slots->config.workers->count; i++) {
+		struct lp_channel *channel = &slots->all[i].channel;
+		if (slots->all[i].channel_open && channel->dialect->tell_each)
+			channel->dialect->tell_each(channel, each);
+	}
 }
 
 void lp_supervisor_hear(struct lp_supervisor *supervisor)
 {
 	for (unsigned i = 0; i < supervisor->slots.config.workers->count; i++)
-		if (supervisor->slots.all[i].channel_open)
-			lp_channel_hear(&supervisor->slots.all[i].channel);
+		if (lp_slot_can_hear(&supervisor->slots.all[i]))
+			lp_slot_hear(&supervisor->slots.all[i]);
 }
 
 uint64_t lp_supervisor_starts(const struct lp_supervisor *supervisor)
@@ -425,7 +481,7 @@ void lp_supervisor_free(struct lp_supervisor *supervisor)
 	if (!supervisor)
 		return;
 	lp_descriptors_for_programs_deinit(&supervisor->slots.descriptors);
-	lp_datagrams_close(&supervisor->slots.datagrams);
+	lp_shared_sockets_close(&supervisor->slots.sockets);
 	free(supervisor->slots.all);
 	free(supervisor);
 }

@@ -5,21 +5,25 @@
  */
 const assert = require('node:assert/strict');
 const test = require('node:test');
-const { eventually, run } = require('./harness');
+const { DIALECT, eventually, run } = require('./harness');
 
 const WORKERS = '--workers 2 --policy round_robin --dialect cluster -- node workers/servers.js';
 const TWO_PORTS = `--listen 127.0.0.1:0 --listen 127.0.0.1:0 ${WORKERS}`;
 const LATE = { ready: false };
 
-/** A port that is none of limpet's; nobody binds it. */
-const FOREIGN = 9;
+/** In the dialect `node` a server that is not at an address of limpet's really listens there. */
+const LISTENS = DIALECT === 'node';
+
+/** A port that is none of limpet's. In `cluster` nobody binds it. */
+const FOREIGN = LISTENS ? 0 : 9;
 
 const port = (address) => Number(address.split(':').at(-1));
 
 /** Say what the servers of both workers are, and wait for those that wait for nothing else. */
 async function serve(limpet, servers) {
 	limpet.write('servers.json', JSON.stringify(servers));
-	await limpet.ready();
+	if (!LISTENS || !servers.some(({ after }) => after)) // There, who listens elsewhere is not ready yet.
+		await limpet.ready();
 	await limpet.saidTimes(2 * servers.filter(({ after }) => !after).length, /^worker \d listens at /);
 }
 
@@ -51,14 +55,14 @@ test('two ports and a path', run(
 	async (limpet) => {
 		const [a, b, path] = await listening(limpet, 3);
 		await serve(limpet, [
-			{ name: 'path', at: './servers.socket' }, { name: 'b', at: port(b) }, { name: 'a', at: port(a) },
+			{ name: 'path', at: './limpet.socket' }, { name: 'b', at: port(b) }, { name: 'a', at: port(a) },
 		]);
 		assert.deepEqual(await answers(limpet, a), ['a of 1', 'a of 2']);
 		assert.deepEqual(await answers(limpet, b), ['b of 1', 'b of 2']);
 		assert.deepEqual(await answers(limpet, path), ['path of 1', 'path of 2']);
 	}));
 
-test('a port that no worker has asked for: the first server', run(TWO_PORTS, LATE, async (limpet) => {
+test('a port that no worker has asked for: the first server', { skip: LISTENS }, run(TWO_PORTS, LATE, async (limpet) => {
 	const [a, b] = await listening(limpet, 2);
 	await serve(limpet, [{ name: 'only', at: 0 }]);
 	assert.deepEqual(await answers(limpet, a), ['only of 1', 'only of 2']);
@@ -66,7 +70,7 @@ test('a port that no worker has asked for: the first server', run(TWO_PORTS, LAT
 	await limpet.said(new RegExp(`listens at .*"port":${port(a)}\\b`));
 }));
 
-test('a port where limpet does not listen: nothing comes there, and the log says what to do', run(
+test('a port where limpet does not listen: nothing comes there, and the log says what to do', { skip: LISTENS }, run(
 	WORKERS, LATE,
 	async (limpet) => {
 		const [main] = await listening(limpet, 1);
@@ -77,7 +81,7 @@ test('a port where limpet does not listen: nothing comes there, and the log says
 		assert.match(told[0], /^limpet: worker \d has a server on port 9, .*; add --listen :9$/);
 	}));
 
-test('nor where the first server serves whatever comes', run(
+test('nor where the first server serves whatever comes', { skip: LISTENS }, run(
 	WORKERS, LATE,
 	async (limpet) => {
 		await listening(limpet, 1);
@@ -121,7 +125,11 @@ test('a server that closes in all workers: what comes waits until one listens ag
 		await have(limpet, 1, '/close?a', b);
 		await have(limpet, 2, '/close?a', b);
 		const answer = limpet.get('/', { address: a });
-		await eventually('both have refused it', async () => (await limpet.counts()).returned_refused >= 2);
+		// Where workers say at which addresses they listen, it is not even sent.
+		await eventually('it waits', async () => {
+			const counts = await limpet.counts();
+			return LISTENS ? counts.waiting : counts.returned_refused >= 2;
+		});
 		await have(limpet, 2, '/listen?a', b);
 		assert.deepEqual((await answer).json, { worker: 2, server: 'a' });
 	}));
@@ -130,7 +138,7 @@ test('the only server closes and listens again: its worker is back', run(
 	WORKERS, LATE,
 	async (limpet) => {
 		await listening(limpet, 1);
-		await serve(limpet, [{ name: 'only', at: 3000 }]);
+		await serve(limpet, [{ name: 'only', at: port(limpet.address) }]);
 		const { json } = await limpet.get('/relisten?again');
 		await eventually('it gets no more', async () => !(await limpet.worker(json.worker)).usable);
 		assert.deepEqual(await answers(limpet, limpet.address), [`only of ${3 - json.worker}`]);
@@ -146,11 +154,47 @@ test('workers of a sticky package that listen besides: each server gets what com
 	LATE,
 	async (limpet) => {
 		const [main, metrics] = await listening(limpet, 2);
-		await serve(limpet, [{ name: 'metrics', at: port(metrics) }, { name: 'foreign', at: FOREIGN }]);
+		await serve(limpet, [{ name: 'metrics', at: port(metrics) }, { name: 'foreign', at: 9 }]);
 		await limpet.said(/has a server on port 9, where limpet does not listen/);
 		assert.deepEqual(await answers(limpet, metrics), ['metrics of 1', 'metrics of 2']);
 		assert.deepEqual(await answers(limpet, main), ['io of 1', 'io of 2']);
 		await have(limpet, 1, '/close?metrics', metrics);
 		assert.deepEqual(await answers(limpet, metrics, 6), ['metrics of 2']);
 		assert.deepEqual(await answers(limpet, main), ['io of 1', 'io of 2']);
+	}));
+
+test('a program that listens elsewhere only: the log says where, and what to do', { skip: !LISTENS }, run(
+	WORKERS, LATE,
+	async (limpet) => {
+		const [main] = await listening(limpet, 1);
+		limpet.write('servers.json', JSON.stringify([{ name: 'app', at: 0 }]));
+		const [, at] = await limpet.said(/^worker \d listens at .*"port":(\d+)/);
+		await limpet.said(new RegExp(`listens on port ${at}, limpet on ${port(main)}: make them the same`));
+	}));
+
+test('a port and a path that are not limpet\'s: all workers have them, until the last one closes them', { skip: !LISTENS }, run(
+	WORKERS, LATE,
+	async (limpet) => {
+		const [main] = await listening(limpet, 1);
+		await serve(limpet, [
+			{ name: 'metrics', at: 0 }, { name: 'tool', at: './tool.socket' }, { name: 'app', at: port(main) },
+		]);
+		const ports = limpet.lines.map((line) => /^worker \d listens at .*"port":(\d+)/.exec(line)?.[1]);
+		const [metrics, other] = ports.filter((one) => one && Number(one) !== port(main));
+		assert.equal(metrics, other, 'one port for both');
+		const [address, path] = [`127.0.0.1:${metrics}`, `unix:${limpet.folder}/tool.socket`];
+		for (const [at, name] of [[address, 'metrics'], [path, 'tool']])
+			assert.equal((await limpet.get('/', { address: at })).json.server, name);
+		assert.deepEqual(await answers(limpet, main), ['app of 1', 'app of 2']);
+		const before = (await limpet.counts()).accepted;
+		process.kill((await limpet.worker(1)).pid, 'SIGKILL');
+		assert.equal((await limpet.get('/', { address })).json.server, 'metrics', 'a death leaves it');
+		assert.equal((await limpet.counts()).accepted, before, 'limpet sees nothing of it');
+		await limpet.said(/worker 1 is ready/, limpet.now);
+		for (const worker of [1, 2]) {
+			await have(limpet, worker, '/close?metrics', main);
+			await have(limpet, worker, '/close?tool', main);
+		}
+		await eventually('nobody listens there', () => limpet.get('/', { address }).then(() => false, () => true));
+		await eventually('nor there', () => limpet.get('/', { address: path }).then(() => false, () => true));
 	}));

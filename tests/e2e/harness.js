@@ -46,8 +46,11 @@ const sanitized = fs.existsSync(BINARY) && fs.readFileSync(BINARY).includes('__a
 /** What is added to a command line that does not say it. */
 const DEFAULTS = { '--listen': '127.0.0.1:0', '--control': './control', '--drain-timeout': '500ms' };
 
+/** What stands for the dialect `cluster` in tests: $LIMPET_E2E_DIALECT, to run those of Node workers in another. */
+const DIALECT = process.env.LIMPET_E2E_DIALECT ?? 'cluster';
+
 function complete(command, without) {
-	const words = command.trim().split(/\s+/);
+	const words = command.trim().replace('--dialect cluster ', `--dialect ${DIALECT} `).split(/\s+/);
 	const missing = Object.entries(DEFAULTS).filter(([name]) => !words.includes(name) && !without.includes(name)).flat();
 	return ['run', ...missing, ...words];
 }
@@ -378,4 +381,4 @@ async function runToItsEnd(command, env = {}) {
 	return { status: child.exitCode, output: Buffer.concat(output).toString(), log: lines.join('\n') };
 }
 
-module.exports = { BINARY, eventually, run, runToItsEnd, sanitized };
+module.exports = { BINARY, DIALECT, eventually, run, runToItsEnd, sanitized };

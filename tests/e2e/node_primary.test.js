@@ -117,7 +117,7 @@ test('a worker that has disconnected and lives on makes room, but not before it 
 	}));
 
 test('several servers: each gets what comes through its port or path', run(
-	`--listen 127.0.0.1:0 --listen unix:./limpet.socket ${COMMAND}`,
+	`--listen 127.0.0.1:0 --listen unix:./behaves.socket ${COMMAND}`,
 	async (limpet) => {
 		const [port, path] = limpet.addresses;
 		assert.equal((await result(limpet, '', { address: port })).server, 'port');

@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const test = require('node:test');
 const { receiveAll } = require('./clients');
-const { eventually, run, runToItsEnd } = require('./harness');
+const { DIALECT, eventually, run, runToItsEnd } = require('./harness');
 
 /** Worker 1, as long as it can take connections. */
 const FIRST = { 'first.lua': 'return { on_connect = function(conn, workers) return workers[1] end }' };
@@ -136,7 +136,8 @@ test('SIGQUIT stops at once', run(
 		assert.equal((await answer).code, 'ECONNRESET');
 	}));
 
-test('a worker at its maxConnections is passed over', run(
+// With a listener of its own it is net.Server that drops what is too much, as without a primary.
+test('a worker at its maxConnections is passed over', { skip: DIALECT === 'node' }, run(
 	CLUSTER,
 	{ files: FIRST, env: { ONE_AT_A_TIME: '1' } },
 	async (limpet) => {

@@ -115,10 +115,30 @@ static inline struct lp_slice fuzz_on_share(struct lp_channel *channel, struct l
 	return value;
 }
 
-static inline int fuzz_on_datagrams(struct lp_channel *channel, const struct lp_datagram_address *address)
+static inline int fuzz_on_socket(struct lp_channel *channel, const struct lp_socket_address *address)
 {
-	fuzz_tell(channel, "datagrams", &address->port, sizeof(address->port));
+	fuzz_tell(channel, "socket", &address->port, sizeof(address->port));
 	return UV_EADDRINUSE;
+}
+
+static inline void fuzz_on_socket_dropped(struct lp_channel *channel, int fd, bool closed)
+{
+	(void)channel;
+	(void)fd;
+	(void)closed;
+	FUZZ_CHECK(!"none was given");
+}
+
+static inline int fuzz_on_placeholder(struct lp_channel *channel, const struct sockaddr *address, unsigned which)
+{
+	(void)address;
+	fuzz_tell(channel, "placeholder", &which, sizeof(which));
+	return UV_EADDRINUSE;
+}
+
+static inline void fuzz_on_takes_messages(struct lp_channel *channel)
+{
+	fuzz_tell(channel, "takes messages", "", 0);
 }
 
 static inline void fuzz_on_bounced(struct lp_channel *channel, int fd)
@@ -171,7 +191,10 @@ static inline void fuzz_channel_open(struct fuzz_channel *fuzz, const struct lp_
 		.on_letter = fuzz_on_letter,
 		.on_frame = fuzz_on_frame,
 		.on_share = fuzz_on_share,
-		.on_datagrams = fuzz_on_datagrams,
+		.on_socket = fuzz_on_socket,
+		.on_socket_dropped = fuzz_on_socket_dropped,
+		.on_placeholder = fuzz_on_placeholder,
+		.on_takes_messages = fuzz_on_takes_messages,
 		.on_bounced = fuzz_on_bounced,
 		.on_end = fuzz_on_end,
 	};

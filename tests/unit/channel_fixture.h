@@ -39,7 +39,12 @@ struct fixture {
 	unsigned ends;
 	char session[64]; /* "+key" or "-key". */
 	char letter[256];
-	char shared[256]; /* NAME=VALUE */
+	char shared[256];                 /* NAME=VALUE */
+	struct lp_socket_address asked;   /* The last socket that was asked for. */
+	unsigned dropped[2];              /* Sockets: by death, by itself. */
+	struct sockaddr_storage listener; /* The last placeholder that was asked for. */
+	unsigned which;
+	bool takes_messages;
 	uint64_t reported_open;
 	struct lp_parcel parcels[PARCELS_MAX];
 };
@@ -110,10 +115,30 @@ static inline struct lp_slice on_share(struct lp_channel *channel, struct lp_sli
 	return LP_SLICE("{\"first\":1}");
 }
 
-static inline int on_datagrams(struct lp_channel *channel, const struct lp_datagram_address *address)
+static inline int on_socket(struct lp_channel *channel, const struct lp_socket_address *address)
 {
-	(void)channel;
+	((struct fixture *)channel->owner)->asked = *address;
 	return address->port ? STDERR_FILENO : UV_EADDRINUSE;
+}
+
+static inline void on_socket_dropped(struct lp_channel *channel, int fd, bool closed)
+{
+	(void)fd;
+	((struct fixture *)channel->owner)->dropped[closed]++;
+}
+
+static inline int on_placeholder(struct lp_channel *channel, const struct sockaddr *address, unsigned which)
+{
+	struct fixture *fixture = channel->owner;
+	memcpy(&fixture->listener, address,
+	       address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr));
+	fixture->which = which;
+	return dup(STDERR_FILENO);
+}
+
+static inline void on_takes_messages(struct lp_channel *channel)
+{
+	((struct fixture *)channel->owner)->takes_messages = true;
 }
 
 static inline void on_end(struct lp_channel *channel)
@@ -132,7 +157,10 @@ static const struct lp_channel_events fixture_events = {
 	.on_letter = on_letter,
 	.on_frame = on_frame,
 	.on_share = on_share,
-	.on_datagrams = on_datagrams,
+	.on_socket = on_socket,
+	.on_socket_dropped = on_socket_dropped,
+	.on_placeholder = on_placeholder,
+	.on_takes_messages = on_takes_messages,
 	.on_end = on_end,
 };
 

@@ -5,6 +5,10 @@
 
 #include <cmocka.h>
 
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
 #include "worker/ports.h"
 
 static void limpets_own_are_known(void **state)
@@ -69,12 +73,33 @@ static void there_is_an_end_to_what_is_kept_in_mind(void **state)
 	assert_false(lp_ports_tell(&ports, LP_PORTS_MAX + 1));
 }
 
+static void each_address_has_a_number_and_paths_may_be_relative(void **state)
+{
+	char path[PATH_MAX];
+	char folder[PATH_MAX];
+	const struct lp_ports ports = {.ours = "5000,unix:/run/x,80,unix:./here,unix:also"};
+	(void)state;
+	assert_non_null(getcwd(folder, sizeof(folder)));
+	assert_int_equal(lp_ports_number(&ports, NULL, 5000), 0);
+	assert_int_equal(lp_ports_number(&ports, NULL, 80), 2);
+	assert_int_equal(lp_ports_number(&ports, NULL, 8), -1);
+	assert_int_equal(lp_ports_number(&ports, NULL, 0), -1);
+	assert_int_equal(lp_ports_number(&ports, "/run/x", 0), 1);
+	assert_int_equal(lp_ports_number(&ports, "/run/", 0), -1);
+	snprintf(path, sizeof(path), "%.4000s/here", folder);
+	assert_int_equal(lp_ports_number(&ports, path, 0), 3);
+	snprintf(path, sizeof(path), "%.4000s/also", folder);
+	assert_int_equal(lp_ports_number(&ports, path, 0), 4);
+	assert_int_equal(lp_ports_number(&ports, "/also", 0), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(limpets_own_are_known),
 		cmocka_unit_test(a_port_is_claimed_as_long_as_anybody_does),
 		cmocka_unit_test(it_is_told_once),
+		cmocka_unit_test(each_address_has_a_number_and_paths_may_be_relative),
 		cmocka_unit_test(there_is_an_end_to_what_is_kept_in_mind),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,5 +20,5 @@ const server = http.createServer((request, response) => {
 });
 if (process.env.ONE_AT_A_TIME === String(cluster.worker.id))
 	server.maxConnections = 1;
-server.listen(3000, () => console.log(`worker ${cluster.worker.id} writes to standard output`));
+server.listen(require('./port'), () => console.log(`worker ${cluster.worker.id} writes to standard output`));
 console.error(`worker ${cluster.worker.id} writes to standard error`);

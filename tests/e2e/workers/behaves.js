@@ -84,9 +84,9 @@ const pair = { key: fs.readFileSync(`${__dirname}/tls.key`), cert: fs.readFileSy
 const secure = https.createServer(pair, serve);
 secure.title = 'tls';
 if (process.argv[3] === 'tls') {
-	secure.listen(3443);
+	secure.listen(require('./port'));
 } else {
-	first.listen(3000);
+	first.listen(require('./port'));
 	second.listen('./behaves.socket');
 }
 

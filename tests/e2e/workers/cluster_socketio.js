@@ -7,4 +7,4 @@ const { Server } = require('socket.io');
 
 const server = http.createServer(require('./answering').answer);
 require('./chat')(new Server(server, { maxHttpBufferSize: 4e6 }));
-server.listen(3000);
+server.listen(require('./port'));

@@ -7,4 +7,4 @@ const net = require('node:net');
 net.createServer({ allowHalfOpen: true }, (socket) => {
 	socket.on('error', () => socket.destroy());
 	socket.pipe(socket);
-}).listen(3000);
+}).listen(require('./port'));

@@ -62,4 +62,4 @@ const server = http.createServer(async (request, response) => {
 	const result = await ACTIONS[pathname.slice(1)](Object.fromEntries(searchParams));
 	response.end(JSON.stringify({ worker: cluster.worker.id, result }));
 });
-server.listen(3000);
+server.listen(require('./port'));

@@ -24,4 +24,4 @@ process.prependListener('internalMessage', (message, handle) => {
 http.createServer((request, response) => {
 	note('read', request.socket.remotePort);
 	response.end('done');
-}).listen(3000);
+}).listen(require('./port'));

@@ -17,7 +17,7 @@ const server = http.createServer((request, response) => {
 	const { NODE_APP_INSTANCE, pm_id, instances } = process.env;
 	response.end(JSON.stringify({ pid: process.pid, env: { NODE_APP_INSTANCE, pm_id, instances } }));
 });
-server.listen(3000, () => {
+server.listen(require('./port'), () => {
 	log('listens');
 	process.send({ type: 'process:msg', data: { any: 'thing' } });
 	process.send({ type: 'log:out', data: 'a line' });

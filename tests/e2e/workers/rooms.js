@@ -42,4 +42,4 @@ io.of('/other').on('connection', () => {});
 io.on('who', (reply) => reply(cluster.worker.id));
 io.on('bytes', (bytes, reply) => reply(Buffer.concat([bytes, Buffer.of(cluster.worker.id)])));
 io.on('connection', (socket) => socket.emit('worker', cluster.worker.id));
-server.listen(3000);
+server.listen(require('./port'));

@@ -84,4 +84,4 @@ const server = http.createServer(async (request, response) => {
 	const result = await ACTIONS[pathname.slice(1)](searchParams.get('key'), searchParams.get('value'));
 	response.end(JSON.stringify({ worker: cluster.worker.id, result }));
 });
-server.listen(3000);
+server.listen(require('./port'));

@@ -15,4 +15,4 @@ io.sockets.on('connection', (socket) => {
 	socket.on('set', (value, reply) => socket.set('value', value, reply));
 	socket.on('get', (reply) => socket.get('value', (error, value) => reply(value)));
 });
-server.listen(3000);
+server.listen(require('./port'));

@@ -10,4 +10,4 @@ const { answer } = require('./answering');
 http.createServer(answer).once('connection', () => {
 	if (process.env.STOPS === String(cluster.worker.id))
 		process.kill(process.pid, 'SIGSTOP');
-}).listen(3000);
+}).listen(require('./port'));

@@ -1,0 +1,33 @@
+/*
+ * `node`: any Node program. Each of its processes that listens is a worker, and has two channels:
+ *
+ *     channel          how it is made                           what is said there
+ *     Node's own       before main, by the preloaded library    all that a cluster worker can see: who it is, messages of
+ *                      (preload/node.c, node_process.c)         its packages, servers it asks for, UDP, TLS keys, the end
+ *     the library's    at the first interest in a listener,     connections, sessions, where it listens, that it is ready
+ *                      as in the dialect preload (registry.h)   or takes no more
+ *
+ * This describes Node's own. Two channels of one process have no common order, so nothing that is said on one may depend
+ * on what was said on the other before.
+ *
+ * A program of a sticky package that never listens takes connections by that package's message, over Node's channel.
+ */
+#include <sys/socket.h>
+
+#include "worker/node.h"
+
+const struct lp_dialect lp_dialect_node = {
+	.name = "node",
+	.socket_type = SOCK_STREAM,
+	.registers = true,
+	.has_node_channel = true,
+	.readiness = "listens where limpet does, or takes connections by the message of a sticky package",
+	.keep_until_read = true,
+	.environment = {"NODE_CHANNEL_SERIALIZATION_MODE=json", "NODE_APP_INSTANCE=%i", "pm_id=%i", "instances=%n",
+			NULL},
+	.open = lp_node_open_by_library,
+	.close = lp_node_close,
+	.address = lp_node_address,
+	.receive = lp_node_receive,
+	.drain = lp_node_drain,
+};

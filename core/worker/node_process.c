@@ -1,0 +1,310 @@
+/*
+ * What comes over Node's channel of such a process, and who speaks for a slot. Connections go over it only by the message of
+ * a sticky package; then it is as if it was the slot's channel.
+ */
+#include "worker/node_process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "worker/node.h"
+#include "worker/slot.h"
+
+/* Rounds of hearing a dead process out; the kernel holds less than that. */
+#define LAST_WORDS 8
+
+/* Room for what a process is told first. */
+#define GREETING_MAX 32
+
+static struct lp_node_process *owner_of(struct lp_channel *channel)
+{
+	return channel->owner;
+}
+
+static struct lp_node_process *process_of(struct lp_list *link)
+{
+	return LP_LIST_OWNER(link, struct lp_node_process, link);
+}
+
+/* Who speaks for a slot */
+
+static bool is_better(const struct lp_node_process *one, const struct lp_node_process *other)
+{
+	if (!other || one->works != other->works)
+		return !other || one->works;
+	if (one->spoke != other->spoke)
+		return one->spoke;
+	return !one->spoke; /* One looks at the older first: of those that spoke it stays, else the younger is better. */
+}
+
+static void choose_speaker(struct lp_slot *slot)
+{
+	struct lp_list *all = &slot->slots->node_processes;
+	struct lp_node_process *before = slot->node;
+	slot->node = NULL;
+	for (struct lp_list *link = all->next; link != all; link = link->next) {
+		struct lp_node_process *process = process_of(link);
+		if (process->slot == slot && process->open && is_better(process, slot->node))
+			slot->node = process;
+	}
+	if (slot->node != before && before)
+		lp_meeting_leave(slot->slots->meeting, slot->worker->id);
+	if (slot->node != before)
+		lp_slot_update_up(slot);
+}
+
+static void note_words(struct lp_node_process *process)
+{
+	if (process->spoke)
+		return;
+	process->spoke = true;
+	choose_speaker(process->slot);
+}
+
+/* Its channel */
+
+static void on_closed(struct lp_channel *channel)
+{
+	struct lp_node_process *process = owner_of(channel);
+	struct lp_slots *slots = process->slot->slots;
+	lp_list_remove(&process->link);
+	close(process->pidfd);
+	free(process);
+	if (slots->node_processes_closed && lp_list_empty(&slots->node_processes))
+		slots->node_processes_closed(slots);
+}
+
+static void close_channel(struct lp_node_process *process)
+{
+	struct lp_slot *slot = process->slot;
+	if (!process->open)
+		return;
+	process->open = false;
+	if (process->works) {
+		slot->has_hung_up = true; /* Maybe it has died, and we hear of that in a moment. */
+		lp_stuck_forget(slot);
+	}
+	lp_channel_close(&process->channel, on_closed);
+	choose_speaker(slot);
+	lp_slot_end_if_idle(slot);
+}
+
+static void on_ready(struct lp_channel *channel, bool ready)
+{
+	(void)ready;
+	lp_slot_update_up(owner_of(channel)->slot);
+}
+
+static void on_listen(struct lp_channel *channel, uint64_t address, bool listens)
+{
+	(void)channel;
+	(void)address;
+	(void)listens;
+}
+
+static void on_room(struct lp_channel *channel)
+{
+	lp_slot_on_room(owner_of(channel)->slot);
+}
+
+static void on_acknowledged(struct lp_channel *channel, struct lp_parcel *parcel)
+{
+	lp_slot_on_acknowledged(owner_of(channel)->slot, parcel, lp_channel_heard_ns(channel));
+}
+
+static void on_returned(struct lp_channel *channel, struct lp_parcel *parcel, enum lp_return_reason reason)
+{
+	lp_slot_on_returned(owner_of(channel)->slot, parcel, reason);
+}
+
+static void on_session(struct lp_channel *channel, struct lp_slice key, bool bound)
+{
+	lp_slot_on_session(owner_of(channel)->slot, key, bound);
+}
+
+static void on_open(struct lp_channel *channel, uint64_t open)
+{
+	(void)channel;
+	(void)open;
+}
+
+static void on_letter(struct lp_channel *channel, const struct lp_letter *letter)
+{
+	struct lp_node_process *process = owner_of(channel);
+	note_words(process);
+	lp_meeting_take(process->slot->slots->meeting, process->slot->worker->id, letter);
+}
+
+static void on_frame(struct lp_channel *channel, const struct lp_frame *frame)
+{
+	(void)channel;
+	(void)frame;
+}
+
+static struct lp_slice on_share(struct lp_channel *channel, struct lp_slice name, struct lp_slice value)
+{
+	return lp_meeting_share(owner_of(channel)->slot->slots->meeting, name, value);
+}
+
+static int on_socket(struct lp_channel *channel, const struct lp_socket_address *address)
+{
+	note_words(owner_of(channel));
+	return lp_shared_sockets_get(&owner_of(channel)->slot->slots->sockets, address);
+}
+
+static void on_socket_dropped(struct lp_channel *channel, int fd, bool closed)
+{
+	lp_shared_sockets_drop(&owner_of(channel)->slot->slots->sockets, fd, closed);
+}
+
+static int on_placeholder(struct lp_channel *channel, const struct sockaddr *address, unsigned which)
+{
+	note_words(owner_of(channel));
+	return lp_registry_make_placeholder(owner_of(channel)->slot->slots->registry, address, which);
+}
+
+/* It is a worker now, if it is none yet. */
+static void on_takes_messages(struct lp_channel *channel)
+{
+	struct lp_node_process *process = owner_of(channel);
+	note_words(process);
+	struct lp_registered who = {.fd = -1,
+				    .pid = process->pid,
+				    .pidfd = process->works ? -1 : fcntl(process->pidfd, F_DUPFD_CLOEXEC, 0)};
+	if (who.pidfd >= 0 && lp_slots_place_worker(process->slot->slots, &who))
+		close(who.pidfd);
+	lp_slot_update_up(process->slot);
+}
+
+static void on_bounced(struct lp_channel *channel, int fd)
+{
+	(void)channel;
+	close(fd);
+}
+
+static void on_end(struct lp_channel *channel)
+{
+	close_channel(owner_of(channel));
+}
+
+static const struct lp_channel_events channel_events = {
+	.on_ready = on_ready,
+	.on_listen = on_listen,
+	.on_room = on_room,
+	.on_acknowledged = on_acknowledged,
+	.on_returned = on_returned,
+	.on_session = on_session,
+	.on_open = on_open,
+	.on_letter = on_letter,
+	.on_frame = on_frame,
+	.on_share = on_share,
+	.on_socket = on_socket,
+	.on_socket_dropped = on_socket_dropped,
+	.on_placeholder = on_placeholder,
+	.on_takes_messages = on_takes_messages,
+	.on_bounced = on_bounced,
+	.on_end = on_end,
+};
+
+/* Its life */
+
+/* What is said before Node's protocol begins, so that the process can put it into its environment. */
+static void greet(struct lp_node_process *process)
+{
+	char greeting[GREETING_MAX];
+	const struct lp_dialect *dialect = process->slot->slots->config.dialect;
+	int length = snprintf(greeting, sizeof(greeting), "%u %s\n", process->slot->worker->id,
+			      dialect->language == LP_LANGUAGE_V8 ? "advanced" : "json");
+	lp_channel_send(&process->channel, greeting, (size_t)length);
+}
+
+int lp_node_process_admit(struct lp_slot *slot, const struct lp_registered *who)
+{
+	struct lp_slots *slots = slot->slots;
+	struct lp_node_process *process = calloc(1, sizeof(*process));
+	int status = process ? lp_channel_adopt(&process->channel, slots->config.loop, slots->config.dialect,
+						slot->worker->id, &channel_events, slots->config.log, who->fd)
+			     : -ENOMEM;
+	if (status) {
+		free(process);
+		return status;
+	}
+	process->slot = slot;
+	process->pid = who->pid;
+	process->pidfd = who->pidfd;
+	process->open = true;
+	process->channel.owner = process;
+	process->channel.ports = &slots->ports;
+	lp_list_append(&slots->node_processes, &process->link);
+	greet(process);
+	choose_speaker(slot);
+	return 0;
+}
+
+struct lp_node_process *lp_node_process_find(struct lp_slots *slots, pid_t pid)
+{
+	struct lp_list *all = &slots->node_processes;
+	for (struct lp_list *link = all->previous; link != all; link = link->previous)
+		if (process_of(link)->pid == pid && process_of(link)->open)
+			return process_of(link);
+	return NULL;
+}
+
+void lp_node_process_work(struct lp_node_process *process, struct lp_slot *slot)
+{
+	struct lp_slot *before = process->slot;
+	process->works = true;
+	process->slot = slot;
+	if (before != slot)
+		choose_speaker(before);
+	choose_speaker(slot);
+}
+
+bool lp_node_process_has_number(const struct lp_slot *slot)
+{
+	struct lp_list *all = &slot->slots->node_processes;
+	for (struct lp_list *link = all->next; link != all; link = link->next)
+		if (process_of(link)->slot == slot && process_of(link)->open)
+			return true;
+	return false;
+}
+
+void lp_node_process_ended(struct lp_slots *slots, pid_t pid)
+{
+	struct lp_node_process *process = lp_node_process_find(slots, pid);
+	for (int i = 0; process && i < LAST_WORDS && process->open; i++)
+		lp_channel_hear(&process->channel);
+	if (process)
+		close_channel(process);
+}
+
+void lp_node_process_drain(struct lp_slot *slot)
+{
+	struct lp_list *all = &slot->slots->node_processes;
+	for (struct lp_list *link = all->next; link != all; link = link->next)
+		if (process_of(link)->slot == slot && process_of(link)->open)
+			lp_channel_drain(&process_of(link)->channel);
+}
+
+void lp_node_process_flush(struct lp_slots *slots)
+{
+	struct lp_list *all = &slots->node_processes;
+	for (struct lp_list *link = all->next; link != all; link = link->next) {
+		struct lp_channel *channel = &process_of(link)->channel;
+		if (process_of(link)->open && (channel->queued || channel->out.length))
+			lp_channel_flush(channel);
+	}
+}
+
+void lp_node_process_close_all(struct lp_slots *slots, void (*closed)(struct lp_slots *slots))
+{
+	struct lp_list *all = &slots->node_processes;
+	slots->node_processes_closed = closed;
+	for (struct lp_list *link = all->next; link != all; link = link->next)
+		close_channel(process_of(link)); /* It stays in the list until its handles are closed. */
+	if (lp_list_empty(all))
+		closed(slots);
+}
