@@ -149,16 +149,27 @@ void lp_policy_plan_collection(struct lp_policy *policy)
 	policy->collect_at_kb = used_kb + used_kb / 4 + COLLECT_AFTER_KB;
 }
 
-enum lp_route_each lp_policy_route_each(const struct lp_policy *policy)
+enum lp_route_each lp_policy_who_routes_each(const struct lp_policy *policy, const char **script)
 {
 	enum lp_route_each most = LP_ROUTE_FIRST;
+
+	*script = NULL;
 	for (uint32_t i = 0; i < policy->unit_count; i++)
-		if (policy->units[i].each > most)
+		if (policy->units[i].each > most) {
 			most = policy->units[i].each;
+			*script = policy->units[i].script;
+		}
 	for (size_t i = 0; i < policy->host->rule_count && most == LP_ROUTE_SESSION; i++)
 		if (!lp_session_rule_is_sid(&policy->host->rules[i]))
 			most = LP_ROUTE_REQUEST;
 	return most;
+}
+
+enum lp_route_each lp_policy_route_each(const struct lp_policy *policy)
+{
+	const char *script;
+
+	return lp_policy_who_routes_each(policy, &script);
 }
 
 bool lp_policy_looks(const struct lp_policy *policy)
@@ -211,6 +222,11 @@ size_t lp_policy_bytes(const struct lp_policy *policy)
 const char *lp_policy_hook_name(const struct lp_policy *policy, lp_policy_cursor at)
 {
 	return at < policy->routing.count ? lp_api_policy.members[policy->routing.all[at].kind].name : NULL;
+}
+
+const char *lp_policy_hook_script(const struct lp_policy *policy, lp_policy_cursor at)
+{
+	return at < policy->routing.count ? policy->units[policy->routing.all[at].unit].script : NULL;
 }
 
 /* In protected mode, as all that may move memory. The step is as large as what was allocated since the last one. */

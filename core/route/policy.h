@@ -193,6 +193,14 @@ struct lp_policy_text {
  */
 bool lp_policy_text(const struct lp_policy *policy, size_t index, struct lp_policy_text *text);
 
+/**
+ * The same, and who wants it.
+ *
+ * @param policy  Loaded.
+ * @param script  Set to the policy that wants most, as --policy names it; NULL when none wants more than the first.
+ */
+enum lp_route_each lp_policy_who_routes_each(const struct lp_policy *policy, const char **script);
+
 /** Whether any hook can ask for a look at the bytes (on_hello or on_request). @param policy Borrowed. */
 bool lp_policy_looks(const struct lp_policy *policy);
 
@@ -248,5 +256,8 @@ size_t lp_policy_bytes(const struct lp_policy *policy);
  * @return "on_connect", "on_hello" or "on_request", static; or NULL past the last.
  */
 const char *lp_policy_hook_name(const struct lp_policy *policy, lp_policy_cursor at);
+
+/** The policy of that hook, as --policy names it, or NULL. @param policy Borrowed. @param at As for lp_policy_hook_name. */
+const char *lp_policy_hook_script(const struct lp_policy *policy, lp_policy_cursor at);
 
 #endif

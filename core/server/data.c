@@ -250,7 +250,10 @@ int lp_data_init(struct lp_data *data, const struct limpet_options *options, str
 		.setting_count = options->setting_count,
 		.retired = &data->retired,
 		.limits = {.memory_bytes = options->policy_memory_bytes, .time_ms = options->policy_time_ms}};
-	return load_first(data, error);
+	status = load_first(data, error);
+	if (!status)
+		lp_setup_report(data);
+	return status;
 }
 
 void lp_data_worker_up(struct lp_data *data, unsigned worker)
@@ -311,6 +314,7 @@ int lp_data_reload(struct lp_data *data, struct lp_error *error)
 		data->proven = data->current;
 	data->current = next;
 	data->probation = (struct lp_probation){0};
+	lp_setup_report(data);
 	return 0;
 }
 

@@ -6,13 +6,26 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
+
+#include "route/policy_survey.h"
+
+/* The dialect for such workers whose library reads responses and gives connections back. */
+static const char *able_dialect(const struct lp_dialect *dialect)
+{
+	return dialect->language != LP_LANGUAGE_FRAMES && lp_dialect_find("node") ? "node" : "preload";
+}
 
 /* What to do about a dialect that does not show limpet what the workers answer. */
-static const char *way_to_learn(const struct lp_dialect *dialect)
+static void describe_way_to_learn(const struct lp_dialect *dialect, char *text, size_t size)
 {
-	return dialect->sessions == LP_SESSIONS_NAMED
-		       ? "its workers name their sessions themselves (limpet_worker_session in limpet/worker.h)"
-		       : "start the program with --dialect preload, which reads its responses";
+	if (dialect->sessions == LP_SESSIONS_NAMED)
+		snprintf(text, size,
+			 "its workers name their sessions themselves (limpet_worker_session in "
+			 "limpet/worker.h)");
+	else
+		snprintf(text, size, "start the program with --dialect %s, which learns them from responses",
+			 able_dialect(dialect));
 }
 
 /* The first --session that the dialect's workers do not report, or NULL. */
@@ -32,16 +45,144 @@ int lp_setup_check_sessions(const struct lp_data *data, struct lp_error *error)
 	const struct lp_dialect *dialect = data->dialect;
 	const char *untold = find_untold(data);
 	bool chosen = strcmp(data->options.dialect, "auto") == 0;
+	char way_out[160];
 
+	for (size_t i = 0; i < data->options.policy_count && !data->options.session_count; i++)
+		if (strcmp(data->options.policies[i], "session") == 0)
+			return lp_error_set(error, LP_EUSAGE,
+					    "policy session looks for what --session names, and there is none; add "
+					    "--session sid, mcp, cookie:NAME, header:NAME or query:NAME");
+	describe_way_to_learn(dialect, way_out, sizeof(way_out));
 	if (data->options.learn && *data->options.learn && dialect->sessions != LP_SESSIONS_LEARNT)
-		return lp_error_set(
-			error, LP_EUSAGE, "--learn %s: limpet does not see what workers of dialect %s%s answer; %s",
-			data->options.learn, dialect->name, chosen ? ", which it chose," : "", way_to_learn(dialect));
+		return lp_error_set(error, LP_EUSAGE,
+				    "--learn %s: limpet does not see what workers of dialect %s%s answer; %s",
+				    data->options.learn, dialect->name, chosen ? ", which limpet chose," : "", way_out);
 	if (untold)
 		return lp_error_set(error, LP_EUSAGE, "--session %s: workers of dialect %s%s do not report %s; %s",
 				    untold, dialect->name, chosen ? ", which limpet chose," : "",
 				    dialect->sessions == LP_SESSIONS_SIDS ? "other sessions than Engine.IO's (sid)"
 									  : "sessions",
-				    way_to_learn(dialect));
+				    way_out);
 	return 0;
+}
+
+/* What policies look for */
+
+/* Whether a rule's place in requests is what a policy calls "cookie:NAME". */
+static bool is_carried(const struct lp_session_rule *rule, const char *field)
+{
+	static const char *const prefixes[] = {
+		[LP_SESSION_COOKIE] = "cookie:", [LP_SESSION_HEADER] = "header:", [LP_SESSION_QUERY] = "query:"};
+	const struct lp_session_field *carried = &rule->carried;
+	size_t length = strlen(prefixes[carried->place]);
+	const char *name = field + length;
+
+	if (strncmp(field, prefixes[carried->place], length) != 0 || strlen(name) != carried->name.length)
+		return false;
+	return carried->place == LP_SESSION_HEADER ? strncasecmp(name, carried->name.bytes, carried->name.length) == 0
+						   : memcmp(name, carried->name.bytes, carried->name.length) == 0;
+}
+
+/* Whether a policy looks up what a rule names. */
+static bool is_looked_up(const struct lp_session_rule *rule, const struct lp_policy_survey *survey)
+{
+	if (!survey->looks_up)
+		return false;
+	if (survey->reads_session || (survey->reads_sid && lp_session_rule_is_sid(rule)))
+		return true;
+	for (size_t i = 0; i < survey->field_count; i++)
+		if (is_carried(rule, survey->fields[i]))
+			return true;
+	return false;
+}
+
+/* Whether anything that a policy looks sessions up by is reported, or may be: a field whose name is not known. */
+static bool may_find(const struct lp_data *data, const struct lp_policy_survey *survey)
+{
+	if (data->dialect->sessions == LP_SESSIONS_NAMED || survey->reads_sid || !survey->field_count)
+		return true;
+	if (survey->reads_session && data->options.session_count)
+		return true;
+	for (size_t i = 0; i < survey->field_count; i++) {
+		if (data->options.learn && strcasestr(data->options.learn, survey->fields[i]))
+			return true;
+		for (size_t j = 0; j < data->options.session_count; j++)
+			if (is_carried(&data->rules[j], survey->fields[i]))
+				return true;
+	}
+	return false;
+}
+
+static void warn_of_policy(struct lp_data *data, const char *name, const struct lp_policy_survey *survey)
+{
+	const struct lp_dialect *dialect = data->dialect;
+
+	if (survey->reads_session && !data->options.session_count)
+		lp_log_write(&data->log, LP_LOG_WARNING, LP_LOG_ABOUT(.policy = name),
+			     "policy %s looks for what --session names, and there is none: conn.session is always nil; "
+			     "add --session sid, or cookie:NAME, header:NAME, query:NAME",
+			     name);
+	else if (dialect->sessions == LP_SESSIONS_UNTOLD)
+		lp_log_write(
+			&data->log, LP_LOG_WARNING, LP_LOG_ABOUT(.policy = name),
+			"policy %s looks for sessions, but workers of dialect %s report none: their requests go to "
+			"any worker; start the program with --dialect %s, which learns them from responses",
+			name, dialect->name, able_dialect(dialect));
+	else if (!may_find(data, survey))
+		lp_log_write(&data->log, LP_LOG_WARNING, LP_LOG_ABOUT(.policy = name),
+			     "policy %s looks sessions up by %s, but %s only Engine.IO's sid; add%s%s --session %s",
+			     name, survey->fields[0],
+			     dialect->sessions == LP_SESSIONS_SIDS ? "its workers report" : "limpet learns",
+			     dialect->sessions == LP_SESSIONS_SIDS ? " --dialect " : "",
+			     dialect->sessions == LP_SESSIONS_SIDS ? able_dialect(dialect) : "", survey->fields[0]);
+}
+
+static void warn_of_requests(struct lp_data *data)
+{
+	const char *name;
+	enum lp_route_each each = lp_policy_who_routes_each(data->current.policy, &name);
+
+	if (each == LP_ROUTE_FIRST || data->dialect->tell_each)
+		return;
+	lp_log_write(
+		&data->log, each == LP_ROUTE_REQUEST ? LP_LOG_WARNING : LP_LOG_INFO, LP_LOG_ABOUT(.policy = name),
+		"policy %s: route_each does nothing in dialect %s, whose workers cannot give a connection back: all "
+		     "requests of a kept connection go where its first one went; with --dialect %s each goes where it "
+		     "belongs",
+		     name, data->dialect->name, able_dialect(data->dialect));
+}
+
+static void warn_of_rules(struct lp_data *data, const bool *looked_up)
+{
+	for (size_t i = 0; i < data->options.session_count; i++)
+		if (!looked_up[i])
+			lp_log_write(&data->log, LP_LOG_WARNING, NULL,
+				     "--session %s: no policy looks these sessions up; add --policy session",
+				     data->options.sessions[i]);
+}
+
+void lp_setup_report(struct lp_data *data)
+{
+	const struct limpet_options *options = &data->options;
+	bool looked_up[LP_SESSION_RULES_MAX] = {false};
+	struct lp_policy_survey whole;
+	struct lp_error error;
+
+	/* A policy that binds sessions itself needs nobody to report them. */
+	if (lp_policy_survey(data->current.policy, NULL, NULL, 0, NULL, &whole, &error)) {
+		lp_log_write(&data->log, LP_LOG_WARNING, NULL, "%s", error.text);
+		return;
+	}
+	for (size_t i = 0; i < options->policy_count; i++) {
+		struct lp_policy_survey survey;
+
+		if (lp_policy_survey(data->current.policy, options->policies[i], NULL, 0, NULL, &survey, &error))
+			return;
+		for (size_t j = 0; j < options->session_count; j++)
+			looked_up[j] |= is_looked_up(&data->rules[j], &survey);
+		if (survey.looks_up && !whole.binds)
+			warn_of_policy(data, options->policies[i], &survey);
+	}
+	warn_of_rules(data, looked_up);
+	warn_of_requests(data);
 }

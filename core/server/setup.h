@@ -8,7 +8,8 @@
 #include "server/data.h"
 
 /**
- * Refuse --session and --learn where nothing would report the sessions that they name.
+ * Refuse --session and --learn where nothing would report the sessions that they name, and the policy `session` where
+ * none is named.
  *
  * @param data   Its options, rules and dialect are there.
  * @param error  Filled on failure: which option, which dialect, and what to do instead.
@@ -16,5 +17,13 @@
  * @return 0, or LP_EUSAGE.
  */
 int lp_setup_check_sessions(const struct lp_data *data, struct lp_error *error);
+
+/**
+ * Warn of what the policies in use cannot do here: look for sessions that nothing reports, be asked about requests of kept
+ * connections that workers cannot give back; and of sessions that no policy looks for.
+ *
+ * @param data  Its policies are loaded.
+ */
+void lp_setup_report(struct lp_data *data);
 
 #endif

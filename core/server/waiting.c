@@ -151,8 +151,10 @@ static bool send_to(struct lp_waiting *waiting, struct lp_connection *connection
 static bool look(struct lp_waiting *waiting, struct lp_connection *connection, struct lp_policy_conn *view)
 {
 	int status = lp_look(&waiting->look, connection->parcel.fd, connection->seen, view);
-	if (status == 0)
+	if (status == 0) {
+		lp_hints_note(&waiting->hints, waiting->config.log, waiting->policy, view);
 		return true;
+	}
 	if (status == LP_AGAIN)
 		wait_for_bytes(waiting, connection);
 	else if (status == -E2BIG)
@@ -301,6 +303,9 @@ static void expire_looking(struct lp_waiting *waiting, struct lp_connection *con
 		lp_connection_delist(connection);
 		decide(waiting, connection);
 	} else {
+		if (!connection->seen)
+			lp_hints_note_silence(&waiting->hints, waiting->config.log, waiting->policy,
+					      connection->origin->name, waiting->config.head_timeout_ms);
 		give_up_looking(waiting, connection);
 	}
 }

@@ -14,6 +14,7 @@
 #include "limpet/balancer.h"
 #include "route/policy.h"
 #include "server/closer.h"
+#include "server/hints.h"
 #include "server/look.h"
 #include "server/per_address.h"
 #include "server/recorder.h"
@@ -49,6 +50,7 @@ struct lp_waiting {
 	struct lp_supervisor *supervisor; /**< Borrowed; NULL until there is one: then all are held. */
 	uint32_t generation;              /**< Of the policy: cursors of an older one start again. */
 	struct lp_look look;
+	struct lp_hints hints;
 	struct lp_closer *closer; /**< Of descriptors. */
 
 	int epoll;
