@@ -37,11 +37,12 @@ void lp_hints_note(struct lp_hints *hints, struct lp_log *log, const struct lp_p
 	if (!asker)
 		return;
 	hints->told_tls = true;
-	lp_log_write(log, LP_LOG_WARNING, LP_LOG_ABOUT(.policy = asker, .listener = view->listener),
-		     "a connection at %s is TLS, which limpet does not decrypt: on_request of policy %s is not asked about "
-		     "it, and sessions are not found. Decrypt in front of limpet (nginx or HAProxy, and --trust their "
-		     "address), or choose by the client's address (--policy ip_hash)",
-		     view->listener, asker);
+	lp_log_write(
+		log, LP_LOG_WARNING, LP_LOG_ABOUT(.policy = asker, .listener = view->listener),
+		"a connection at %s is TLS, which limpet does not decrypt: on_request of policy %s is not asked about "
+		"it, and sessions are not found. Decrypt in front of limpet (nginx or HAProxy, and --trust their "
+		"address), or choose by the client's address (--policy ip_hash)",
+		view->listener, asker);
 }
 
 void lp_hints_note_silence(struct lp_hints *hints, struct lp_log *log, const struct lp_policy *policy,
@@ -54,9 +55,10 @@ void lp_hints_note_silence(struct lp_hints *hints, struct lp_log *log, const str
 	if (hints->told_silence || !asker || is_heard(hints, listener))
 		return;
 	hints->told_silence = true;
-	lp_log_write(log, LP_LOG_WARNING, LP_LOG_ABOUT(.policy = asker, .listener = listener),
-		     "a client at %s said nothing for %g s and was closed: policy %s looks at what clients send first. If "
-		     "the server speaks first (as SMTP and MySQL do), use policies that have on_connect alone, such as "
-		     "ip_hash, and --no-defer-accept",
-		     listener, (double)timeout_ms / 1000, asker);
+	lp_log_write(
+		log, LP_LOG_WARNING, LP_LOG_ABOUT(.policy = asker, .listener = listener),
+		"a client at %s said nothing for %g s and was closed: policy %s looks at what clients send first. If "
+		"the server speaks first (as SMTP and MySQL do), use policies that have on_connect alone, such as "
+		"ip_hash, and --no-defer-accept",
+		listener, (double)timeout_ms / 1000, asker);
 }

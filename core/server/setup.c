@@ -147,9 +147,9 @@ static void warn_of_requests(struct lp_data *data)
 	lp_log_write(
 		&data->log, each == LP_ROUTE_REQUEST ? LP_LOG_WARNING : LP_LOG_INFO, LP_LOG_ABOUT(.policy = name),
 		"policy %s: route_each does nothing in dialect %s, whose workers cannot give a connection back: all "
-		     "requests of a kept connection go where its first one went; with --dialect %s each goes where it "
-		     "belongs",
-		     name, data->dialect->name, able_dialect(data->dialect));
+		"requests of a kept connection go where its first one went; with --dialect %s each goes where it "
+		"belongs",
+		name, data->dialect->name, able_dialect(data->dialect));
 }
 
 static void warn_of_rules(struct lp_data *data, const bool *looked_up)
