@@ -41,6 +41,8 @@ need_tests() {
 	is_command wrk wrk
 	is_command valgrind valgrind
 	is_command clang-format clang-format
+	is_command lowdown lowdown
+	is_command groff groff-base
 	is_command gunicorn gunicorn
 	is_command uvicorn uvicorn
 	is_command puma puma

@@ -112,4 +112,23 @@ bool lp_flag_number(const struct lp_flag *flag, const char *text, uint32_t *numb
  */
 void lp_flag_describe(const struct lp_flag *flag, char *text, size_t size);
 
+/** Room for lp_flag_explain. */
+#define LP_FLAG_HELP_SIZE 1024
+
+/**
+ * All that the help and the manual say about a flag: its phrase, its choices and its default.
+ *
+ * @param flag      Not a heading.
+ * @param defaults  As lp_command_line_init fills it.
+ * @param text      Ends in NUL.
+ * @param size      Bytes of text, such as LP_FLAG_HELP_SIZE; longer text is cut.
+ */
+void lp_flag_explain(const struct lp_flag *flag, const struct lp_command_line *defaults, char *text, size_t size);
+
+/** What limpet is, in whole lines; opens the help and the manual. */
+extern const char lp_options_introduction[];
+
+/** Signals and exit status, in whole lines. */
+extern const char lp_options_operation[];
+
 #endif

@@ -12,19 +12,19 @@
 
 enum { COLUMNS = 80, NAME_COLUMNS = 24 };
 
-static const char introduction[] = "limpet hands each connection to the worker process that it belongs to. A Lua\n"
-				   "policy chooses; the worker then talks to the client itself.\n";
+const char lp_options_introduction[] = "limpet hands each connection to the worker process that it belongs to. A Lua\n"
+				       "policy chooses; the worker then talks to the client itself.\n";
 
-static const char operation[] = "Signals to a running balancer:\n"
-				"  HUP        load the policies again; connections and sessions stay\n"
-				"  TERM, INT  stop: take no more connections, let the workers finish; a second\n"
-				"             one stops at once\n"
-				"  QUIT       stop at once\n"
-				"\n"
-				"Exit status:\n"
-				"  0  done, or stopped by a signal\n"
-				"  1  failed while running\n"
-				"  2  wrong usage, or a policy that does not load; nothing was started\n";
+const char lp_options_operation[] = "Signals to a running balancer:\n"
+				    "  HUP        load the policies again; connections and sessions stay\n"
+				    "  TERM, INT  stop: take no more connections, let the workers finish; a second\n"
+				    "             one stops at once\n"
+				    "  QUIT       stop at once\n"
+				    "\n"
+				    "Exit status:\n"
+				    "  0  done, or stopped by a signal\n"
+				    "  1  failed while running\n"
+				    "  2  wrong usage, or a policy that does not load; nothing was started\n";
 
 /* Print text from `column` on in lines of at most COLUMNS, broken at blanks. */
 static void print_wrapped(FILE *out, const char *text, int column)
@@ -58,22 +58,27 @@ static void describe_default(const struct lp_flag *flag, const struct lp_command
 	}
 }
 
-static void print_flag(FILE *out, const struct lp_flag *flag, const struct lp_command_line *defaults)
+void lp_flag_explain(const struct lp_flag *flag, const struct lp_command_line *defaults, char *text, size_t size)
 {
 	char choices[160] = "";
 	char number[32];
-	char text[512];
+
+	if (flag->kind == LP_FLAG_CHOICE)
+		lp_flag_describe(flag, choices, sizeof(choices));
+	describe_default(flag, defaults, number, sizeof(number));
+	snprintf(text, size, "%s%s%s%s", flag->help, *choices ? "; " : "", choices, number);
+}
+
+static void print_flag(FILE *out, const struct lp_flag *flag, const struct lp_command_line *defaults)
+{
+	char text[LP_FLAG_HELP_SIZE];
 	int width;
 
 	if (flag->kind == LP_FLAG_HEADING) {
 		fprintf(out, "\n%s:\n", flag->name);
 		return;
 	}
-	if (flag->kind == LP_FLAG_CHOICE)
-		lp_flag_describe(flag, choices, sizeof(choices));
-	describe_default(flag, defaults, number, sizeof(number));
-	snprintf(text, sizeof(text), "%s%s%s%s", flag->help, *choices ? "; " : "", choices, number);
-
+	lp_flag_explain(flag, defaults, text, sizeof(text));
 	width = fprintf(out, "  %s%s%s", flag->name, flag->value ? " " : "", flag->value ? flag->value : "");
 	fprintf(out, "%*s", width < NAME_COLUMNS ? NAME_COLUMNS - width : 1, "");
 	print_wrapped(out, text, NAME_COLUMNS);
@@ -101,7 +106,7 @@ static void print_command(FILE *out, const struct lp_command_entry *command)
 
 static void print_overview(FILE *out)
 {
-	fprintf(out, "%s\nCommands:\n", introduction);
+	fprintf(out, "%s\nCommands:\n", lp_options_introduction);
 	for (size_t i = 0; i < LP_COMMANDS; i++)
 		fprintf(out, "  %-9s %s\n", lp_command_entries[i].name, lp_command_entries[i].summary);
 	fprintf(out, "\nUsage:\n");
@@ -112,7 +117,7 @@ static void print_overview(FILE *out)
 	fprintf(out,
 		"\nExample: four processes of a Socket.IO server, each session always at one\n"
 		"  limpet run --listen :3000 --workers 4 --policy sid -- node server.js\n\n%s",
-		operation);
+		lp_options_operation);
 }
 
 char *lp_options_help(enum lp_command command)
