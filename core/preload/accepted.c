@@ -22,14 +22,11 @@ void lp_accepted_begin(int fd, int listener)
 {
 	if (fd >= LP_DESCRIPTORS_MAX)
 		return;
-	bool followed = lp_self_each() != LP_EACH_NONE;
-	lp_descriptor_set(fd, &(struct lp_descriptor){.kind = LP_CONNECTION,
-						      .phase = followed ? LP_AT_HEAD : LP_OPAQUE,
-						      .first = true,
-						      .to_learn = LP_LEARN_BYTES,
-						      .in_head = true,
-						      .binding = lp_descriptors[listener].binding,
-						      .epoll = -1});
+	struct lp_exchange *exchange = lp_descriptor_make_exchange(fd);
+	if (exchange)
+		lp_exchange_begin(exchange, lp_self_each() != LP_EACH_NONE);
+	lp_descriptor_set(fd, &(struct lp_descriptor){
+				      .kind = LP_CONNECTION, .binding = lp_descriptors[listener].binding, .epoll = -1});
 }
 
 static sa_family_t kernel_family(int fd)

@@ -1,17 +1,51 @@
 /*
- * The table is as large as it can become; the kernel gives memory to the pages that are touched.
+ * The table is as large as it can become; the kernel gives memory to the pages that are touched. Exchanges are larger, and
+ * so is what a process may have to promise for them: they come in blocks, of the kernel's memory, since a connection may
+ * be accepted in a signal handler. A block is never given back.
  */
 #include "preload/descriptors.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "preload/real.h"
 
 struct lp_descriptor lp_descriptors[LP_DESCRIPTORS_MAX];
 
 static _Atomic int end;
+
+#define BLOCK 64
+
+static _Atomic(struct lp_exchange *) blocks[LP_DESCRIPTORS_MAX / BLOCK];
+
+/* Where there is no memory for a block. Nothing in it ever changes. */
+static struct lp_exchange none;
+
+struct lp_exchange *lp_descriptor_exchange(int fd)
+{
+	struct lp_exchange *block = blocks[fd / BLOCK];
+	return block ? &block[fd % BLOCK] : &none;
+}
+
+struct lp_exchange *lp_descriptor_make_exchange(int fd)
+{
+	_Atomic(struct lp_exchange *) *block = &blocks[fd / BLOCK];
+	struct lp_exchange *present = *block;
+	if (!present) {
+		size_t size = BLOCK * sizeof(*present);
+		void *made = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (made == MAP_FAILED)
+			return NULL;
+		if (atomic_compare_exchange_strong(block, &present, made))
+			present = made;
+		else
+			munmap(made, size); /* Another thread has been quicker. */
+	}
+	return &present[fd % BLOCK];
+}
 
 void lp_descriptor_set(int fd, const struct lp_descriptor *descriptor)
 {

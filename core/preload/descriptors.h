@@ -15,43 +15,41 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "preload/exchange.h"
+
 /** Descriptors from here on are not followed: a connection there is served, but no session is learnt from it. */
 #define LP_DESCRIPTORS_MAX (1 << 18)
 
 /** Our own descriptors keep away from those that programs count on, or close in a row: they begin here. */
 #define LP_DESCRIPTORS_OURS 200
 
-/** Bytes that are looked at of each response. */
-#define LP_LEARN_BYTES 4096
-
 enum lp_descriptor_kind { LP_OTHER, LP_BOUND, LP_LISTENER, LP_CONNECTION };
 
-/** Where in its requests a connection is; request.h. */
-enum lp_request_phase {
-	LP_AT_HEAD, /**< The next byte to read begins a request. */
-	LP_INSIDE,  /**< left bytes of the present request are to be read. */
-	LP_OPAQUE,  /**< Not followed any more: chunked, upgraded, or not HTTP. */
-};
-
+/** No bit-fields: one thread may change a member while another changes its neighbour. */
 struct lp_descriptor {
-	uint8_t kind;        /**< enum lp_descriptor_kind. */
-	uint8_t phase;       /**< CONNECTION: enum lp_request_phase. */
-	bool watched : 1;    /**< LISTENER: by epoll. */
-	bool first : 1;      /**< CONNECTION: limpet has routed the request at its head, no other was read. */
-	bool answered : 1;   /**< CONNECTION: something was written since the last request was read. */
-	bool lowat : 1;      /**< CONNECTION: SO_RCVLOWAT is raised. */
-	bool in_head : 1;    /**< CONNECTION: the next byte written is one of a response's head. */
-	bool opaque_out : 1; /**< CONNECTION: what is written is not looked at any more. */
-	uint8_t set;         /**< LISTENER: its place's set, of which registration (self.h), it names; 0: none. */
-	uint16_t to_learn;   /**< CONNECTION: bytes of the response to look at. */
-	uint16_t binding;    /**< BOUND, LISTENER: bindings.h. */
-	uint64_t left;       /**< CONNECTION, INSIDE. */
-	int epoll;           /**< CONNECTION: the epoll instance that watches it, or -1. */
+	uint8_t kind;     /**< enum lp_descriptor_kind. */
+	bool watched;     /**< LISTENER: by epoll. */
+	bool lowat;       /**< CONNECTION: SO_RCVLOWAT is raised. */
+	uint8_t set;      /**< LISTENER: its place's set, of which registration (self.h), it names; 0: none. */
+	uint16_t binding; /**< BOUND, LISTENER, and the listener's of a CONNECTION: bindings.h. */
+	int epoll;        /**< CONNECTION: the epoll instance that watches it, or -1. */
 	struct epoll_event watch;
 };
 
 /** By number. A process has one table of descriptors, so it has one of these; all zero is OTHER. */
 extern struct lp_descriptor lp_descriptors[LP_DESCRIPTORS_MAX];
+
+/**
+ * What goes back and forth on a connection (exchange.h).
+ *
+ * @param fd  CONNECTION.
+ *
+ * @return Never NULL. Where there was no memory for it when the connection came, it is OPAQUE for good.
+ */
+struct lp_exchange *lp_descriptor_exchange(int fd);
+
+/** Have memory for that. @param fd 0 – LP_DESCRIPTORS_MAX - 1. @return It, or NULL. */
+struct lp_exchange *lp_descriptor_make_exchange(int fd);
 
 /** Say what a descriptor is. @param fd 0 – LP_DESCRIPTORS_MAX - 1. @param descriptor Copied. */
 void lp_descriptor_set(int fd, const struct lp_descriptor *descriptor);

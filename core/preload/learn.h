@@ -1,20 +1,29 @@
 /**
- * What a response tells of sessions: Engine.IO's sid, and whatever cookies and headers `--learn` names. Pure functions
- * over bytes.
+ * Sessions, as a program's responses name them: Engine.IO's sid, and whatever cookies and headers `--learn` names. Pure
+ * functions over bytes. A response is the program's word, but a client may have put words into it:
+ *
+ *   - A sid is learnt only where a body begins with an open packet, in answer to a request that asks for a session.
+ *   - A cookie or header is learnt only if the request did not carry the same value, in a cookie, header or parameter of
+ *     that name: what is merely repeated is no session that was opened here.
  */
 #ifndef LP_PRELOAD_LEARN_H
 #define LP_PRELOAD_LEARN_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/slice.h"
+#include "preload/request.h"
 
 /** Things that --learn can name, at most. */
 #define LP_LEARN_MAX 8
 
 /** Bytes of a name in --learn. */
 #define LP_LEARN_NAME_MAX 64
+
+/** Values of a request that are remembered; of one that carries more, no answer is learnt from. */
+#define LP_CARRIED_MAX 7
 
 struct lp_learn_rule {
 	bool is_cookie; /**< Else a header. */
@@ -26,6 +35,15 @@ struct lp_learn {
 	unsigned count;
 };
 
+/** Hashes of the values that a request carried. All zero: none. */
+struct lp_carried {
+	uint64_t hashes[LP_CARRIED_MAX];
+	uint32_t count; /**< LP_CARRIED_MAX + 1: more. */
+};
+
+/** Runs for a session's key: 1 to 1024 bytes without blanks and control characters. */
+typedef void (*lp_learn_cb)(struct lp_slice key);
+
 /**
  * Read the rules.
  *
@@ -36,17 +54,39 @@ struct lp_learn {
 void lp_learn_init(struct lp_learn *learn, const char *text);
 
 /**
- * Find the session keys in a piece of a response. Rules are about its head: what a visitor wrote may be in its body.
+ * Note what a request carries.
  *
- * @param learn  The rules.
- * @param bytes  The piece. Borrowed.
- * @param head   Whether the piece begins in the head.
- * @param found  Runs for each key, which is inside bytes: 1 to 1024 bytes without blanks and control characters.
- * @param owner  Passed to found.
- *
- * @return Whether the next piece begins in the head, too.
+ * @param learn    The rules.
+ * @param request  Its head.
+ * @param carried  Filled.
  */
-bool lp_learn_scan(const struct lp_learn *learn, struct lp_slice bytes, bool head,
-		   void (*found)(void *owner, struct lp_slice key), void *owner);
+void lp_learn_carried(const struct lp_learn *learn, const struct lp_request *request, struct lp_carried *carried);
+
+/**
+ * Learn from a header of a response.
+ *
+ * @param learn    The rules.
+ * @param line     The header's line, without its end.
+ * @param carried  By the request.
+ *
+ * @return The key, inside line; or absent.
+ */
+struct lp_slice lp_learn_header(const struct lp_learn *learn, struct lp_slice line, const struct lp_carried *carried);
+
+/** What the beginning of a body tells. */
+enum lp_learn_open {
+	LP_OPEN_NONE, /**< It is no open packet. */
+	LP_OPEN_MORE, /**< More bytes will tell. */
+	LP_OPEN_KEY,  /**< It is one. */
+};
+
+/**
+ * Learn from the beginning of a body that answers a request for a session: an open packet of Engine.IO, as it is, or as
+ * JSONP, or with the length before it that version 3 writes.
+ *
+ * @param body  From its first byte.
+ * @param key   Set on KEY; inside body.
+ */
+enum lp_learn_open lp_learn_open(struct lp_slice body, struct lp_slice *key);
 
 #endif

@@ -144,6 +144,11 @@ void lp_listening_copied(int fd, int like)
 	lp_descriptor_set(fd, &lp_descriptors[like]);
 	if (kind == LP_LISTENER)
 		lp_bindings_listen(lp_descriptors[like].binding, false);
+	if (kind == LP_CONNECTION) { /* What is read and written by two numbers is followed by neither. */
+		lp_exchange_stop(lp_descriptor_exchange(like));
+		if (lp_descriptor_make_exchange(fd))
+			lp_exchange_stop(lp_descriptor_exchange(fd));
+	}
 }
 
 int lp_listening_option(int fd, int level, int name, void *value, socklen_t *length)

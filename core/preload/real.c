@@ -50,6 +50,11 @@ static void find_all(void)
 	FIND(send);
 	FIND(sendto);
 	FIND(sendmsg);
+	FIND(recvmmsg);
+	FIND(sendmmsg);
+	FIND(sendfile);
+	FIND(sendfile64);
+	FIND(splice);
 	real.found = true;
 }
 

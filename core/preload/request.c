@@ -1,101 +1,135 @@
 /*
- * This is no parser of HTTP: limpet and the server each have one. It only finds where a request ends, and in any doubt
- * says opaque, which costs nothing but the wish to route each request by itself.
+ * This is no parser of HTTP: limpet and the server each have one. It only finds where a request ends; where they could
+ * disagree about that, the end is unknown.
  */
 #include "preload/request.h"
 
 #include <string.h>
-#include <strings.h>
 
-static bool has_prefix(const char *line, const char *end, const char *name)
+#include "preload/http_framing.h"
+
+/* The longest method there is, and some. */
+#define METHOD_MAX 32
+
+struct line {
+	struct lp_slice method;
+	struct lp_slice target;
+	bool sound; /* So far. */
+};
+
+static bool is_method_byte(char byte)
+{
+	return (byte >= 'A' && byte <= 'Z') || byte == '-' || byte == '_';
+}
+
+/* "METHOD target HTTP/1.1" without its end, or as much of it as has come. */
+static struct line read_line(const char *at, const char *end)
+{
+	static const char version[] = " HTTP/1.";
+	struct line line = {.method.bytes = at};
+	while (at < end && is_method_byte(*at) && line.method.length < METHOD_MAX) {
+		line.method.length++;
+		at++;
+	}
+	line.sound = line.method.length && (at == end || *at == ' ');
+	if (at == end || !line.sound)
+		return line;
+	line.target.bytes = ++at;
+	while (at<end && * at> ' ' && *at != 127)
+		at++;
+	line.target.length = (size_t)(at - line.target.bytes);
+	size_t left = (size_t)(end - at);
+	size_t text = sizeof(version) - 1;
+	line.sound = (line.target.length || !left) && left <= text + 1 &&
+		     memcmp(at, version, left < text ? left : text) == 0 &&
+		     (left <= text || at[text] == '0' || at[text] == '1');
+	return line;
+}
+
+static bool is_whole(const struct line *line, const char *end)
+{
+	return line->sound && line->target.length && line->target.bytes + line->target.length + 9 == end;
+}
+
+struct lp_slice lp_request_parameter(struct lp_slice query, const char *name)
 {
 	size_t length = strlen(name);
-	return (size_t)(end - line) >= length && strncasecmp(line, name, length) == 0;
-}
-
-/* "METHOD target HTTP/1.1": the target, or absent. */
-static struct lp_slice read_target(const char *line, const char *end)
-{
-	const char *at = line;
-	while (at < end && *at >= 'A' && *at <= 'Z')
-		at++;
-	if (at == line || at == end || *at != ' ')
-		return (struct lp_slice){0};
-	const char *target = ++at;
-	while (at<end && * at> ' ')
-		at++;
-	if (at == target || end - at != 9 || memcmp(at, " HTTP/1.1", 9) != 0)
-		return (struct lp_slice){0};
-	return (struct lp_slice){target, (size_t)(at - target)};
-}
-
-/* The first `sid` of the query, as limpet takes it: undecoded, and an empty one is none. */
-static struct lp_slice find_sid(struct lp_slice target)
-{
-	const char *end = target.bytes + target.length;
-	const char *at = memchr(target.bytes, '?', target.length);
-	while (at && at < end) {
-		at++;
+	const char *at = query.bytes;
+	const char *end = query.bytes + query.length;
+	while (at) {
 		const char *next = memchr(at, '&', (size_t)(end - at));
 		const char *stop = next ? next : end;
-		if (stop - at > 4 && memcmp(at, "sid=", 4) == 0)
-			return (struct lp_slice){at + 4, (size_t)(stop - at - 4)};
-		at = next;
+		if ((size_t)(stop - at) > length && memcmp(at, name, length) == 0 && at[length] == '=')
+			return (struct lp_slice){at + length + 1, (size_t)(stop - at) - length - 1};
+		at = next ? next + 1 : NULL;
 	}
 	return (struct lp_slice){0};
 }
 
-static bool read_length(const char *at, const char *end, uint64_t *length)
+/* A query with `sid` is Engine.IO's where it names its version or transport; other programs have parameters of that name. */
+static void read_query(struct lp_request *request, struct lp_slice target)
 {
-	uint64_t value = 0;
-	while (at < end && (*at == ' ' || *at == '\t'))
-		at++;
-	const char *start = at;
-	for (; at < end && *at >= '0' && *at <= '9' && at - start < 15; at++)
-		value = value * 10 + (uint64_t)(*at - '0');
-	*length = value;
-	return at > start && at == end;
+	const char *mark = memchr(target.bytes, '?', target.length);
+	if (!mark)
+		return;
+	request->query = (struct lp_slice){mark + 1, (size_t)(target.bytes + target.length - mark - 1)};
+	bool has_version = lp_request_parameter(request->query, "EIO").bytes;
+	struct lp_slice sid = lp_request_parameter(request->query, "sid");
+	if (sid.length && (has_version || lp_request_parameter(request->query, "transport").bytes))
+		request->sid = sid;
+	request->opens_session = has_version && !sid.length;
 }
 
-/* Read the header lines; returns false in any doubt about where the body ends. */
-static bool read_headers(const char *at, const char *end, uint64_t *body)
+static struct lp_framing read_headers(struct lp_slice headers, bool is_http_1_0)
 {
-	bool sized = false;
-	*body = 0;
-	while (at < end) {
+	struct lp_framing framing = {0};
+	const char *end = headers.bytes + headers.length;
+	for (const char *at = headers.bytes; at < end;) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
-		if (!newline || newline == at || newline[-1] != '\r')
-			return false;
-		const char *stop = newline - 1;
-		const char *colon = memchr(at, ':', (size_t)(stop - at));
-		if (!colon || colon == at || colon[-1] == ' ' || colon[-1] == '\t' || *at == ' ' || *at == '\t' ||
-		    has_prefix(at, stop, "transfer-encoding:") || has_prefix(at, stop, "upgrade:"))
-			return false;
-		if (has_prefix(at, stop, "content-length:")) {
-			if (sized || !read_length(at + 15, stop, body))
-				return false;
-			sized = true;
+		struct lp_slice value;
+		if (newline == at || newline[-1] != '\r') {
+			framing.doubtful = true;
+			return framing;
 		}
+		lp_framing_take(&framing, (struct lp_slice){at, (size_t)(newline - 1 - at)}, &value);
 		at = newline + 1;
 	}
-	return true;
+	framing.doubtful |= framing.chunked && is_http_1_0;
+	return framing;
 }
 
-bool lp_request_read(struct lp_request *request, const char *bytes, size_t length)
+static void read_end(struct lp_request *request, const struct line *line)
 {
-	const char *end = memmem(bytes, length, "\r\n\r\n", 4);
-	const char *first = memchr(bytes, '\n', length);
-	*request = (struct lp_request){.opaque = true};
-	if (!end && length < LP_REQUEST_HEAD_MAX && length && bytes[0] >= 'A' && bytes[0] <= 'Z')
-		return false;
-	if (!end || !first || first == bytes || first[-1] != '\r')
-		return true;
-	struct lp_slice target = read_target(bytes, first - 1);
-	uint64_t body;
-	if (!target.bytes || !read_headers(first + 1, end + 2, &body))
-		return true;
-	request->opaque = false;
-	request->length = (uint64_t)(end + 4 - bytes) + body;
-	request->sid = find_sid(target);
-	return true;
+	struct lp_framing framing = read_headers(request->headers, line->target.bytes[line->target.length + 8] == '0');
+	request->body = framing.length;
+	request->end = framing.doubtful ? LP_END_UNKNOWN : framing.chunked ? LP_END_CHUNKED : LP_END_SIZED;
+}
+
+enum lp_request_progress lp_request_read(struct lp_request *request, const char *bytes, size_t length)
+{
+	const char *newline = memchr(bytes, '\n', length);
+	const char *stop = newline ? newline : bytes + length;
+	if (stop > bytes && stop[-1] == '\r')
+		stop--;
+	struct line line = read_line(bytes, stop);
+	bool full = length >= LP_REQUEST_HEAD_MAX;
+	*request = (struct lp_request){.end = LP_END_NEVER, .head = length};
+	if (!newline && line.sound && !full)
+		return LP_REQUEST_IN_LINE;
+	if (!newline || !is_whole(&line, stop) || newline == stop)
+		return LP_REQUEST_WHOLE;
+	if (line.method.length == 7 && memcmp(line.method.bytes, "CONNECT", 7) == 0)
+		return LP_REQUEST_WHOLE;
+	const char *end = memmem(stop, length - (size_t)(stop - bytes), "\r\n\r\n", 4);
+	if (!end && !full)
+		return LP_REQUEST_IN_HEAD;
+	request->end = LP_END_UNKNOWN;
+	request->is_head = line.method.length == 4 && memcmp(line.method.bytes, "HEAD", 4) == 0;
+	read_query(request, line.target);
+	if (!end)
+		return LP_REQUEST_WHOLE;
+	request->head = (size_t)(end + 4 - bytes);
+	request->headers = (struct lp_slice){newline + 1, (size_t)(end + 2 - newline - 1)};
+	read_end(request, &line);
+	return LP_REQUEST_WHOLE;
 }

@@ -320,17 +320,16 @@ enum lp_frame_each lp_self_each(void)
 	return (enum lp_frame_each)us.channel.each;
 }
 
-static void on_session(void *owner, struct lp_slice key)
+void lp_self_session(struct lp_slice key)
 {
-	(void)owner;
 	pthread_mutex_lock(&us.lock);
 	lp_preload_channel_session(&us.channel, key);
 	pthread_mutex_unlock(&us.lock);
 }
 
-bool lp_self_learn(struct lp_slice bytes, bool head)
+const struct lp_learn *lp_self_rules(void)
 {
-	return lp_learn_scan(&us.learn, bytes, head, on_session, NULL);
+	return &us.learn;
 }
 
 bool lp_self_knows(struct lp_slice key)

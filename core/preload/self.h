@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "preload/learn.h"
 #include "worker/frame.h"
 
 /**
@@ -82,15 +83,11 @@ bool lp_self_is_here(void);
 /** Which later requests limpet wants back. Takes no lock. @return LP_EACH_NONE before it said. */
 enum lp_frame_each lp_self_each(void);
 
-/**
- * Learn sessions from a piece of a response.
- *
- * @param bytes  Borrowed.
- * @param head   Whether the piece begins in the response's head.
- *
- * @return Whether the next piece begins there, too.
- */
-bool lp_self_learn(struct lp_slice bytes, bool head);
+/** What is learnt of sessions beside Engine.IO's. Takes no lock. @return Never NULL. */
+const struct lp_learn *lp_self_rules(void);
+
+/** A session lives in this process: limpet hears of it now. @param key 1 – 1024 bytes without blanks and control characters. */
+void lp_self_session(struct lp_slice key);
 
 /** Whether a session lives in this process. @param key Any bytes. */
 bool lp_self_knows(struct lp_slice key);

@@ -1,15 +1,15 @@
 /*
  * A kept-alive connection carries requests of several sessions; only the first was routed. Each later one is looked at
- * here, unread:
+ * here, unread, and may be for limpet to decide. Then:
  *
- *     phase    next byte                     leaves on
- *     AT_HEAD  begins a request              a head that stays here -> INSIDE; one that does not -> the connection is given back
- *     INSIDE   of a request that stays here  its last byte was read -> AT_HEAD
- *     OPAQUE   anything                      never: an upgrade, a chunked body, or no HTTP
+ *     what is known                                            the connection
+ *     all requests before it are answered                      is given back
+ *     some are not: it was sent ahead (browsers do not)        stays, with this request
+ *     where it begins is not known (LOST), but all before it   is ended: a client may send it again, as behind any end of
+ *     seem to be answered                                      a connection that it keeps
+ *     nothing (OPAQUE)                                         stays
  *
  * The program never gets bytes of two requests in one read, so that the second is still whole when it belongs elsewhere.
- * A connection is given back only when the request before it was answered: with requests sent ahead of their answers
- * (which browsers do not) the rest stays here.
  *
  * Giving back: limpet gets a copy of the descriptor, and the program's own number names a socket whose other end is
  * closed. So the program sees an end, and whatever it does to end its side meets nobody.
@@ -27,36 +27,17 @@
 #include "preload/request.h"
 #include "preload/self.h"
 
-static bool begins_with(const struct iovec *piece, const char *text)
-{
-	return piece->iov_len >= strlen(text) && memcmp(piece->iov_base, text, strlen(text)) == 0;
-}
+/* Bytes that are read away at the end of a connection: so many times so many. */
+#define DISCARDS_MAX 64
+#define DISCARD_SIZE 4096
 
-void lp_traffic_writing(int fd, const struct iovec *pieces, size_t count)
-{
-	struct lp_descriptor *connection = &lp_descriptors[fd];
-	connection->answered = true;
-	if (connection->opaque_out || !connection->to_learn || !count)
-		return;
-	if (begins_with(&pieces[0], "HTTP/1.1 101")) {
-		connection->opaque_out = true;
-		connection->phase = LP_OPAQUE;
-		return;
-	}
-	for (size_t i = 0; i < count && connection->to_learn; i++) {
-		size_t length = pieces[i].iov_len < connection->to_learn ? pieces[i].iov_len : connection->to_learn;
-		if (length)
-			connection->in_head =
-				lp_self_learn((struct lp_slice){pieces[i].iov_base, length}, connection->in_head);
-		connection->to_learn = (uint16_t)(connection->to_learn - length);
-	}
-}
+/* Ends */
 
 /* Let the number name a socket whose other end is closed. Returns 0 or negative errno, with nothing changed. */
 static int name_the_end(int fd)
 {
 	int pair[2];
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+	if (lp_real()->socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return -errno;
 	int status = lp_descriptor_name(fd, pair[0]);
 	lp_real()->close(pair[0]);
@@ -87,23 +68,50 @@ static bool give_back(int fd)
 	move_watch(fd, EPOLL_CTL_ADD);
 	real->close(copy);
 	if (given)
-		lp_descriptor_forget(fd);
+		lp_exchange_stop(lp_descriptor_exchange(fd));
 	return given;
 }
 
-/* Whether a request is for limpet to decide. */
+/* Bytes that nobody has read would turn the end into a reset, which may take the last response with it. */
+static void discard(int fd)
+{
+	char bytes[DISCARD_SIZE];
+	for (unsigned i = 0; i < DISCARDS_MAX && lp_real()->recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0; i++)
+		;
+}
+
+/* End a connection behind a response. */
+static void end_connection(int fd)
+{
+	lp_real()->shutdown(fd, SHUT_WR);
+	discard(fd);
+	move_watch(fd, EPOLL_CTL_DEL);
+	name_the_end(fd);
+	move_watch(fd, EPOLL_CTL_ADD);
+	lp_exchange_stop(lp_descriptor_exchange(fd));
+}
+
+/* Heads */
+
+/*
+ * Whether a request is for limpet to decide. With LP_EACH_SESSION that is one of a session of another process, and one that
+ * asks for a new session: behind a proxy that keeps few connections, all sessions would begin in the same process. What
+ * limpet could not read with certainty stays.
+ */
 static bool is_foreign(const struct lp_request *request)
 {
 	enum lp_frame_each each = lp_self_each();
+	if (request->end == LP_END_UNKNOWN || request->end == LP_END_NEVER)
+		return false;
 	if (each != LP_EACH_NONE && request->sid.bytes)
 		return !lp_self_knows(request->sid);
-	return each == LP_EACH_REQUEST;
+	return each == LP_EACH_REQUEST || (each == LP_EACH_SESSION && request->opens_session);
 }
 
-static void set_lowat(int fd, struct lp_descriptor *connection, int bytes)
+static void set_lowat(int fd, int bytes)
 {
 	lp_real()->setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
-	connection->lowat = bytes > 1;
+	lp_descriptors[fd].lowat = bytes > 1;
 }
 
 /* Whether nothing more can come. */
@@ -113,79 +121,145 @@ static bool is_ended(int fd)
 	return lp_real()->poll(&one, 1, 0) > 0;
 }
 
-/* The next request is here, as far as it came. Returns as lp_traffic_reading, or -EAGAIN to wait for more of it. */
-static int judge(int fd, const char *head, size_t length)
+static bool is_nonblocking(int fd, int flags)
 {
-	struct lp_descriptor *connection = &lp_descriptors[fd];
-	struct lp_request request;
-	if (!lp_request_read(&request, head, length) && !is_ended(fd)) {
-		set_lowat(fd, connection, (int)length + 1);
-		return -EAGAIN;
-	}
-	if (connection->lowat)
-		set_lowat(fd, connection, 1);
-	if (!connection->first && connection->answered && is_foreign(&request) && give_back(fd))
+	return flags & MSG_DONTWAIT || lp_real()->fcntl(fd, F_GETFL) & O_NONBLOCK;
+}
+
+/* A request's head has come. Returns as lp_traffic_reading. */
+static int decide(int fd, const struct lp_request *request, size_t seen)
+{
+	struct lp_exchange *exchange = lp_descriptor_exchange(fd);
+	bool lost = exchange->in.phase == LP_EXCHANGE_LOST;
+	bool foreign = exchange->in.routed && !exchange->in.first && is_foreign(request);
+	if (foreign && lost) {
+		end_connection(fd);
 		return 0;
-	connection->first = false;
-	connection->answered = false;
-	connection->phase = request.opaque ? LP_OPAQUE : LP_INSIDE;
-	connection->left = request.length;
+	}
+	if (foreign && lp_exchange_is_answered(exchange) && give_back(fd))
+		return 0;
+	lp_exchange_take_request(exchange, request, seen, lp_self_rules());
 	return 1;
 }
 
-/* Look at the next request. Returns as lp_traffic_reading. */
-static int look(int fd, bool waits)
+/*
+ * Look at the next request. Returns as lp_traffic_reading.
+ *
+ * A head is read as a whole, or a part of it would be gone when it belongs elsewhere. Where nothing is given back, no
+ * program has to wait for a line that may never end.
+ */
+static int look_at_head(int fd, int flags)
 {
+	struct lp_exchange *exchange = lp_descriptor_exchange(fd);
 	char head[LP_REQUEST_HEAD_MAX];
 	for (;;) {
-		ssize_t got = lp_real()->recv(fd, head, sizeof(head), MSG_PEEK | (waits ? 0 : MSG_DONTWAIT));
+		struct lp_request request;
+		ssize_t got = lp_real()->recv(fd, head, sizeof(head), MSG_PEEK | (flags & MSG_DONTWAIT));
 		if (got < 0 && errno == ENOTSOCK)
 			lp_descriptor_forget(fd); /* Closed behind our back; the number is a file's now. */
 		if (got <= 0)
 			return got < 0 && errno != ENOTSOCK ? -1 : 1; /* The end: the program's own read tells it. */
-		int verdict = judge(fd, head, (size_t)got);
-		if (verdict != -EAGAIN)
-			return verdict;
-		if (!waits) {
+		enum lp_request_progress progress = lp_request_read(&request, head, (size_t)got);
+		bool never = progress != LP_REQUEST_WHOLE &&
+			     ((progress == LP_REQUEST_IN_LINE && !exchange->in.routed) || is_ended(fd));
+		if (lp_descriptors[fd].lowat && (never || progress == LP_REQUEST_WHOLE))
+			set_lowat(fd, 1);
+		if (progress == LP_REQUEST_WHOLE)
+			return decide(fd, &request, (size_t)got);
+		if (never) {
+			lp_exchange_stop(exchange);
+			return 1;
+		}
+		set_lowat(fd, (int)got + 1);
+		if (is_nonblocking(fd, flags)) {
 			errno = EAGAIN;
 			return -1;
 		}
 	}
 }
 
-int lp_traffic_reading(int fd, size_t want, bool waits, size_t *allowed)
+/* Behind a request whose end is unknown, what comes when all is answered may be the next head. Returns as above. */
+static int look_for_head(int fd, int flags)
 {
-	struct lp_descriptor *connection = &lp_descriptors[fd];
-	*allowed = want;
-	if (connection->phase == LP_AT_HEAD && want) {
-		int verdict = look(fd, waits);
-		if (verdict <= 0)
-			return verdict;
+	char head[LP_REQUEST_HEAD_MAX];
+	struct lp_request request;
+	if (!lp_exchange_is_answered(lp_descriptor_exchange(fd)))
+		return 1;
+	ssize_t got = lp_real()->recv(fd, head, sizeof(head), MSG_PEEK | (flags & MSG_DONTWAIT));
+	if (got <= 0)
+		return got < 0 ? -1 : 1;
+	if (lp_request_read(&request, head, (size_t)got) != LP_REQUEST_WHOLE || request.end == LP_END_NEVER)
+		return 1;
+	return decide(fd, &request, (size_t)got);
+}
+
+/* How much of a request in chunks may be read. Returns as above. */
+static int look_at_chunks(int fd, int flags, size_t want, size_t *allowed)
+{
+	struct lp_exchange *exchange = lp_descriptor_exchange(fd);
+	char bytes[LP_REQUEST_HEAD_MAX];
+	uint64_t sure = exchange->in.left + lp_chunked_data_left(&exchange->in.chunked);
+	if (sure < want) {
+		size_t room = want < sizeof(bytes) ? want : sizeof(bytes);
+		ssize_t got = lp_real()->recv(fd, bytes, room, MSG_PEEK | (flags & MSG_DONTWAIT));
+		if (got <= 0)
+			return got < 0 ? -1 : 1;
+		sure = lp_exchange_chunks(exchange, bytes, (size_t)got);
+		if (exchange->in.phase == LP_EXCHANGE_LOST)
+			return 1;
 	}
-	if (connection->phase == LP_INSIDE && connection->left < want)
-		*allowed = (size_t)connection->left;
+	*allowed = sure < want ? (size_t)sure : want;
 	return 1;
 }
 
-/* A read that was cut short may have left bytes that an edge-triggered loop was told of, and waits to be told of anew. */
-static void tell_again(int fd)
+int lp_traffic_reading(int fd, size_t want, int flags, size_t *allowed)
 {
-	if (lp_descriptors[fd].watch.events & EPOLLET)
+	struct lp_exchange *exchange = lp_descriptor_exchange(fd);
+	enum lp_exchange_phase phase = lp_exchange_phase(exchange);
+	int verdict = 1;
+	*allowed = want;
+	if (phase == LP_EXCHANGE_OPAQUE || !want)
+		return 1;
+	if (phase == LP_EXCHANGE_HEAD)
+		verdict = look_at_head(fd, flags);
+	else if (phase == LP_EXCHANGE_LOST)
+		verdict = look_for_head(fd, flags);
+	if (verdict <= 0)
+		return verdict;
+	phase = (enum lp_exchange_phase)exchange->in.phase;
+	if (phase == LP_EXCHANGE_BODY && exchange->in.left < want)
+		*allowed = (size_t)exchange->in.left;
+	return phase == LP_EXCHANGE_CHUNKED ? look_at_chunks(fd, flags, want, allowed) : 1;
+}
+
+void lp_traffic_has_read(int fd, const struct iovec *pieces, size_t count, size_t got, bool cut)
+{
+	struct lp_exchange *exchange = lp_descriptor_exchange(fd);
+	if (exchange->in.phase == LP_EXCHANGE_OPAQUE)
+		return;
+	lp_exchange_has_read(exchange, pieces, count, got);
+	/* An edge-triggered loop was told of what is left, and waits to be told of anew. */
+	if (cut && exchange->in.more && lp_descriptors[fd].watch.events & EPOLLET)
 		move_watch(fd, EPOLL_CTL_MOD);
 }
 
-void lp_traffic_has_read(int fd, size_t got)
+void lp_traffic_writing(int fd, const struct iovec *pieces, size_t count, struct lp_exchange_write *write)
 {
-	struct lp_descriptor *connection = &lp_descriptors[fd];
-	if (!connection->opaque_out) {
-		connection->to_learn = LP_LEARN_BYTES;
-		connection->in_head = true;
-	}
-	if (connection->phase != LP_INSIDE)
-		return;
-	connection->left -= got < connection->left ? got : connection->left;
-	if (connection->left == 0) {
-		connection->phase = LP_AT_HEAD;
-		tell_again(fd);
-	}
+	lp_exchange_writes(lp_descriptor_exchange(fd), pieces, count, write, lp_self_rules(), lp_self_session);
+}
+
+void lp_traffic_has_written(int fd, const struct iovec *pieces, size_t count, struct lp_exchange_write *write,
+			    ssize_t result)
+{
+	lp_exchange_has_written(lp_descriptor_exchange(fd), pieces, count, write, lp_self_rules(), result);
+}
+
+void lp_traffic_has_sent(int fd, size_t count)
+{
+	lp_exchange_has_sent(lp_descriptor_exchange(fd), count);
+}
+
+void lp_traffic_stop(int fd)
+{
+	lp_exchange_stop(lp_descriptor_exchange(fd));
 }

@@ -96,7 +96,10 @@ function request(address, path, { method = 'GET', headers = {}, body, agent = fa
 				reject(error);
 			}
 		});
-		call.end(body);
+		if (body?.pipe)
+			body.pipe(call);
+		else
+			call.end(body);
 	});
 }
 

@@ -8,6 +8,7 @@ const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
+const { Readable } = require('node:stream');
 const { setImmediate: turn } = require('node:timers/promises');
 const test = require('node:test');
 const { AT_PORT, KeptConnection, many, registered, workerPids } = require('./any_server');
@@ -58,10 +59,10 @@ test('one that comes back while another is decided does not stand in its place',
 
 		/* limpet finds, in this order: one whose sid nobody knows, so that it asks its workers; and what one of them has to say. */
 		limpet.signal('SIGSTOP');
-		const unknown = limpet.get('/?sid=unknown', { headers: { Tenant: 1 } });
+		const unknown = limpet.get('/?EIO=4&sid=unknown', { headers: { Tenant: 1 } });
 		await eventually('it was sent', () => proc.bytesWaiting(limpet.address) > 0);
 		const before = proc.descriptors(pids[0]);
-		const given = kept.ask(`/?sid=${sid}`);
+		const given = kept.ask(`/?EIO=4&sid=${sid}`);
 		await eventually('it was given back', () => proc.descriptors(pids[0]) < before);
 		limpet.signal('SIGCONT');
 		assert.equal((await unknown).json.pid, pids[0]);
@@ -126,16 +127,55 @@ test('also by a server whose events come once, when bytes arrive', run(
 			assert.match((await kept.answer()).head, /^HTTP\/1\.1 200 /);
 	}));
 
-test('a chunked body comes to its worker, and what follows it stays there', run(node(TENANTS), async (limpet) => {
+/** A request whose body comes in chunks, as bytes; with trailers, if there are some. */
+const chunked = (tenant, trailers = '') =>
+	`POST / HTTP/1.1\r\nHost: limpet\r\nTenant: ${tenant}\r\nTransfer-Encoding: chunked\r\n\r\n` +
+	`5\r\nabcde\r\n3;note="a b"\r\nfgh\r\n0\r\n${trailers}\r\n`;
+
+test('requests with chunked bodies come to their workers, and so does what follows them', run(node(TENANTS), async (limpet) => {
 	const pids = (await limpet.status()).workers.map(({ pid }) => pid);
 	const kept = await keep(limpet);
-	assert.equal((await kept.ask('/', { Tenant: 1 })).json.pid, pids[0]);
-	const head = 'POST / HTTP/1.1\r\nHost: limpet\r\nTenant: 2\r\nTransfer-Encoding: chunked\r\n\r\n';
-	await writeInPieces(kept.socket, `${head}5\r\nabcde\r\n3\r\nfgh\r\n0\r\n\r\n`, 7);
-	const { json } = await kept.answer();
-	assert.deepEqual([json.pid, json.received], [pids[1], 8]);
-	assert.equal((await kept.ask('/', { Tenant: 1 })).json.pid, pids[1]);
+	for (const [tenant, trailers, pieces] of [[1, '', 1], [2, '', 7], [1, 'A: b\r\nC:\r\n', 1], [2, 'A: b\r\n', 40], [2, '', 3]]) {
+		await writeInPieces(kept.socket, chunked(tenant, trailers), pieces);
+		const { json } = await kept.answer();
+		assert.deepEqual([json.pid, json.received], [pids[tenant - 1], 8]);
+		assert.equal((await kept.ask('/', { Tenant: 3 - tenant })).json.pid, pids[2 - tenant]);
+	}
 }));
+
+test('a large body in chunks arrives whole', run(node(TENANTS), async (limpet) => {
+	const pids = (await limpet.status()).workers.map(({ pid }) => pid);
+	const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+	for (const tenant of [1, 2, 1]) {
+		const body = Readable.from(Array.from({ length: 50 }, (_, i) => Buffer.alloc(1 + 1000 * i, 'x')));
+		const headers = { Tenant: tenant, 'Transfer-Encoding': 'chunked' };
+		const { json } = await limpet.get('/', { agent, method: 'POST', headers, body });
+		assert.deepEqual([json.pid, json.received], [pids[tenant - 1], 50 + 1000 * 49 * 25]);
+	}
+	agent.destroy();
+}));
+
+/** Requests whose end a server and we could see in two places. */
+const DOUBTFUL = {
+	'a CR inside a header': 'GET / HTTP/1.1\r\nHost: limpet\r\nX: a\rb\r\n\r\n',
+	'a folded header': 'GET / HTTP/1.1\r\nHost: limpet\r\nX: a\r\n b\r\n\r\n',
+	'a head that is too long': `GET / HTTP/1.1\r\nHost: limpet\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`,
+	'two lengths': 'POST / HTTP/1.1\r\nHost: limpet\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n',
+};
+
+for (const [name, bytes] of Object.entries(DOUBTFUL))
+	test(`behind ${name}, a connection is ended before a request of another worker's session`, run(
+		serve('sid', '/usr/bin/python3 workers/any_server/tolerant.py'),
+		async (limpet) => {
+			const kept = await keep(limpet);
+			const { pid } = (await kept.ask('/')).json;
+			kept.socket.write(bytes);
+			assert.equal((await kept.answer()).json.pid, pid);
+			for (let i = 0; i < 3; i++)
+				assert.equal((await kept.ask('/')).json.pid, pid);
+			await assert.rejects(kept.ask('/?EIO=4&sid=of-another'), /^Error: the connection ended behind ""$/);
+			assert.equal(kept.socket.errored, null);
+		}));
 
 test('a cookie that --learn names brings a login back to its process', run(
 	`--workers 1 --policy ./logins.lua --learn cookie:JSESSIONID --dialect preload -- ${AT_PORT} ` +

@@ -99,7 +99,7 @@ static void what_is_given_is_cut_to_the_room(void **state)
 	(void)state;
 	struct sockaddr_storage four = inet("1.2.3.4", 5);
 	for (socklen_t room = 0; room < 40; room++) {
-		unsigned char memory[40];
+		unsigned char memory[40] = {0};
 		socklen_t length = room;
 		socklen_t written = room < 16 ? room : 16;
 		memset(memory, 0xa5, sizeof(memory));
@@ -114,7 +114,7 @@ static void what_is_given_is_cut_to_the_room(void **state)
 static void what_a_program_passes_is_checked_as_the_kernel_does(void **state)
 {
 	(void)state;
-	struct sockaddr_storage memory;
+	struct sockaddr_storage memory = {0};
 	struct sockaddr *address = (struct sockaddr *)&memory;
 	assert_int_equal(lp_address_check(address, &(socklen_t){16}), 0);
 	assert_int_equal(lp_address_check(address, &(socklen_t){0}), 0);
