@@ -14,6 +14,7 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define LISTEN_FORMS ":3000 (IPv4 and IPv6), 127.0.0.1:3000, [::1]:3000 or unix:/run/app.sock"
 
@@ -177,8 +178,12 @@ static int parse_unix(const char *text, struct lp_listen_address *address, struc
 {
 	const char *path = text + strlen("unix:");
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	size_t length = strlen(path);
+	size_t length = strcspn(path, ",");
+	struct lp_socket_access access = {0};
+	int status = path[length] ? lp_socket_access_parse(path + length + 1, text, &access, error) : 0;
 
+	if (status)
+		return status;
 	if (length == 0)
 		return lp_error_set(error, LP_EUSAGE, "\"%s\" has no path; write it like unix:/run/app.sock", text);
 	if (length >= sizeof(un.sun_path))
@@ -186,9 +191,11 @@ static int parse_unix(const char *text, struct lp_listen_address *address, struc
 			error, LP_EUSAGE,
 			"\"%s\": the path has %zu bytes, and a unix socket's at most %zu; choose a shorter one", text,
 			length, sizeof(un.sun_path) - 1);
-	memcpy(un.sun_path, path, length + 1);
-	*address =
-		(struct lp_listen_address){.length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1)};
+	memcpy(un.sun_path, path, length);
+	*address = (struct lp_listen_address){
+		.length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1),
+		.access = access,
+	};
 	address->socket.un = un;
 	return 0;
 }
@@ -265,6 +272,12 @@ int lp_listen_address_parse(const char *text, struct lp_listen_address *address,
 
 	if (strncmp(text, "unix:", strlen("unix:")) == 0)
 		return parse_unix(text, address, error);
+	if (strchr(text, ','))
+		return lp_error_set(
+			error, LP_EUSAGE,
+			"\"%s\": \"%s\" does not belong behind a port; mode=, user= and group= are for unix "
+			"paths, and each address has a --listen of its own",
+			text, strchr(text, ',') + 1);
 	if (parse_decimal(text, UINT16_MAX) >= 0)
 		return lp_error_set(error, LP_EUSAGE, "\"%s\" is not an address; did you mean :%s?", text, text);
 	if (text[0] == '/')
@@ -284,6 +297,59 @@ int lp_listen_address_parse(const char *text, struct lp_listen_address *address,
 	set_socket(address, &ip, (uint16_t)port);
 	address->both_families = colon == text;
 	return 0;
+}
+
+void lp_listen_address_name(const char *text, char *name)
+{
+	bool is_unix = strncmp(text, "unix:", strlen("unix:")) == 0;
+
+	snprintf(name, LP_LISTEN_TEXT_SIZE, "%.*s", (int)(is_unix ? strcspn(text, ",") : strlen(text)), text);
+}
+
+/* Paths are the same when they have the same name in the same folder. */
+static bool is_same_path(const char *a, const char *b)
+{
+	const char *const paths[] = {a, b};
+	const char *names[2];
+	struct stat folders[2] = {0};
+
+	for (int i = 0; i < 2; i++) {
+		char folder[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
+		const char *slash = strrchr(paths[i], '/');
+
+		names[i] = slash ? slash + 1 : paths[i];
+		snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(names[i] - paths[i]) : 1,
+			 slash ? paths[i] : ".");
+		if (stat(folder, &folders[i]) != 0)
+			return strcmp(a, b) == 0;
+	}
+	return strcmp(names[0], names[1]) == 0 && folders[0].st_dev == folders[1].st_dev &&
+	       folders[0].st_ino == folders[1].st_ino;
+}
+
+static bool is_any(const struct lp_listen_address *address)
+{
+	return address->socket.any.sa_family == AF_INET ? address->socket.in.sin_addr.s_addr == INADDR_ANY
+							: IN6_IS_ADDR_UNSPECIFIED(&address->socket.in6.sin6_addr);
+}
+
+bool lp_listen_address_collides(const struct lp_listen_address *a, const struct lp_listen_address *b)
+{
+	sa_family_t families[] = {a->socket.any.sa_family, b->socket.any.sa_family};
+	struct lp_ip ips[2];
+	uint16_t ports[2];
+
+	if (families[0] == AF_UNIX && families[1] == AF_UNIX)
+		return is_same_path(a->socket.un.sun_path, b->socket.un.sun_path);
+	if (families[0] == AF_UNIX || families[1] == AF_UNIX)
+		return false;
+	lp_ip_from_socket(&a->socket.any, &ips[0], &ports[0]);
+	lp_ip_from_socket(&b->socket.any, &ips[1], &ports[1]);
+	if (ports[0] != ports[1] || ports[0] == 0)
+		return false;
+	if (families[0] != families[1])
+		return a->both_families || b->both_families;
+	return is_any(a) || is_any(b) || lp_ip_equal(&ips[0], &ips[1]);
 }
 
 void lp_listen_address_format(const struct lp_listen_address *address, char *text)

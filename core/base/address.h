@@ -15,6 +15,7 @@
 #include <sys/un.h>
 
 #include "base/error.h"
+#include "base/socket_access.h"
 
 /** Room for any address as text, its NUL included. */
 #define LP_IP_TEXT_SIZE INET6_ADDRSTRLEN
@@ -44,6 +45,7 @@ struct lp_listen_address {
 		struct sockaddr_un un;
 	} socket;
 	socklen_t length;
+	struct lp_socket_access access; /**< Of a unix path. */
 	bool both_families; /**< ":port": the IPv6 socket takes IPv4 too; without IPv6 in the kernel, listen on 0.0.0.0. */
 };
 
@@ -97,14 +99,31 @@ bool lp_network_contains(const struct lp_network *network, const struct lp_ip *i
 /**
  * Take a --listen apart.
  *
- * @param text     "host:port", "[v6]:port", ":port" (both families), "unix:/path". A host that is no address is looked
- *                 up, and its first address taken. Port 0 asks the kernel for one.
+ * @param text     "host:port", "[v6]:port", ":port" (both families), "unix:/path", "unix:/path,mode=660,group=www-data". A
+ *                 host that is no address is looked up, and its first address taken. Port 0 asks the kernel for one.
  * @param address  Filled on success only.
  * @param error    Says what is wrong and lists the forms. NULL is allowed.
  *
  * @return 0, or LP_EUSAGE.
  */
 int lp_listen_address_parse(const char *text, struct lp_listen_address *address, struct lp_error *error);
+
+/**
+ * The name of a listener: what --listen says, without what stands behind a path.
+ *
+ * @param text  As --listen takes it.
+ * @param name  At least LP_LISTEN_TEXT_SIZE bytes; ends in NUL; cut at the size.
+ */
+void lp_listen_address_name(const char *text, char *name);
+
+/**
+ * Whether two addresses cannot be listened at together: the same port at the same address, or at all addresses; the same
+ * path, however it is written.
+ *
+ * @param a  Parsed.
+ * @param b  Parsed.
+ */
+bool lp_listen_address_collides(const struct lp_listen_address *a, const struct lp_listen_address *b);
 
 /**
  * Write a listen address in the form that --listen takes.

@@ -178,7 +178,8 @@ static int check_user(const char *value, struct lp_error *error)
 static const struct lp_flag run_flags[] = {
 	HEADING("Connections and workers"),
 	{LP_FLAG_LIST, "--listen", "ADDRESS", LIST(LP_FLAG_LISTEN, listen, listen_count), .check = check_listen,
-	 .help = "take connections at :PORT (IPv4 and IPv6), HOST:PORT, [IPV6]:PORT or unix:/PATH; needed, repeatable"},
+	 .help = "take connections at :PORT (IPv4 and IPv6), HOST:PORT, [IPV6]:PORT or unix:/PATH, behind which can stand "
+		 ",mode=660,user=NAME,group=NAME; needed, repeatable"},
 	{LP_FLAG_NUMBER, "--workers", "N", FIELD(workers), .least = 1, .most = LIMPET_WORKERS_MAX,
 	 .help = "how many processes run the program (default one per processor)"},
 	{LP_FLAG_CHOICE, "--dialect", "NAME", FIELD(dialect), .choices = dialects,

@@ -96,6 +96,26 @@ int lp_user_find(const char *text, struct lp_user *user, struct lp_error *error)
 	return status;
 }
 
+bool lp_user_find_id(const char *name, uid_t *uid)
+{
+	char *memory = malloc(ENTRY_BYTES);
+	struct lp_user user = {0};
+	bool has_group;
+	bool found = memory && find_user(name, memory, &user, &has_group);
+	free(memory);
+	if (found)
+		*uid = user.uid;
+	return found;
+}
+
+bool lp_group_find_id(const char *name, gid_t *gid)
+{
+	char *memory = malloc(ENTRY_BYTES);
+	bool found = memory && find_group(name, memory, gid);
+	free(memory);
+	return found;
+}
+
 /* By a descriptor, so that what is looked at and what is given away are the same. */
 int lp_user_own_socket(const struct lp_user *user, const char *path, struct lp_error *error)
 {

@@ -4,6 +4,7 @@
 #ifndef LP_BASE_PRIVILEGES_H
 #define LP_BASE_PRIVILEGES_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/error.h"
@@ -25,6 +26,12 @@ struct lp_user {
  * @return 0, or LP_EUSAGE.
  */
 int lp_user_find(const char *text, struct lp_user *user, struct lp_error *error);
+
+/** The number of a user, named or numbered. @param name Ends in NUL. @param uid Filled if there is one. @return Whether there is. */
+bool lp_user_find_id(const char *name, uid_t *uid);
+
+/** The number of a group, named or numbered. @param name Ends in NUL. @param gid Filled if there is one. @return Whether there is. */
+bool lp_group_find_id(const char *name, gid_t *gid);
 
 /**
  * Give a unix socket that we have just made to a user.

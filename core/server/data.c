@@ -227,6 +227,8 @@ int lp_data_init(struct lp_data *data, const struct limpet_options *options, str
 	data->options = *options;
 	status = start_log(data, error);
 	if (!status)
+		status = lp_setup_check_listeners(options, error);
+	if (!status)
 		status = choose_dialect(data, error);
 	if (!status)
 		status = make_tables(data, error);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "route/hash.h"
+#include "server/port_holder.h"
 
 #define DEFER_SECONDS 1
 
@@ -136,11 +137,20 @@ static int make_socket(struct lp_listen_address *address)
 	return fd >= 0 ? fd : -errno;
 }
 
+static int bind_path(struct lp_listener *listener, int fd, struct lp_error *error)
+{
+	const struct lp_listen_address *address = &listener->address;
+	const char *path = address->socket.un.sun_path;
+	int mode = address->access.has_mode ? (int)address->access.mode : -1;
+	int status = lp_unix_path_bind(fd, path, mode, &listener->unix_path, error);
+	return status ? status : lp_socket_access_give(&address->access, path, error);
+}
+
 static int bind_socket(struct lp_listener *listener, int fd, struct lp_error *error)
 {
 	struct lp_listen_address *address = &listener->address;
 	if (address->socket.any.sa_family == AF_UNIX)
-		return lp_unix_path_bind(fd, address->socket.un.sun_path, -1, &listener->unix_path, error);
+		return bind_path(listener, fd, error);
 	return bind(fd, &address->socket.any, address->length) ? -errno : 0;
 }
 
@@ -169,8 +179,6 @@ static int bind_and_listen(struct lp_listener *listener, struct lp_error *error)
 static const char *way_out(int status)
 {
 	switch (status) {
-	case UV_EADDRINUSE:
-		return "; stop what listens there, or choose another address";
 	case UV_EACCES:
 		return "; a port below 1024 needs CAP_NET_BIND_SERVICE, a path needs a folder that can be written";
 	case UV_EADDRNOTAVAIL:
@@ -180,15 +188,28 @@ static const char *way_out(int status)
 	}
 }
 
+static int refuse_taken(const struct lp_listener *listener, struct lp_error *error)
+{
+	char holder[LP_PORT_HOLDER_SIZE];
+	lp_port_holder_describe(&listener->address, holder);
+	return lp_error_set(error, UV_EADDRINUSE,
+			    "cannot listen on %s: address already in use by %s; stop it, or choose another address",
+			    listener->name, holder);
+}
+
 int lp_listener_open(struct lp_listener *listener, const struct lp_listener_config *config, const char *text,
 		     struct lp_error *error)
 {
-	*listener = (struct lp_listener){.config = *config, .origin.name = text};
+	*listener = (struct lp_listener){.config = *config};
+	lp_listen_address_name(text, listener->name);
+	listener->origin.name = listener->name;
 	int status = lp_listen_address_parse(text, &listener->address, error);
 	if (status)
 		return status;
 	struct lp_error reason = {0};
 	int fd = bind_and_listen(listener, &reason);
+	if (fd == UV_EADDRINUSE)
+		return refuse_taken(listener, error);
 	if (fd < 0 && reason.code)
 		return lp_error_set(error, fd, "cannot listen on %s: %s", text, reason.text);
 	if (fd < 0)

@@ -28,6 +28,7 @@ struct lp_listener {
 	struct lp_listener_config config;
 	struct lp_acceptor acceptor;
 	struct lp_origin origin;
+	char name[LP_LISTEN_TEXT_SIZE];   /**< origin's. */
 	struct lp_listen_address address; /**< As bound: with the port that the kernel chose. */
 	uint64_t accepted;                /**< Connections, those that workers gave back included. */
 	struct lp_unix_path unix_path;    /**< The path that was made; only that one is removed. */

@@ -25,6 +25,18 @@ int lp_make_run_folder(const struct lp_data *data, char *folder, struct lp_error
 					       error);
 }
 
+/* Unless --listen says whose it is. */
+static int give_listener(const struct lp_listener *listener, const struct lp_user *user, struct lp_error *error)
+{
+	const struct lp_socket_access *access = &listener->address.access;
+	struct lp_user owner = *user;
+	if (!listener->unix_path.inode || access->has_user)
+		return 0;
+	if (access->has_group)
+		owner.gid = access->group;
+	return lp_user_own_socket(&owner, listener->address.socket.un.sun_path, error);
+}
+
 int lp_give_up_root(struct lp_data *data, const struct lp_listener *listeners, size_t count, const char *control,
 		    struct lp_error *error)
 {
@@ -34,8 +46,7 @@ int lp_give_up_root(struct lp_data *data, const struct lp_listener *listeners, s
 		return 0;
 	int status = lp_user_find(options->user, &user, error);
 	for (size_t i = 0; !status && i < count; i++)
-		if (listeners[i].unix_path.inode)
-			status = lp_user_own_socket(&user, listeners[i].address.socket.un.sun_path, error);
+		status = give_listener(&listeners[i], &user, error);
 	if (!status && control && geteuid() == 0) /* Else it is said below that only root can do this. */
 		status = lp_user_own_socket(&user, control, error);
 	if (!status)

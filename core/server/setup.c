@@ -4,10 +4,13 @@
  */
 #include "server/setup.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/address.h"
 #include "route/policy_survey.h"
 
 /* The dialect for such workers whose library reads responses and gives connections back. */
@@ -64,6 +67,67 @@ int lp_setup_check_sessions(const struct lp_data *data, struct lp_error *error)
 									  : "sessions",
 				    way_out);
 	return 0;
+}
+
+/* Where it listens */
+
+static int refuse_pair(const struct limpet_options *options, size_t a, size_t b, bool is_unix, struct lp_error *error)
+{
+	const char *const *listen = options->listen;
+
+	if (strcmp(listen[a], listen[b]) == 0)
+		return lp_error_set(error, LP_EUSAGE, "--listen %s is given twice; leave one out", listen[a]);
+	return lp_error_set(error, LP_EUSAGE,
+			    is_unix ? "--listen %s and --listen %s are the same path; leave one out"
+				    : "--listen %s and --listen %s overlap: one of them takes what comes to the other; "
+				      "leave one out, or give one another port",
+			    listen[a], listen[b]);
+}
+
+/* The control socket is made where --control says, which is no listener's path. */
+static int check_control(const struct limpet_options *options, const struct lp_listen_address *addresses,
+			 struct lp_error *error)
+{
+	char text[LP_LISTEN_TEXT_SIZE];
+	struct lp_listen_address control;
+
+	if (!options->control || strchr(options->control, ','))
+		return 0;
+	snprintf(text, sizeof(text), "unix:%s", options->control);
+	if (lp_listen_address_parse(text, &control, NULL))
+		return 0;
+	for (size_t i = 0; i < options->listen_count; i++)
+		if (lp_listen_address_collides(&addresses[i], &control))
+			return lp_error_set(error, LP_EUSAGE,
+					    "--listen %s and --control %s are the same path; choose another for one of "
+					    "them",
+					    options->listen[i], options->control);
+	return 0;
+}
+
+static int check_pairs(const struct limpet_options *options, struct lp_listen_address *addresses,
+		       struct lp_error *error)
+{
+	for (size_t i = 0; i < options->listen_count; i++) {
+		int status = lp_listen_address_parse(options->listen[i], &addresses[i], error);
+
+		if (status)
+			return status;
+		for (size_t j = 0; j < i; j++)
+			if (lp_listen_address_collides(&addresses[j], &addresses[i]))
+				return refuse_pair(options, j, i, addresses[i].socket.any.sa_family == AF_UNIX, error);
+	}
+	return check_control(options, addresses, error);
+}
+
+int lp_setup_check_listeners(const struct limpet_options *options, struct lp_error *error)
+{
+	struct lp_listen_address *addresses = calloc(options->listen_count + 1, sizeof(*addresses));
+	int status = addresses ? check_pairs(options, addresses, error)
+			       : lp_error_set(error, -ENOMEM, "no memory for %zu listeners", options->listen_count);
+
+	free(addresses);
+	return status;
 }
 
 /* What policies look for */
@@ -142,7 +206,8 @@ static void warn_of_requests(struct lp_data *data)
 	const char *name;
 	enum lp_route_each each = lp_policy_who_routes_each(data->current.policy, &name);
 
-	if (each == LP_ROUTE_FIRST || data->dialect->tell_each)
+	/* Those that register have the library in front of them, which gives connections back. */
+	if (each == LP_ROUTE_FIRST || data->dialect->tell_each || data->dialect->registers)
 		return;
 	lp_log_write(
 		&data->log, each == LP_ROUTE_REQUEST ? LP_LOG_WARNING : LP_LOG_INFO, LP_LOG_ABOUT(.policy = name),

@@ -19,6 +19,16 @@
 int lp_setup_check_sessions(const struct lp_data *data, struct lp_error *error);
 
 /**
+ * Refuse addresses that cannot be listened at together.
+ *
+ * @param options  Borrowed for the call.
+ * @param error    Filled on failure: which two.
+ *
+ * @return 0, or LP_EUSAGE, also for an address that is none.
+ */
+int lp_setup_check_listeners(const struct limpet_options *options, struct lp_error *error);
+
+/**
  * Warn of what the policies in use cannot do here: look for sessions that nothing reports, be asked about requests of kept
  * connections that workers cannot give back; and of sessions that no policy looks for.
  *

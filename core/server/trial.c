@@ -248,11 +248,14 @@ static uint64_t budget_end_ns(void)
 int lp_trial_run(struct lp_trial *trial, const struct lp_recorder *recorder, struct lp_error *error)
 {
 	const struct limpet_options *options = trial->options;
+	char listener[LP_LISTEN_TEXT_SIZE];
 	char name[512];
 	int status = 0;
 
-	for (size_t i = 0; i < options->listen_count && !status; i++)
-		status = try_made_up(trial, options->listen[i], error);
+	for (size_t i = 0; i < options->listen_count && !status; i++) {
+		lp_listen_address_name(options->listen[i], listener);
+		status = try_made_up(trial, listener, error);
+	}
 	uint64_t end_ns = budget_end_ns();
 	for (size_t i = 0; i < lp_recorder_count(recorder) && !status && lp_clock_ns() < end_ns; i++) {
 		struct lp_policy_conn conn;
@@ -332,7 +335,10 @@ static int compare_sessions(struct lp_trial *trial, struct lp_trial *before, uin
 {
 	const struct lp_sessions *sessions = trial->live->sessions;
 	uint32_t at = 0;
+	char listener[LP_LISTEN_TEXT_SIZE];
 	unsigned home;
+
+	lp_listen_address_name(trial->options->listen[0], listener);
 
 	for (unsigned i = 0; i < LP_TRIAL_SESSIONS && lp_clock_ns() < end_ns; i++) {
 		struct lp_slice key = lp_sessions_walk(sessions, &at, &home);
@@ -346,7 +352,7 @@ static int compare_sessions(struct lp_trial *trial, struct lp_trial *before, uin
 			continue;
 		memcpy(sid, key.bytes, key.length);
 		sid[key.length] = '\0';
-		struct lp_scene_conn what = {.listener = trial->options->listen[0], .path = POLLING, .sid = sid};
+		struct lp_scene_conn what = {.listener = listener, .path = POLLING, .sid = sid};
 		status = lp_scene_connect(&trial->scene, &what, &conn, error);
 		if (status)
 			return status;

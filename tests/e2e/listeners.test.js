@@ -85,8 +85,77 @@ test('an address in use is named, and limpet ends with status 1', async () => {
 	const { status, log } = await runToItsEnd(`run --listen 127.0.0.1:0 --listen ${address} ${COMMAND}`);
 	server.close();
 	assert.equal(status, 1);
-	assert.match(log, new RegExp(`^limpet: .*${address.replaceAll('.', '\\.')}.*address already in use`, 'm'));
+	const holder = `${path.basename(process.execPath)}.* \\(pid ${process.pid}\\)`;
+	assert.match(log, new RegExp(`^limpet: .*${address.replaceAll('.', '\\.')}.*address already in use by .*${holder}`, 'm'));
 });
+
+test('so is a path', async (t) => {
+	const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'limpet-'));
+	t.after(() => fs.rmSync(folder, { recursive: true }));
+	const server = net.createServer().listen(`${folder}/socket`);
+	await new Promise((resolve) => server.once('listening', resolve));
+	const { status, log } = await runToItsEnd(`run --listen unix:${folder}/socket ${COMMAND}`);
+	server.close();
+	assert.equal(status, 1);
+	assert.match(log, new RegExp(`^limpet: .*/socket.*already in use by .* \\(pid ${process.pid}\\)`, 'm'));
+});
+
+for (const [what, flags, message] of [
+	['word for word', '--listen :3500 --listen :3500', '--listen :3500 is given twice; leave one out'],
+	['all addresses and one of them', '--listen :3500 --listen 127.0.0.1:3500', '--listen :3500 and --listen 127.0.0.1:3500 overlap'],
+	['all addresses by another spelling', '--listen 0.0.0.0:3500 --listen :3500', '--listen 0.0.0.0:3500 and --listen :3500 overlap'],
+	['a path by another spelling', '--listen unix:./s --listen unix:s', '--listen unix:./s and --listen unix:s are the same path'],
+	['the control socket', '--listen unix:./s --control ./s', '--listen unix:./s and --control ./s are the same path'],
+])
+	test(`the same place twice is told of as that: ${what}`, async () => {
+		const { status, log } = await runToItsEnd(`run ${flags} ${COMMAND}`);
+		assert.equal(status, 2, log);
+		assert.ok(log.includes(message), log);
+	});
+
+/** Connect to a path as somebody else: "connected", or the error's code. */
+function connectAs(uid, gid, file) {
+	const client = `require('net').connect(${JSON.stringify(file)})
+		.on('connect', () => { console.log('connected'); process.exit(); }).on('error', ({ code }) => console.log(code))`;
+	const words = ['--reuid', `${uid}`, '--regid', `${gid}`, '--clear-groups', process.execPath, '-e', client];
+	return execFileSync('setpriv', words, { encoding: 'utf8', cwd: '/' }).trim();
+}
+
+const needsRoot = { skip: process.getuid() !== 0 && 'only root can become somebody else' };
+
+for (const [access, expected] of Object.entries({
+	'mode=660,group=42425': { mode: 0o660, uid: 0, gid: 42425, group: 'connected', user: 'EACCES', other: 'EACCES' },
+	'group=42425': { mode: 0o660, uid: 0, gid: 42425, group: 'connected', user: 'EACCES', other: 'EACCES' },
+	'user=42424,mode=600': { mode: 0o600, uid: 42424, gid: 0, group: 'EACCES', user: 'connected', other: 'EACCES' },
+	'mode=666': { mode: 0o666, uid: 0, gid: 0, group: 'connected', user: 'connected', other: 'connected' },
+}))
+	test(`who may connect to a path: ${access}`, needsRoot, run(
+		`--listen unix:./socket,${access} --policy ./tell.lua ${COMMAND}`,
+		{
+			mode: 0o755,
+			files: { 'tell.lua': 'return { on_connect = function(conn) limpet.log.info("at " .. conn.listener) end }' },
+		},
+		async (limpet) => {
+			const file = `${limpet.folder}/socket`;
+			const { mode, uid, gid } = fs.statSync(file);
+			assert.deepEqual([mode & 0o777, uid, gid], [expected.mode, expected.uid, expected.gid]);
+			assert.equal(connectAs(1, 42425, file), expected.group);
+			assert.equal(connectAs(42424, 1, file), expected.user);
+			assert.equal(connectAs(1, 1, file), expected.other);
+			assert.equal((await limpet.get('/', { address: `unix:${file}` })).status, 200);
+			await limpet.said(/at unix:\.\/socket$/);
+			await limpet.stop();
+			assert.equal(fs.existsSync(file), false, 'the path is removed');
+		}));
+
+test('--user gives a path away as far as --listen does not say whose it is', needsRoot, run(
+	'--listen unix:./socket,mode=660,group=42425 --user 42424:42426 --control ./control --workers 1 --dialect cluster -- node server.js',
+	{ mode: 0o777, files: { 'server.js': "require('http').createServer((request, response) => response.end()).listen(3000)" } },
+	async (limpet) => {
+		const { mode, uid, gid } = fs.statSync(`${limpet.folder}/socket`);
+		assert.deepEqual([mode & 0o777, uid, gid], [0o660, 42424, 42425]);
+		assert.equal((await limpet.get('/', { address: `unix:${limpet.folder}/socket` })).status, 200);
+	}));
 
 for (const [wrong, named] of Object.entries({
 	'--listen 127.0.0.1': '127.0.0.1',

@@ -401,6 +401,24 @@ static void a_listen_address_that_is_none_has_a_way_out(void **state)
 		{"010.1.1.1:3000", "four decimal numbers"},
 		{"2130706433:3000", "four decimal numbers"},
 		{"no such host:3000", "\"no such host\""},
+		{":3000,mode=660", "\"mode=660\" does not belong behind a port"},
+		{":3000,:3001", "each address has a --listen of its own"},
+		{"unix:/run/a,mod=660", "\"mod=660\" is not known; did you mean mode=?"},
+		{"unix:/run/a,backlog=5", "\"backlog=5\" is not known; behind the path can stand mode=660, user=NAME"},
+		{"unix:/run/a,b", "the path itself has no comma"},
+		{"unix:/run/a,", "\"\" is not known"},
+		{"unix:/run/a,mode=660,", "\"\" is not known"},
+		{"unix:,mode=660", "has no path"},
+		{"unix:/run/a,mode=888", "mode=888 is not three octal digits"},
+		{"unix:/run/a,mode=6600", "mode=6600 is not three octal digits"},
+		{"unix:/run/a,mode=66", "mode=66 is not three octal digits"},
+		{"unix:/run/a,mode=rw", "mode=rw is not three octal digits"},
+		{"unix:/run/a,mode=", "mode= is not three octal digits"},
+		{"unix:/run/a,mode=444", "with mode=444 nobody can connect"},
+		{"unix:/run/a,mode=660,mode=600", "mode= is given twice"},
+		{"unix:/run/a,user=no-such-user", "there is no user \"no-such-user\""},
+		{"unix:/run/a,group=no-such-group", "there is no group \"no-such-group\""},
+		{"unix:/run/a,group=", "there is no group \"\""},
 	};
 
 	(void)state;
@@ -413,6 +431,95 @@ static void a_listen_address_that_is_none_has_a_way_out(void **state)
 			fail_msg("\"%s\": %s", cases[i].text, error.text);
 		assert_int_equal(lp_listen_address_parse(cases[i].text, &address, NULL), LP_EUSAGE);
 	}
+}
+
+static struct lp_socket_access access_of(const char *text)
+{
+	struct lp_listen_address address;
+	struct lp_error error = {0};
+
+	if (lp_listen_address_parse(text, &address, &error) != 0)
+		fail_msg("%s", error.text);
+	return address.access;
+}
+
+static void a_unix_path_says_who_may_connect(void **state)
+{
+	struct lp_socket_access access = access_of("unix:/run/a,mode=0666,user=root,group=12");
+
+	(void)state;
+	assert_true(access.has_mode && access.has_user && access.has_group);
+	assert_int_equal(access.mode, 0666);
+	assert_int_equal(access.user, 0);
+	assert_int_equal(access.group, 12);
+	access = access_of("unix:/run/a,group=root");
+	assert_false(access.has_user);
+	assert_true(access.has_mode);
+	assert_int_equal(access.mode, 0660);
+	access = access_of("unix:/run/a,group=root,mode=620");
+	assert_int_equal(access.mode, 0620);
+	access = access_of("unix:/run/a");
+	assert_false(access.has_mode || access.has_user || access.has_group);
+	assert_listens_at("unix:/run/a,mode=660", "unix:/run/a");
+}
+
+static void a_listener_is_named_without_that(void **state)
+{
+	char name[LP_LISTEN_TEXT_SIZE];
+
+	(void)state;
+	lp_listen_address_name("unix:/run/a,mode=660", name);
+	assert_string_equal(name, "unix:/run/a");
+	lp_listen_address_name(":3000", name);
+	assert_string_equal(name, ":3000");
+}
+
+static bool collide(const char *a, const char *b)
+{
+	struct lp_listen_address addresses[2];
+
+	assert_int_equal(lp_listen_address_parse(a, &addresses[0], NULL), 0);
+	assert_int_equal(lp_listen_address_parse(b, &addresses[1], NULL), 0);
+	assert_int_equal(lp_listen_address_collides(&addresses[0], &addresses[1]),
+			 lp_listen_address_collides(&addresses[1], &addresses[0]));
+	return lp_listen_address_collides(&addresses[0], &addresses[1]);
+}
+
+static void addresses_that_take_each_others_connections_collide(void **state)
+{
+	static const char *const together[][2] = {
+		{":3500", ":3500"},
+		{":3500", "0.0.0.0:3500"},
+		{":3500", "[::]:3500"},
+		{":3500", "127.0.0.1:3500"},
+		{":3500", "[::1]:3500"},
+		{"0.0.0.0:3500", "127.0.0.1:3500"},
+		{"[::]:3500", "[::1]:3500"},
+		{"127.0.0.1:3500", "[::ffff:127.0.0.1]:3500"},
+		{"unix:/tmp/a", "unix:/tmp/a"},
+		{"unix:/tmp/a", "unix:/tmp/../tmp/./a"},
+		{"unix:a", "unix:./a"},
+		{"unix:/no/such/folder/a", "unix:/no/such/folder/a"},
+		{"unix:/tmp/a,mode=660", "unix:/tmp/a"},
+	};
+	static const char *const apart[][2] = {
+		{":0", ":0"},
+		{":3500", ":3501"},
+		{"127.0.0.1:3500", "127.0.0.2:3500"},
+		{"0.0.0.0:3500", "[::]:3500"},
+		{"127.0.0.1:3500", "[::1]:3500"},
+		{"unix:/tmp/a", "unix:/tmp/b"},
+		{"unix:/tmp/a", "unix:/a"},
+		{"unix:/tmp/a", ":3500"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(together); i++)
+		if (!collide(together[i][0], together[i][1]))
+			fail_msg("%s %s", together[i][0], together[i][1]);
+	for (size_t i = 0; i < COUNT(apart); i++)
+		if (collide(apart[i][0], apart[i][1]))
+			fail_msg("%s %s", apart[i][0], apart[i][1]);
 }
 
 int main(void)
@@ -435,6 +542,9 @@ int main(void)
 		cmocka_unit_test(what_is_parsed_can_be_bound),
 		cmocka_unit_test(a_unix_path_may_fill_its_socket_address),
 		cmocka_unit_test(a_listen_address_that_is_none_has_a_way_out),
+		cmocka_unit_test(a_unix_path_says_who_may_connect),
+		cmocka_unit_test(a_listener_is_named_without_that),
+		cmocka_unit_test(addresses_that_take_each_others_connections_collide),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -18,6 +18,7 @@
 
 const struct lp_dialect lp_dialect_node = {
 	.name = "node",
+	.sessions = LP_SESSIONS_LEARNT,
 	.socket_type = SOCK_STREAM,
 	.registers = true,
 	.has_node_channel = true,
