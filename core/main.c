@@ -32,6 +32,7 @@
 #include "tools/route.h"
 #include "tools/simulate.h"
 #include "tools/testing.h"
+#include "tools/why.h"
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
@@ -179,14 +180,20 @@ static int print_help(enum lp_command command)
 	return help ? EXIT_SUCCESS : EXIT_FAILED;
 }
 
+/* What was printed so far stands before the reason. */
+static int fail(const struct lp_error *error)
+{
+	fflush(stdout);
+	fprintf(stderr, "limpet: %s\n", error->text);
+	return EXIT_FAILED;
+}
+
 static int operate(const struct lp_command_line *line)
 {
 	struct lp_error error = {0};
-	if (lp_operate(line, stdout, &error) == 0)
-		return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILED;
-	fflush(stdout);
-	fprintf(stderr, "limpet: %s\n", error.text);
-	return EXIT_FAILED;
+	if (lp_operate(line, stdout, &error))
+		return fail(&error);
+	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILED;
 }
 
 static int write_recording(const char *path, const char *bytes, size_t length)
@@ -293,6 +300,13 @@ int main(int argc, char **argv)
 	case LP_COMMAND_ENABLE:
 	case LP_COMMAND_STOP:
 		status = operate(&line);
+		break;
+	case LP_COMMAND_WHY:
+		status = lp_why(&line, stdout, &error);
+		status = status < 0 ? fail(&error) : EXIT_SUCCESS;
+		break;
+	case LP_COMMAND_TAIL:
+		status = lp_tail(&line, stdout, &error) < 0 ? fail(&error) : EXIT_SUCCESS;
 		break;
 	case LP_COMMAND_RECORD:
 		status = record(&line.options, line.tool.out, line.tool.unredacted);

@@ -187,11 +187,15 @@ static int take_argument(struct parser *parser, const char *argument)
 		return lp_error_set(parser->error, LP_EUSAGE,
 				    "\"%s\" is not a flag; the program stands behind --, such as: " RUN_EXAMPLE,
 				    argument);
-	if (!parser->command->files)
+	if (!parser->command->files && parser->line->command != LP_COMMAND_WHY)
 		return lp_error_set(parser->error, LP_EUSAGE, "%s does not take \"%s\"; limpet %s --help explains it",
 				    parser->command->name, argument, parser->command->name);
+	if (parser->line->command == LP_COMMAND_WHY && tool->file_count > 0)
+		return lp_error_set(parser->error, LP_EUSAGE,
+				    "why explains one client or session at a time, not \"%s\" too", argument);
 	if (!*argument)
-		return lp_error_set(parser->error, LP_EUSAGE, "\"\" is not %s", parser->command->files);
+		return lp_error_set(parser->error, LP_EUSAGE, "\"\" is not %s",
+				    parser->command->files ? parser->command->files : "a client or a session");
 	parser->line->lists[LP_FLAG_FILES * parser->list_size + tool->file_count++] = argument;
 	return 0;
 }

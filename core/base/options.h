@@ -17,6 +17,8 @@ enum lp_command {
 	LP_COMMAND_DRAIN,
 	LP_COMMAND_ENABLE,
 	LP_COMMAND_STOP,
+	LP_COMMAND_WHY,    /**< `limpet why`: explain its recent decisions. */
+	LP_COMMAND_TAIL,   /**< `limpet tail`: print them as they come. */
 	LP_COMMAND_RECORD, /**< `limpet record`: write its recent connections. */
 	LP_COMMAND_CHECK,
 	LP_COMMAND_ROUTE,
@@ -57,10 +59,11 @@ struct lp_tool_options {
 	/* A recording. */
 	const char *replay; /**< One to ask two files about; then no connection is made up. */
 	const char *out;    /**< The file to write; NULL: standard output. */
-	int unredacted;     /**< Whether credentials stay in it. */
+	int unredacted;     /**< Whether credentials stay in it; of decisions, whether session ids are shown. */
 	int json;           /**< Whether the answer is for a program. */
 
 	/* A running balancer. */
+	uint32_t last;       /**< How many connections; 0: as many as is usual. */
 	uint32_t worker;     /**< Which worker is meant, 1 – LIMPET_WORKERS_MAX. */
 	uint32_t timeout_ms; /**< How long to wait for the outcome; 0: however long. */
 	int now;             /**< Whether workers are ended at once. */

@@ -294,6 +294,23 @@ static const struct lp_flag stop_flags[] = {
 	BALANCER_FLAGS,
 };
 
+#define DECISION_FLAGS \
+	{LP_FLAG_ON, "--reveal", NULL, TOOL(unredacted), \
+	 .help = "show session ids and queries as they are; anybody who has them can take over the sessions"}, \
+	{LP_FLAG_ON, "--json", NULL, TOOL(json), .help = "for programs: one JSON object a line"}
+
+static const struct lp_flag why_flags[] = {
+	{LP_FLAG_NUMBER, "--last", "N", TOOL(last), .least = 1, .most = 500,
+	 .help = "how many connections to explain, the last ones (default 20)"},
+	DECISION_FLAGS,
+	BALANCER_FLAGS,
+};
+
+static const struct lp_flag tail_flags[] = {
+	DECISION_FLAGS,
+	BALANCER_FLAGS,
+};
+
 static const struct lp_flag record_flags[] = {
 	BALANCER_FLAGS,
 	{LP_FLAG_TEXT, "--out", "FILE", TOOL(out), .help = "where to; standard output if it is left out"},
@@ -432,6 +449,31 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 				 "Example:\n  limpet stop\n",
 			.flags = stop_flags,
 			.flag_count = COUNT(stop_flags),
+		},
+	[LP_COMMAND_WHY] =
+		{
+			.name = "why",
+			.arguments = "[CLIENT|SESSION] [FLAG]...",
+			.summary = "explain where connections went, and why",
+			.notes = "CLIENT is an address, with or without a port. SESSION is a session's id, or\n"
+				 "the hash that is shown in its place. Without either, the last connections are\n"
+				 "explained. The balancer remembers 10,000. Exit status: 1 when there is no such\n"
+				 "connection.\n"
+				 "\n"
+				 "Examples:\n"
+				 "  limpet why 192.0.2.7\n"
+				 "  limpet why --last 5\n",
+			.flags = why_flags,
+			.flag_count = COUNT(why_flags),
+		},
+	[LP_COMMAND_TAIL] =
+		{
+			.name = "tail",
+			.arguments = "[FLAG]...",
+			.summary = "print each connection once it has arrived or ended",
+			.notes = "Example:\n  limpet tail --json >> decisions.jsonl\n",
+			.flags = tail_flags,
+			.flag_count = COUNT(tail_flags),
 		},
 	[LP_COMMAND_RECORD] =
 		{

@@ -1,43 +1,19 @@
 /*
- * UTF-8 is checked by hand: the C library's functions follow the locale, and limpet sets none. A character counts as one
- * column; wide ones make a table uneven and nothing worse.
+ * A character counts as one column; wide ones make a table uneven and nothing worse.
  */
 #include "base/plain_text.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 #define MARK "\xe2\x80\xa6" /* … */
-
-/* Bytes of the well-formed character at the text, or 0. */
-static size_t character_length(const unsigned char *text)
-{
-	static const struct {
-		unsigned char mask, lead;
-		uint32_t least;
-	} forms[] = {{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
-
-	for (size_t length = 1; length <= 4; length++) {
-		uint32_t code = text[0] & ~(uint32_t)forms[length - 1].mask & 0x7f;
-
-		if ((text[0] & forms[length - 1].mask) != forms[length - 1].lead)
-			continue;
-		for (size_t i = 1; i < length; i++) {
-			if ((text[i] & 0xc0) != 0x80)
-				return 0;
-			code = code << 6 | (text[i] & 0x3f);
-		}
-		return code < forms[length - 1].least || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? 0
-													      : length;
-	}
-	return 0;
-}
 
 /* Bytes of the character that can be shown as it is, or 0: C0, DEL, C1, and the marks that turn text around. */
 static size_t shown_length(const unsigned char *text)
 {
-	size_t length = character_length(text);
+	size_t length = lp_utf8_length((const char *)text, strnlen((const char *)text, 4));
 
 	if (length == 1 && (text[0] < 0x20 || text[0] == 0x7f))
 		return 0;
@@ -59,6 +35,7 @@ size_t lp_plain_text(char *out, size_t size, const char *text, size_t columns)
 
 	while (*at) {
 		size_t length = shown_length(at);
+		size_t whole = lp_utf8_length((const char *)at, strnlen((const char *)at, 4));
 		size_t bytes = length ? length : 1;
 
 		if ((columns && shown == columns) || used + bytes >= size) {
@@ -75,7 +52,7 @@ size_t lp_plain_text(char *out, size_t size, const char *text, size_t columns)
 			out[used] = '?';
 		used += bytes;
 		shown++;
-		at += length ? length : character_length(at) ? character_length(at) : 1;
+		at += whole ? whole : 1;
 	}
 	out[used] = '\0';
 	return shown;

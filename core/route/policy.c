@@ -219,6 +219,21 @@ size_t lp_policy_bytes(const struct lp_policy *policy)
 	return (size_t)lua_gc(policy->lua, LUA_GCCOUNT, 0) * 1024 + (size_t)lua_gc(policy->lua, LUA_GCCOUNTB, 0);
 }
 
+bool lp_policy_hook_place(const struct lp_policy *policy, lp_policy_cursor at, struct lp_policy_hook_place *place)
+{
+	const struct lp_hook *hook = &policy->routing.all[at];
+
+	if (at >= policy->routing.count)
+		return false;
+	*place = (struct lp_policy_hook_place){
+		.script = policy->units[hook->unit].script,
+		.table = policy->units[hook->unit].name,
+		.hook = lp_api_policy.members[hook->kind].name,
+		.line = hook->line,
+	};
+	return true;
+}
+
 const char *lp_policy_hook_name(const struct lp_policy *policy, lp_policy_cursor at)
 {
 	return at < policy->routing.count ? lp_api_policy.members[policy->routing.all[at].kind].name : NULL;

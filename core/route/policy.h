@@ -72,17 +72,28 @@ enum lp_protocol {
 	LP_PROTOCOL_OTHER,  /**< Anything else: neither on_hello nor on_request runs. */
 };
 
+/** Bytes of a session's key that are kept of what a hook has asked for. */
+#define LP_POLICY_ASKED_BYTES 48
+
+/** The session that a hook has asked workers:session() for, the last one. */
+struct lp_policy_asked {
+	uint16_t length;                 /**< Of the whole key, up to UINT16_MAX; 0: none was asked for. */
+	uint16_t worker;                 /**< Whose it was; 0: nobody's. */
+	char key[LP_POLICY_ASKED_BYTES]; /**< The key's first bytes; what is beyond a shorter one is 0. */
+};
+
 /** A connection as policies see it. Valid for one call. */
 struct lp_policy_conn {
 	struct lp_ip ip;
 	uint16_t port;
 	const char *listener; /**< As --listen names it. Borrowed. */
 	enum lp_protocol protocol;
-	const struct lp_head *head;   /**< For LP_PROTOCOL_HTTP. */
-	const struct lp_hello *hello; /**< For LP_PROTOCOL_TLS. */
-	bool session_awaited;         /**< It has waited for its sid already: an unknown one is just unknown. */
-	bool unheard;                 /**< Workers may have named sessions that nobody has heard of yet. */
-	unsigned refused_by;          /**< The id of the worker that just gave it back; 0: none. */
+	const struct lp_head *head;    /**< For LP_PROTOCOL_HTTP. */
+	const struct lp_hello *hello;  /**< For LP_PROTOCOL_TLS. */
+	bool session_awaited;          /**< It has waited for its sid already: an unknown one is just unknown. */
+	bool unheard;                  /**< Workers may have named sessions that nobody has heard of yet. */
+	unsigned refused_by;           /**< The id of the worker that just gave it back; 0: none. */
+	struct lp_policy_asked *asked; /**< Set to what hooks ask for. NULL: nobody wants to know. */
 };
 
 enum lp_verdict_kind {
@@ -259,5 +270,24 @@ const char *lp_policy_hook_name(const struct lp_policy *policy, lp_policy_cursor
 
 /** The policy of that hook, as --policy names it, or NULL. @param policy Borrowed. @param at As for lp_policy_hook_name. */
 const char *lp_policy_hook_script(const struct lp_policy *policy, lp_policy_cursor at);
+
+/** Where a hook is written. Its texts live until the policy is freed or asked. */
+struct lp_policy_hook_place {
+	const char *script; /**< As --policy names it. */
+	const char *table;  /**< The table's own name, or NULL. */
+	const char *hook;   /**< "on_request"; static. */
+	int line;           /**< Where the function begins. */
+};
+
+/**
+ * Where the hook is written that a connection meets at a place of its walk.
+ *
+ * @param policy  Borrowed.
+ * @param at      0 for the first; up to where there is none.
+ * @param place   Filled if there is one.
+ *
+ * @return Whether there is.
+ */
+bool lp_policy_hook_place(const struct lp_policy *policy, lp_policy_cursor at, struct lp_policy_hook_place *place);
 
 #endif

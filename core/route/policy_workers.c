@@ -152,6 +152,17 @@ static bool is_away(const struct lp_policy *policy, const struct lp_worker *work
 	return worker->busy || (policy->call.conn && policy->call.conn->refused_by == worker->id);
 }
 
+/* For whoever wants to know why a connection went where it did. */
+static void note_asked(struct lp_policy_asked *asked, struct lp_slice key, unsigned worker)
+{
+	size_t kept = key.length < sizeof(asked->key) ? key.length : sizeof(asked->key);
+
+	memset(asked->key, 0, sizeof(asked->key));
+	memcpy(asked->key, key.bytes, kept);
+	asked->length = key.length < UINT16_MAX ? (uint16_t)key.length : UINT16_MAX;
+	asked->worker = (uint16_t)worker;
+}
+
 static int workers_session(lua_State *L)
 {
 	static const char use[] = "workers:session(key)";
@@ -166,6 +177,8 @@ static int workers_session(lua_State *L)
 	id = lp_sessions_find(policy->host->sessions, key);
 	lp_policy_release(policy);
 	worker = lp_workers_find(workers, id);
+	if (conn && conn->asked)
+		note_asked(conn->asked, key, id);
 	if (!worker && conn && conn->unheard)
 		return suspend(L, policy, key, LP_VERDICT_HEAR);
 	if (!worker && conn && lp_conn_is_session(policy, key) && !conn->session_awaited)

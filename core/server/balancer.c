@@ -300,6 +300,7 @@ static int open_waiting(struct limpet_balancer *balancer, struct lp_error *error
 					   .max_waiting = options->max_waiting,
 					   .per_address = balancer->data.per_address,
 					   .recorder = balancer->data.recorder,
+					   .decisions = balancer->data.decisions,
 					   .on_empty = on_empty,
 					   .on_asked = on_asked,
 					   .owner = balancer};

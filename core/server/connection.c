@@ -24,12 +24,20 @@ struct lp_connection *lp_connection_new(struct lp_waiting *waiting, int fd, cons
 		lp_log_limited(waiting->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WAITING,
 			       LP_LOG_ABOUT(.listener = origin->name), "no memory for a connection; it is closed");
 		waiting->counts.closed_early++;
+		lp_decisions_ended(waiting->config.decisions, 0,
+				   &(struct lp_decision_client){.ip = ip,
+								.port = port,
+								.listener = origin->name,
+								.begun_ms = uv_now(waiting->config.loop),
+								.now_ms = uv_now(waiting->config.loop)},
+				   LP_OUTCOME_FAILED, 0);
 		close(fd);
 		return NULL;
 	}
 	*connection =
 		(struct lp_connection){.parcel = {.fd = fd, .port = origin->port, .address = (uint16_t)origin->address},
 				       .origin = origin,
+				       .begun_ms = uv_now(waiting->config.loop),
 				       .deadline_ms = uv_now(waiting->config.loop) + waiting->config.head_timeout_ms,
 				       .generation = waiting->generation,
 				       .port = port,
@@ -151,17 +159,36 @@ void lp_connection_count_out(struct lp_waiting *waiting, struct lp_connection *c
 	connection->per_address = false;
 }
 
-void lp_connection_close_early(struct lp_waiting *waiting, struct lp_connection *connection)
+struct lp_decision_client lp_connection_client(const struct lp_waiting *waiting, const struct lp_connection *connection)
 {
+	return (struct lp_decision_client){.ip = &connection->ip,
+					   .port = connection->port,
+					   .listener = connection->origin->name,
+					   .begun_ms = connection->begun_ms,
+					   .now_ms = uv_now(waiting->config.loop)};
+}
+
+void lp_connection_note_end(struct lp_waiting *waiting, const struct lp_connection *connection, enum lp_outcome outcome,
+			    int status)
+{
+	struct lp_decision_client client = lp_connection_client(waiting, connection);
+	lp_decisions_ended(waiting->config.decisions, connection->decision, &client, outcome, status);
+}
+
+void lp_connection_close_early(struct lp_waiting *waiting, struct lp_connection *connection, enum lp_outcome outcome)
+{
+	lp_connection_note_end(waiting, connection, outcome, 0);
 	lp_connection_count_out(waiting, connection);
 	waiting->counts.closed_early++;
 	lp_connection_free(waiting, connection);
 	lp_waiting_tell_if_empty(waiting);
 }
 
-void lp_connection_turn_away(struct lp_waiting *waiting, struct lp_connection *connection, const char *why)
+void lp_connection_turn_away(struct lp_waiting *waiting, struct lp_connection *connection, enum lp_outcome outcome,
+			     const char *why)
 {
 	char client[LP_IP_TEXT_SIZE];
+	lp_connection_note_end(waiting, connection, outcome, 0);
 	lp_ip_format(&connection->ip, client);
 	lp_log_limited(waiting->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_ADDRESS,
 		       LP_LOG_ABOUT(.client = client, .listener = connection->origin->name),
@@ -179,9 +206,11 @@ void lp_connection_end_linger(struct lp_waiting *waiting, struct lp_connection *
 	lp_connection_free(waiting, connection);
 }
 
-void lp_connection_refuse(struct lp_waiting *waiting, struct lp_connection *connection, int status)
+void lp_connection_refuse(struct lp_waiting *waiting, struct lp_connection *connection, enum lp_outcome outcome,
+			  int status)
 {
 	char client[LP_IP_TEXT_SIZE];
+	lp_connection_note_end(waiting, connection, outcome, status);
 	lp_connection_delist(connection);
 	lp_connection_count_out(waiting, connection);
 	waiting->counts.refused++;

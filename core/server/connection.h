@@ -25,6 +25,8 @@ struct lp_connection {
 	const struct lp_origin *origin;
 	uint64_t deadline_ms;  /**< For all waiting. On the loop's clock, like until_ms. */
 	uint64_t until_ms;     /**< For the present state. */
+	uint64_t begun_ms;     /**< When it was accepted; the same. */
+	uint64_t decision;     /**< The number of its record in the decision log; 0: none yet. */
 	uint64_t session_hash; /**< AWAITING: of the sid; 0: it only pauses. */
 	uint32_t seen;         /**< Bytes that the last look saw. LINGERING: how many may still come. */
 	uint32_t generation;   /**< Of the policy that cursor belongs to. */
@@ -84,17 +86,20 @@ void lp_connection_count_out(struct lp_waiting *waiting, struct lp_connection *c
 /** Close a connection's descriptor and free it; counts are the caller's. @param waiting The room. @param connection Any. */
 void lp_connection_free(struct lp_waiting *waiting, struct lp_connection *connection);
 
-/** End: the client has left, or never said anything. Frees it. @param waiting The room. @param connection Waiting. */
-void lp_connection_close_early(struct lp_waiting *waiting, struct lp_connection *connection);
+/** End: the client has left, or never said anything. Frees it. @param waiting The room. @param connection Waiting.
+ * @param outcome Which. */
+void lp_connection_close_early(struct lp_waiting *waiting, struct lp_connection *connection, enum lp_outcome outcome);
 
 /**
  * End: answer with a status. The connection lingers, uncounted, until the client has closed too.
  *
  * @param waiting     The room.
  * @param connection  Waiting. May be freed on return.
+ * @param outcome     Why.
  * @param status      400 – 599.
  */
-void lp_connection_refuse(struct lp_waiting *waiting, struct lp_connection *connection, int status);
+void lp_connection_refuse(struct lp_waiting *waiting, struct lp_connection *connection, enum lp_outcome outcome,
+			  int status);
 
 /**
  * Count a connection among those of its address that wait for their heads, until it waits for nothing any more.
@@ -112,9 +117,20 @@ bool lp_connection_count_for_address(struct lp_waiting *waiting, struct lp_conne
  *
  * @param waiting     The room.
  * @param connection  Waiting. Freed.
+ * @param outcome     Which limit it was.
  * @param why         For the log.
  */
-void lp_connection_turn_away(struct lp_waiting *waiting, struct lp_connection *connection, const char *why);
+void lp_connection_turn_away(struct lp_waiting *waiting, struct lp_connection *connection, enum lp_outcome outcome,
+			     const char *why);
+
+/** A connection as the decision log takes it. @param waiting The room. @param connection Borrowed, for as long as the result. */
+struct lp_decision_client lp_connection_client(const struct lp_waiting *waiting,
+					       const struct lp_connection *connection);
+
+/** Tell the decision log what became of a connection. @param waiting The room. @param connection Not yet freed.
+ * @param outcome What. @param status What it was answered with; 0: nothing. */
+void lp_connection_note_end(struct lp_waiting *waiting, const struct lp_connection *connection, enum lp_outcome outcome,
+			    int status);
 
 /** Free a connection that was refused. @param waiting The room. @param connection Lingering. */
 void lp_connection_end_linger(struct lp_waiting *waiting, struct lp_connection *connection);

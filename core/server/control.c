@@ -95,7 +95,7 @@ static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 static void answer(struct client *client)
 {
 	static char unknown[] =
-		"{\"error\": \"no such request; ask for status, record, reload, drain, enable or stop\"}\n";
+		"{\"error\": \"no such request; ask for status, record, reload, drain, enable, stop, why or tail\"}\n";
 	static char no_memory[] = "{\"error\": \"no memory for the answer; ask again\"}\n";
 	size_t length = 0;
 	int status = client->control->answer(client->control->owner, client->line, &client->answer, &length);

@@ -6,6 +6,8 @@
  *     reload               what was loaded before and what is now, or why not; so the next ones (answers.h)
  *     drain N, enable N
  *     stop, stop now
+ *     why COUNT REVEAL WANTED   which of the last connections match (decisions_text.h)
+ *     tail AFTER REVEAL         what has ended since; AFTER is a number, or "now"
  */
 #ifndef LP_SERVER_CONTROL_H
 #define LP_SERVER_CONTROL_H
@@ -20,7 +22,7 @@
 #define LP_CONTROL_CLIENTS_MAX 16
 
 /** A request line, at most. */
-#define LP_CONTROL_LINE_MAX 256
+#define LP_CONTROL_LINE_MAX 1024
 
 /** How long a client may take in all. */
 #define LP_CONTROL_TIMEOUT_MS 5000

@@ -57,8 +57,9 @@ static int make_tables(struct lp_data *data, struct lp_error *error)
 				    options->max_sessions);
 	data->shared = lp_shared_new(SHARED_ENTRIES, SHARED_BYTES, random_seed());
 	data->recorder = lp_recorder_new();
-	if (!data->shared || !data->recorder)
-		return lp_error_set(error, -ENOMEM, "no memory for limpet.shared and the recorder");
+	data->decisions = lp_decisions_new();
+	if (!data->shared || !data->recorder || !data->decisions)
+		return lp_error_set(error, -ENOMEM, "no memory for limpet.shared, the recorder and the decision log");
 	return 0;
 }
 
@@ -279,6 +280,7 @@ void lp_data_deinit(struct lp_data *data)
 	lp_retired_join(&data->retired);
 	lp_per_address_free(data->per_address);
 	lp_recorder_free(data->recorder);
+	lp_decisions_free(data->decisions);
 	lp_shared_free(data->shared);
 	lp_sessions_free(data->sessions);
 	lp_workers_deinit(&data->workers);

@@ -11,6 +11,7 @@
 #include "limpet/balancer.h"
 #include "route/policy.h"
 #include "route/retired.h"
+#include "server/decisions.h"
 #include "server/per_address.h"
 #include "server/recorder.h"
 #include "server/trial.h"
@@ -39,6 +40,7 @@ struct lp_data {
 	struct lp_policy_host host; /**< What policies reach of the above. */
 	struct lp_retired retired;
 	struct lp_recorder *recorder;
+	struct lp_decisions *decisions;
 	struct lp_per_address *per_address; /**< NULL when addresses have no limits. */
 	struct lp_loaded current;           /**< In use. */
 	struct lp_loaded proven;            /**< While the current ones are on probation: those to go back to. */

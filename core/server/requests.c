@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "server/answers.h"
+#include "server/decisions_text.h"
 
 static char *status_text(const struct limpet_balancer *balancer)
 {
@@ -110,13 +111,55 @@ static char *answer_stop(struct limpet_balancer *balancer, const char *argument,
 	return answer;
 }
 
+/* The next number of an argument, and move on behind it. */
+static uint64_t take_number(const char **argument)
+{
+	char *end;
+	uint64_t number = strtoull(*argument, &end, 10);
+	*argument = end + (*end == ' ');
+	return number;
+}
+
+static struct lp_decisions_question question_of(const struct limpet_balancer *balancer, uint64_t count, bool reveal)
+{
+	return (struct lp_decisions_question){
+		.decisions = balancer->data.decisions,
+		.now_ms = uv_now(balancer->loop),
+		.count = count < 1 || count > LP_DECISIONS_ANSWERED ? LP_DECISIONS_ANSWERED : (unsigned)count,
+		.reveal = reveal};
+}
+
+/* "COUNT REVEAL WANTED" */
+static char *answer_why(struct limpet_balancer *balancer, const char *argument, size_t *length)
+{
+	uint64_t count = take_number(&argument);
+	bool reveal = take_number(&argument) != 0;
+	struct lp_decisions_question question = question_of(balancer, count, reveal);
+	(void)length;
+	question.wanted = argument;
+	return lp_decisions_search(&question);
+}
+
+/* "AFTER REVEAL", or "now REVEAL" */
+static char *answer_tail(struct limpet_balancer *balancer, const char *argument, size_t *length)
+{
+	bool begins = strncmp(argument, "now", 3) == 0;
+	const char *rest = begins ? argument + 3 + (argument[3] == ' ') : argument;
+	uint64_t after = begins ? UINT64_MAX : take_number(&rest);
+	struct lp_decisions_question question = question_of(balancer, LP_DECISIONS_ANSWERED, take_number(&rest) != 0);
+	(void)length;
+	question.after = after;
+	return lp_decisions_follow(&question);
+}
+
 int lp_balancer_answer(void *owner, const char *request, char **answer, size_t *length)
 {
 	static const struct {
 		const char *name;
 		char *(*answer)(struct limpet_balancer *balancer, const char *argument, size_t *length);
 	} requests[] = {{"status", answer_status}, {"record", answer_record}, {"reload", answer_reload},
-			{"drain", answer_drain},   {"enable", answer_enable}, {"stop", answer_stop}};
+			{"drain", answer_drain},   {"enable", answer_enable}, {"stop", answer_stop},
+			{"why", answer_why},       {"tail", answer_tail}};
 	size_t word = strcspn(request, " ");
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
 		if (strlen(requests[i].name) != word || memcmp(requests[i].name, request, word) != 0)

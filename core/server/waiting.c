@@ -49,12 +49,14 @@ static void decide(struct lp_waiting *waiting, struct lp_connection *connection)
 
 /* Waiting */
 
-static void give_up_looking(struct lp_waiting *waiting, struct lp_connection *connection)
+/* Its time is over, or it makes room for another. */
+static void give_up_looking(struct lp_waiting *waiting, struct lp_connection *connection, enum lp_outcome outcome)
 {
 	if (connection->seen)
-		lp_connection_refuse(waiting, connection, 408);
+		lp_connection_refuse(waiting, connection, outcome, 408);
 	else
-		lp_connection_close_early(waiting, connection);
+		lp_connection_close_early(waiting, connection,
+					  outcome == LP_OUTCOME_HEAD_TIMEOUT ? LP_OUTCOME_SILENT : outcome);
 }
 
 /* One more is to wait. At the bound the oldest that has not even said what it wants makes room. */
@@ -65,7 +67,7 @@ static void make_room(struct lp_waiting *waiting)
 	lp_log_limited(waiting->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WAITING, NULL,
 		       "%u connections wait; the oldest incomplete one is closed (--max-waiting)",
 		       waiting->config.max_waiting);
-	give_up_looking(waiting, lp_connection_of(waiting->looking.next));
+	give_up_looking(waiting, lp_connection_of(waiting->looking.next), LP_OUTCOME_PUSHED_OUT);
 }
 
 static void wait_in(struct lp_waiting *waiting, struct lp_connection *connection, enum lp_connection_state state,
@@ -73,7 +75,7 @@ static void wait_in(struct lp_waiting *waiting, struct lp_connection *connection
 {
 	make_room(waiting);
 	if (waiting->counts.waiting > waiting->config.max_waiting) {
-		lp_connection_refuse(waiting, connection, 503);
+		lp_connection_refuse(waiting, connection, LP_OUTCOME_NO_ROOM, 503);
 		return;
 	}
 	connection->state = (uint8_t)state;
@@ -83,7 +85,7 @@ static void wait_in(struct lp_waiting *waiting, struct lp_connection *connection
 static void wait_for_bytes(struct lp_waiting *waiting, struct lp_connection *connection)
 {
 	if (!lp_connection_count_for_address(waiting, connection)) {
-		lp_connection_turn_away(waiting, connection,
+		lp_connection_turn_away(waiting, connection, LP_OUTCOME_PER_ADDRESS,
 					"too many from there have not said what they want (--max-per-ip)");
 		return;
 	}
@@ -92,7 +94,7 @@ static void wait_for_bytes(struct lp_waiting *waiting, struct lp_connection *con
 		lp_log_limited(waiting->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WAITING,
 			       LP_LOG_ABOUT(.listener = connection->origin->name),
 			       "a connection cannot be watched: %s; it is closed", lp_error_words(status));
-		lp_connection_close_early(waiting, connection);
+		lp_connection_close_early(waiting, connection, LP_OUTCOME_FAILED);
 		return;
 	}
 	connection->seen = (uint32_t)waiting->look.seen;
@@ -128,6 +130,7 @@ static int hand_over(struct lp_waiting *waiting, struct lp_connection *connectio
 	lp_connection_count_out(waiting, connection);
 	waiting->counts.handed_over++;
 	waiting->counts.in_flight++;
+	lp_decisions_sent(waiting->config.decisions, connection->decision, worker);
 	return 0;
 }
 
@@ -158,9 +161,9 @@ static bool look(struct lp_waiting *waiting, struct lp_connection *connection, s
 	if (status == LP_AGAIN)
 		wait_for_bytes(waiting, connection);
 	else if (status == -E2BIG)
-		lp_connection_refuse(waiting, connection, 431);
+		lp_connection_refuse(waiting, connection, LP_OUTCOME_HEAD_TOO_LONG, 431);
 	else
-		lp_connection_close_early(waiting, connection);
+		lp_connection_close_early(waiting, connection, LP_OUTCOME_CLIENT_LEFT);
 	return false;
 }
 
@@ -170,14 +173,26 @@ static void record(struct lp_waiting *waiting, const struct lp_policy_conn *view
 			 waiting->look.length, worker);
 }
 
+static void note_decision(struct lp_waiting *waiting, struct lp_connection *connection,
+			  const struct lp_policy_conn *view, const struct lp_verdict *verdict, uint64_t errors_before)
+{
+	struct lp_decision_client client = lp_connection_client(waiting, connection);
+	lp_decisions_decided(waiting->config.decisions, &connection->decision, &client, view, verdict,
+			     connection->cursor, lp_policy_errors(waiting->policy) != errors_before);
+}
+
 static void ask_policies(struct lp_waiting *waiting, struct lp_connection *connection)
 {
+	struct lp_policy_asked asked;
 	struct lp_policy_conn view = {.ip = connection->ip,
 				      .port = connection->port,
 				      .listener = connection->origin->name,
 				      .session_awaited = connection->session_awaited,
 				      .unheard = waiting->supervisor,
-				      .refused_by = connection->refused_by};
+				      .refused_by = connection->refused_by,
+				      .asked = &asked};
+	uint64_t errors = lp_policy_errors(waiting->policy);
+	asked.length = 0;
 	if (connection->generation != waiting->generation) {
 		connection->generation = waiting->generation;
 		connection->cursor = 0;
@@ -194,9 +209,11 @@ static void ask_policies(struct lp_waiting *waiting, struct lp_connection *conne
 			view.unheard = false;
 			continue;
 		case LP_VERDICT_AWAIT:
+			note_decision(waiting, connection, &view, &verdict, errors);
 			await_session(waiting, connection, verdict.session_hash);
 			return;
 		case LP_VERDICT_HOLD:
+			note_decision(waiting, connection, &view, &verdict, errors);
 			if (connection->refused_by)
 				pause_connection(waiting, connection);
 			else
@@ -204,7 +221,8 @@ static void ask_policies(struct lp_waiting *waiting, struct lp_connection *conne
 			return;
 		case LP_VERDICT_REFUSE:
 			record(waiting, &view, 0);
-			lp_connection_refuse(waiting, connection, verdict.status);
+			note_decision(waiting, connection, &view, &verdict, errors);
+			lp_connection_refuse(waiting, connection, LP_OUTCOME_REFUSED_POLICY, verdict.status);
 			return;
 		case LP_VERDICT_WORKER:
 			break;
@@ -212,6 +230,7 @@ static void ask_policies(struct lp_waiting *waiting, struct lp_connection *conne
 			verdict.worker = lp_workers_least(waiting->config.workers, LP_LEAST_CONNECTIONS);
 			break;
 		}
+		note_decision(waiting, connection, &view, &verdict, errors);
 		if (send_to(waiting, connection, verdict.worker)) {
 			if (verdict.worker)
 				record(waiting, &view, verdict.worker);
@@ -268,7 +287,7 @@ static void on_bytes(struct lp_waiting *waiting, struct lp_connection *connectio
 	bool hung_up = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 	struct lp_policy_conn view = {0};
 	if (hung_up && lp_look(&waiting->look, connection->parcel.fd, connection->seen, &view) == LP_AGAIN) {
-		lp_connection_close_early(waiting, connection); /* It will never be complete. */
+		lp_connection_close_early(waiting, connection, LP_OUTCOME_CLIENT_LEFT); /* It will never be complete. */
 		return;
 	}
 	lp_connection_delist(connection);
@@ -306,7 +325,7 @@ static void expire_looking(struct lp_waiting *waiting, struct lp_connection *con
 		if (!connection->seen)
 			lp_hints_note_silence(&waiting->hints, waiting->config.log, waiting->policy,
 					      connection->origin->name, waiting->config.head_timeout_ms);
-		give_up_looking(waiting, connection);
+		give_up_looking(waiting, connection, LP_OUTCOME_HEAD_TIMEOUT);
 	}
 }
 
@@ -316,14 +335,14 @@ static void expire_awaiting(struct lp_waiting *waiting, struct lp_connection *co
 	if (connection->session_hash)
 		connection->session_awaited = true;
 	if (connection->deadline_ms <= uv_now(waiting->config.loop))
-		lp_connection_refuse(waiting, connection, 503);
+		lp_connection_refuse(waiting, connection, LP_OUTCOME_NO_WORKER, 503);
 	else
 		decide(waiting, connection);
 }
 
 static void expire_held(struct lp_waiting *waiting, struct lp_connection *connection)
 {
-	lp_connection_refuse(waiting, connection, 503);
+	lp_connection_refuse(waiting, connection, LP_OUTCOME_NO_WORKER, 503);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -391,7 +410,7 @@ void lp_waiting_refuse_all(struct lp_waiting *waiting)
 	struct lp_list *const lists[] = {&waiting->looking, &waiting->awaiting, &waiting->held, &waiting->due};
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		while (!lp_list_empty(lists[i]))
-			lp_connection_refuse(waiting, lp_connection_of(lists[i]->next), 503);
+			lp_connection_refuse(waiting, lp_connection_of(lists[i]->next), LP_OUTCOME_STOPPING, 503);
 }
 
 void lp_waiting_close(struct lp_waiting *waiting, void (*closed)(struct lp_waiting *waiting))
@@ -414,7 +433,8 @@ void lp_waiting_admit(struct lp_waiting *waiting, int fd, const struct lp_ip *ip
 	if (lp_per_address_admit(waiting->config.per_address, ip, uv_now(waiting->config.loop)))
 		decide(waiting, connection);
 	else
-		lp_connection_turn_away(waiting, connection, "too many come from there (--max-rate-per-ip)");
+		lp_connection_turn_away(waiting, connection, LP_OUTCOME_ADDRESS_RATE,
+					"too many come from there (--max-rate-per-ip)");
 }
 
 /* It is no new connection of its address. */
@@ -432,6 +452,7 @@ void lp_waiting_set_policy(struct lp_waiting *waiting, struct lp_policy *policy)
 {
 	waiting->policy = policy;
 	waiting->generation++;
+	lp_decisions_use_policy(waiting->config.decisions, policy);
 	if (lp_policy_looks(policy))
 		return; /* Those that wait for their heads meet it when they are complete. */
 	while (!lp_list_empty(&waiting->looking))
@@ -469,6 +490,7 @@ void lp_waiting_acknowledged(struct lp_waiting *waiting, struct lp_parcel *parce
 		waiting->counts.acknowledged++;
 		worker->acknowledged++;
 	}
+	lp_connection_note_end(waiting, connection, LP_OUTCOME_ARRIVED, 0);
 	lp_connection_free(waiting, connection);
 	lp_waiting_tell_if_empty(waiting);
 }
@@ -482,6 +504,7 @@ void lp_waiting_returned(struct lp_waiting *waiting, struct lp_parcel *parcel, u
 	waiting->counts.waiting++;
 	lp_workers_find(waiting->config.workers, worker)->returned++;
 	lp_connection_note_return(waiting, connection, reason);
+	lp_decisions_returned(waiting->config.decisions, connection->decision, worker, reason);
 	if (reason == LP_RETURN_LOST)
 		connection->deadline_ms = uv_now(waiting->config.loop) + waiting->config.head_timeout_ms;
 	else

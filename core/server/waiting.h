@@ -14,6 +14,7 @@
 #include "limpet/balancer.h"
 #include "route/policy.h"
 #include "server/closer.h"
+#include "server/decisions.h"
 #include "server/hints.h"
 #include "server/look.h"
 #include "server/per_address.h"
@@ -38,6 +39,7 @@ struct lp_waiting_config {
 	uint32_t max_waiting;
 	struct lp_per_address *per_address; /**< NULL: addresses have no limits. */
 	struct lp_recorder *recorder;
+	struct lp_decisions *decisions;
 	void (*on_empty)(void *owner); /**< Nothing waits and nothing is in flight any more. */
 	/** Policies were asked about a connection. It may be freed by now; lp_waiting_set_policy is allowed. */
 	void (*on_asked)(void *owner);
