@@ -19,9 +19,21 @@ test("of several addresses the last that is no proxy counts", function()
   expect(policy:route(repeated), policy:route(direct))
 end)
 
+test("what a client adds in a header that its proxies do not write changes nothing", function()
+  trust("10.0.0.0/8")
+  local both = {["X-Forwarded-For"] = "203.0.113.9", Forwarded = "for=198.51.100.1", ["X-Real-IP"] = "unknown"}
+  expect(policy:route{ip = "10.0.0.1", headers = both}, policy:route(direct))
+end)
+
+test("proxies may write Forwarded instead", function()
+  trust("10.0.0.0/8", "forwarded")
+  local headers = {Forwarded = "for=198.51.100.1, for=203.0.113.9", ["X-Forwarded-For"] = "unknown"}
+  expect(policy:route{ip = "10.0.0.1", headers = headers}, policy:route(direct))
+end)
+
 test("a client that the proxy cannot name is not ours", function()
   trust("10.0.0.0/8")
-  expect(policy:route{ip = "10.0.0.1", headers = {Forwarded = "for=unknown"}}, nil)
+  expect(policy:route{ip = "10.0.0.1", headers = {["X-Forwarded-For"] = "unknown"}}, nil)
 end)
 
 test("what is not HTTP is not ours", function()

@@ -48,9 +48,10 @@ function start(worker) end
 ---@param worker Worker
 function session(sid, worker) end
 
---- A proxy's forwarded headers are believed.
+--- A proxy is believed, and the header that it writes.
 ---@param cidr string
-function trust(cidr) end
+---@param header? "x-forwarded-for"|"forwarded"|"x-real-ip" X-Forwarded-For if it is left out.
+function trust(cidr, header) end
 
 --- Sessions are looked for there: conn.session. The first call takes the place of sid; further ones are added.
 ---@param what string As --session takes it: "cookie:NAME", "header:NAME", "query:NAME", "mcp", "sid".

@@ -47,6 +47,7 @@ need_tests() {
 	is_command uvicorn uvicorn
 	is_command puma puma
 	[ -e /usr/sbin/nginx ] || is_command nginx nginx-light
+	[ -e /usr/sbin/haproxy ] || is_command haproxy haproxy
 	for module in eventlet gevent socketio flask_socketio uvloop aiohttp; do
 		is_file "/usr/lib/python3/dist-packages/$module" "python3-$(echo $module | tr _ -)"
 	done

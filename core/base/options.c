@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/nearest.h"
 #include "base/options_flags.h"
@@ -32,6 +33,7 @@ void limpet_options_init(struct limpet_options *options)
 		.dialect = "auto",
 		.node_serialization = "json",
 		.stop_with = "auto",
+		.forwarded_header = "x-forwarded-for",
 		.head_timeout_ms = 10000,
 		.max_head_bytes = 16384,
 		.max_waiting = 10000,
@@ -75,12 +77,13 @@ static int refuse_value(struct parser *parser, const struct lp_flag *flag, const
 	return lp_error_set(parser->error, LP_EUSAGE, "%s: \"%s\" is not %s", flag->name, value, wanted);
 }
 
-static bool is_choice(const struct lp_flag *flag, const char *value)
+/* The choice that is meant, in any case, or NULL. */
+static const char *find_choice(const struct lp_flag *flag, const char *value)
 {
 	for (size_t i = 0; flag->choices[i]; i++)
-		if (strcmp(flag->choices[i], value) == 0)
-			return true;
-	return false;
+		if (strcasecmp(flag->choices[i], value) == 0)
+			return flag->choices[i];
+	return NULL;
 }
 
 /* Put a flag into the command line. */
@@ -88,6 +91,7 @@ static int take(struct parser *parser, const struct lp_flag *flag, const char *v
 {
 	char *line = (char *)parser->line;
 	char *field = line + flag->field;
+	const char *value_meant;
 	struct lp_error reason;
 	uint32_t number;
 	size_t *count;
@@ -109,9 +113,10 @@ static int take(struct parser *parser, const struct lp_flag *flag, const char *v
 		*(uint32_t *)field = number; /* An int's value is within its bounds, and C lets one alias the other. */
 		break;
 	case LP_FLAG_CHOICE:
-		if (!is_choice(flag, value))
+		value_meant = find_choice(flag, value);
+		if (!value_meant)
 			return refuse_value(parser, flag, value);
-		*(const char **)field = value;
+		*(const char **)field = value_meant;
 		break;
 	case LP_FLAG_TEXT:
 		*(const char **)field = value;

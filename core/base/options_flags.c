@@ -32,6 +32,7 @@ static const char *const serializations[] = {"json", "advanced", NULL};
 static const char *const stops[] = {
 	"auto", "SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR2", "SIGWINCH", "shutdown", NULL,
 };
+static const char *const forwarded_headers[] = {"x-forwarded-for", "forwarded", "x-real-ip", NULL};
 static const char *const log_levels[] = {"error", "warning", "info", "debug", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 
@@ -218,6 +219,8 @@ static const struct lp_flag run_flags[] = {
 	 .help = "an option for the policies' setup(options); repeatable"},
 	{LP_FLAG_LIST, "--trust", "CIDR", LIST(LP_FLAG_TRUSTED, trusted, trusted_count), .check = check_network,
 	 .help = "proxies whose forwarded headers are believed, such as 10.0.0.0/8; repeatable"},
+	{LP_FLAG_CHOICE, "--forwarded-header", "NAME", FIELD(forwarded_header), .choices = forwarded_headers,
+	 .help = "the header in which they name the client; no other is read"},
 	{LP_FLAG_NUMBER, "--max-moved", "PERCENT", FIELD(max_moved), .least = 0, .most = 100,
 	 .help = "refuse a reload that would send more of the recent clients to another worker"},
 
@@ -327,11 +330,14 @@ static const struct lp_flag record_flags[] = {
 #define TRUST_FLAG \
 	{LP_FLAG_LIST, "--trust", "CIDR", LIST(LP_FLAG_TRUSTED, trusted, trusted_count), .check = check_network, \
 	 .help = "proxies whose forwarded headers are believed, such as 10.0.0.0/8; repeatable"}
+#define FORWARDED_FLAG \
+	{LP_FLAG_CHOICE, "--forwarded-header", "NAME", FIELD(forwarded_header), .choices = forwarded_headers, \
+	 .help = "the header in which they name the client; no other is read"}
 #define WORKERS_FLAG \
 	{LP_FLAG_NUMBER, "--workers", "N", TOOL(workers), .least = 1, .most = LIMPET_WORKERS_MAX, \
 	 .help = "how many workers there are"}
 
-static const struct lp_flag check_flags[] = {SETTING_FLAG, SESSION_FLAG, TRUST_FLAG};
+static const struct lp_flag check_flags[] = {SETTING_FLAG, SESSION_FLAG, TRUST_FLAG, FORWARDED_FLAG};
 
 static const struct lp_flag route_flags[] = {
 	HEADING("The connection"),
@@ -361,6 +367,7 @@ static const struct lp_flag route_flags[] = {
 	 .help = "the same as a FILE, for command lines made from run's; repeatable"},
 	SETTING_FLAG,
 	TRUST_FLAG,
+	FORWARDED_FLAG,
 };
 
 static const struct lp_flag simulate_flags[] = {

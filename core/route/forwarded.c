@@ -197,26 +197,29 @@ static int walk(const struct lp_head *head, const struct notation *notation, con
 	return found;
 }
 
+static const struct notation notations[LP_FORWARDED_HEADERS] = {
+	[LP_X_FORWARDED_FOR] = {{"x-forwarded-for", 15}, read_node},
+	[LP_FORWARDED] = {{"forwarded", 9}, read_element},
+	[LP_X_REAL_IP] = {{"x-real-ip", 9}, read_node},
+};
+
+bool lp_forwarded_header_find(const char *name, enum lp_forwarded_header *header)
+{
+	for (int i = 0; i < LP_FORWARDED_HEADERS; i++)
+		if (strcasecmp(notations[i].name.bytes, name) == 0) {
+			*header = (enum lp_forwarded_header)i;
+			return true;
+		}
+	return false;
+}
+
 int lp_forwarded_client(const struct lp_head *head, const struct lp_ip *peer, const struct lp_trust *trust,
 			struct lp_ip *client)
 {
-	static const struct notation x_forwarded_for = {{"x-forwarded-for", 15}, read_node};
-	static const struct notation forwarded = {{"forwarded", 9}, read_element};
 	struct lp_ip named = *peer;
-	struct lp_ip named_too;
-	int found;
-	int found_too;
 
-	if (!is_trusted(trust, peer)) {
-		*client = *peer;
-		return 0;
-	}
-	found = walk(head, &x_forwarded_for, trust, &named);
-	found_too = walk(head, &forwarded, trust, &named_too);
-	if (found < 0 || found_too < 0)
+	if (is_trusted(trust, peer) && walk(head, &notations[trust->header], trust, &named) < 0)
 		return -EINVAL;
-	if (found && found_too && !lp_ip_equal(&named, &named_too))
-		return -EINVAL;
-	*client = found_too ? named_too : named;
+	*client = named;
 	return 0;
 }

@@ -115,13 +115,20 @@ static int bind_session(lua_State *L)
 	return 0;
 }
 
-/* trust(cidr) */
+/* trust(cidr, header) */
 static int trust(lua_State *L)
 {
+	struct lp_scene *scene = &lp_testing_of(L)->scene;
+	const char *header = luaL_optstring(L, 2, "x-forwarded-for");
 	struct lp_error error;
 
-	if (lp_scene_trust(&lp_testing_of(L)->scene, luaL_checkstring(L, 1), &error) < 0)
+	if (lp_scene_trust(scene, luaL_checkstring(L, 1), &error) < 0)
 		return luaL_error(L, "trust(cidr): %s", error.text);
+	if (!lp_forwarded_header_find(header, &scene->host.trust.header))
+		return luaL_error(L,
+				  "trust(cidr, header): proxies write no header %s; it can be x-forwarded-for, "
+				  "forwarded or x-real-ip",
+				  header);
 	return 0;
 }
 
@@ -154,7 +161,7 @@ const struct lp_api_type lp_api_scene = {"", (const struct lp_api_member[]){
 						     {"stop", "stop(worker)", stop_worker},
 						     {"start", "start(worker)", start_worker},
 						     {"session", "session(sid, worker)", bind_session},
-						     {"trust", "trust(cidr)", trust},
+						     {"trust", "trust(cidr, header)", trust},
 						     {"look_for", "look_for(what)", look_for},
 						     {"advance", "advance(seconds)", advance},
 						     {0},

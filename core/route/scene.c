@@ -94,7 +94,8 @@ int lp_scene_trust(struct lp_scene *scene, const char *cidr, struct lp_error *er
 		return lp_error_set(error, -ENOMEM, "no memory for another network");
 	scene->trusted = networks;
 	status = lp_network_parse(cidr, &networks[count], error);
-	scene->host.trust = (struct lp_trust){networks, count + (status == 0)};
+	scene->host.trust.networks = networks;
+	scene->host.trust.count = count + (status == 0);
 	return status;
 }
 

@@ -66,6 +66,9 @@ static int make_tables(struct lp_data *data, struct lp_error *error)
 static int parse_trusted(struct lp_data *data, struct lp_error *error)
 {
 	const struct limpet_options *options = &data->options;
+	if (!lp_forwarded_header_find(options->forwarded_header, &data->forwarded_header))
+		return lp_error_set(error, LP_EUSAGE, "proxies write no header %s; see limpet run --help",
+				    options->forwarded_header);
 	data->trusted = calloc(options->trusted_count + 1, sizeof(*data->trusted));
 	if (!data->trusted)
 		return lp_error_set(error, -ENOMEM, "no memory for %zu trusted ranges", options->trusted_count);
@@ -246,7 +249,7 @@ int lp_data_init(struct lp_data *data, const struct limpet_options *options, str
 		.sessions = data->sessions,
 		.shared = data->shared,
 		.log = &data->log,
-		.trust = {data->trusted, options->trusted_count},
+		.trust = {data->trusted, options->trusted_count, data->forwarded_header},
 		.rules = data->rules,
 		.rule_count = options->session_count,
 		.settings = options->settings,

@@ -32,8 +32,9 @@ struct lp_data {
 	struct lp_sessions *sessions;
 	struct lp_shared *shared;
 	struct lp_network *trusted;
-	struct lp_session_rule *rules;       /**< What --session names. */
-	char learnt[LP_SESSION_LEARNT_SIZE]; /**< What workers look for in responses; "" for sids alone. */
+	enum lp_forwarded_header forwarded_header; /**< That they write. */
+	struct lp_session_rule *rules;             /**< What --session names. */
+	char learnt[LP_SESSION_LEARNT_SIZE];       /**< What workers look for in responses; "" for sids alone. */
 	const struct lp_dialect *dialect;
 	struct lp_dialect adapted;  /**< It, when the options change something about it. */
 	int stop_signal;            /**< What tells workers to finish; 0: the dialect's own way. */

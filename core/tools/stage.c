@@ -30,6 +30,7 @@ int lp_stage_set(struct lp_scene *scene, const struct lp_command_line *line, uns
 	scene->host.setting_count = line->options.setting_count;
 	for (size_t i = 0; i < line->options.trusted_count && status == 0; i++)
 		status = lp_scene_trust(scene, line->options.trusted[i], error);
+	lp_forwarded_header_find(line->options.forwarded_header, &scene->host.trust.header);
 	for (size_t i = 0; i < line->options.session_count && status == 0; i++)
 		status = lp_scene_look_for(scene, line->options.sessions[i], error);
 	for (size_t i = 0; i < line->tool.known_count && status == 0; i++)

@@ -54,6 +54,8 @@ struct limpet_options {
 
 	const char *const *trusted; /**< CIDR ranges of proxies whose forwarded headers are believed. */
 	size_t trusted_count;
+	/** The header that they write: "x-forwarded-for", "forwarded" or "x-real-ip", in any case. No other is read. */
+	const char *forwarded_header;
 
 	char *const *command; /**< What a worker runs: file, arguments, NULL. The file is looked up in PATH. */
 	unsigned workers;     /**< 1 – LIMPET_WORKERS_MAX. 0: one for each processor. */

@@ -60,13 +60,19 @@ static void check_as_it_is(const struct lp_head *head, const struct lp_trust *tr
 static void check_invented(struct lp_head *head, char *room, const struct lp_trust *trust, const uint8_t *bytes,
 			   size_t length)
 {
-	static const char *const cases[][2] = {
-		{"X-Forwarded-For: ", ", 203.0.113.7"},
-		{"X-Forwarded-For: ", ",203.0.113.7:80, [fd00::2]:1, 10.0.0.2"},
-		{"X-Forwarded-For: ", "\r\nX-Forwarded-For: 203.0.113.7, 10.0.0.2"},
-		{"Forwarded: ", ", for=203.0.113.7"},
-		{"Forwarded: ", ",by=10.0.0.3;FOR=\"203.0.113.7:_x\";proto=http, for=\"[fd00::2]\""},
-		{"Forwarded: ", "\r\nForwarded: for=203.0.113.7"},
+	static const struct {
+		enum lp_forwarded_header header;
+		const char *before;
+		const char *behind;
+	} cases[] = {
+		{LP_X_FORWARDED_FOR, "X-Forwarded-For: ", ", 203.0.113.7"},
+		{LP_X_FORWARDED_FOR, "X-Forwarded-For: ", ",203.0.113.7:80, [fd00::2]:1, 10.0.0.2"},
+		{LP_X_FORWARDED_FOR, "X-Forwarded-For: ", "\r\nX-Forwarded-For: 203.0.113.7, 10.0.0.2"},
+		{LP_X_FORWARDED_FOR, "Forwarded: ", "\r\nX-Forwarded-For: 203.0.113.7, 10.0.0.2"},
+		{LP_X_REAL_IP, "X-Forwarded-For: ", "\r\nX-Real-IP: 203.0.113.7"},
+		{LP_FORWARDED, "Forwarded: ", ", for=203.0.113.7"},
+		{LP_FORWARDED, "Forwarded: ", ",by=10.0.0.3;FOR=\"203.0.113.7:_x\";proto=http, for=\"[fd00::2]\""},
+		{LP_FORWARDED, "Forwarded: ", "\r\nForwarded: for=203.0.113.7"},
 	};
 	const struct lp_ip expected = ip_of("203.0.113.7");
 	const struct lp_ip peer = ip_of(peers[0]);
@@ -76,7 +82,9 @@ static void check_invented(struct lp_head *head, char *room, const struct lp_tru
 	if (line_end)
 		length = (size_t)(line_end - bytes);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		if (!make_head(head, room, cases[i][0], bytes, length, cases[i][1]))
+		if (cases[i].header != trust->header)
+			continue;
+		if (!make_head(head, room, cases[i].before, bytes, length, cases[i].behind))
 			return;
 		FUZZ_CHECK(lp_forwarded_client(head, &peer, trust, &client) == 0);
 		FUZZ_CHECK(lp_ip_equal(&client, &expected));
@@ -88,7 +96,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	static struct lp_head *head;
 	static struct lp_network networks[2];
 	static char room[INPUT_MAX * 2 + 512];
-	const struct lp_trust trust = {networks, 2};
 
 	if (!head) {
 		head = lp_head_new(sizeof(room));
@@ -98,8 +105,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	}
 	if (length == 0 || length > INPUT_MAX)
 		return 0;
-	if (make_head(head, room, "", bytes, length, ""))
-		check_as_it_is(head, &trust);
-	check_invented(head, room, &trust, bytes, length);
+	for (int header = 0; header < LP_FORWARDED_HEADERS; header++) {
+		const struct lp_trust trust = {networks, 2, (enum lp_forwarded_header)header};
+
+		if (make_head(head, room, "", bytes, length, ""))
+			check_as_it_is(head, &trust);
+		check_invented(head, room, &trust, bytes, length);
+	}
 	return 0;
 }

@@ -14,8 +14,12 @@
 
 #include "route/forwarded.h"
 
-/* In all tests 10.0.0.0/8 and fd00::/8 are trusted, and the peer is 10.0.0.1 where none is named. */
+/*
+ * In all tests 10.0.0.0/8 and fd00::/8 are trusted, and the peer is 10.0.0.1 where none is named. The header that proxies write
+ * is the first one of the lines, unless it is fixed.
+ */
 struct fixture {
+	bool fixed;
 	struct lp_head *head;
 	struct lp_network networks[2];
 	struct lp_trust trust;
@@ -26,7 +30,8 @@ static int set_up(void **state)
 	static struct fixture fixture;
 
 	fixture.head = lp_head_new(4096);
-	fixture.trust = (struct lp_trust){fixture.networks, 2};
+	fixture.trust = (struct lp_trust){fixture.networks, 2, LP_X_FORWARDED_FOR};
+	fixture.fixed = false;
 	*state = &fixture;
 	if (!fixture.head || lp_network_parse("10.0.0.0/8", &fixture.networks[0], NULL) < 0)
 		return -1;
@@ -55,6 +60,8 @@ static int client_of(struct fixture *fixture, const struct lp_ip *peer, const ch
 	int length = snprintf(text, sizeof(text), "GET / HTTP/1.1\r\n%s\r\n", lines);
 
 	assert_int_equal(lp_head_parse(fixture->head, text, (size_t)length), length);
+	if (!fixture->fixed)
+		fixture->trust.header = strncasecmp(lines, "forwarded", 9) == 0 ? LP_FORWARDED : LP_X_FORWARDED_FOR;
 	return lp_forwarded_client(fixture->head, peer, &fixture->trust, client);
 }
 
@@ -243,13 +250,39 @@ static void a_forwarded_element_that_names_nobody_is_nobody(void **state)
 	assert_nobody(*state, "Forwarded: 203.0.113.9\r\n");
 }
 
-static void two_headers_must_name_the_same_client(void **state)
+static void fix_header(struct fixture *fixture, enum lp_forwarded_header header)
 {
-	assert_client(*state, "X-Forwarded-For: 203.0.113.9\r\nForwarded: for=203.0.113.9\r\n", "203.0.113.9");
-	assert_client(*state, "X-Forwarded-For: 203.0.113.9\r\nForwarded:\r\n", "203.0.113.9");
-	assert_nobody(*state, "X-Forwarded-For: 203.0.113.9\r\nForwarded: for=203.0.113.10\r\n");
-	assert_nobody(*state, "X-Forwarded-For: 203.0.113.9\r\nForwarded: for=unknown\r\n");
-	assert_nobody(*state, "X-Forwarded-For: unknown\r\nForwarded: for=203.0.113.9\r\n");
+	fixture->trust.header = header;
+	fixture->fixed = true;
+}
+
+/* A client adds the one that its proxies do not write: it must not become nobody, nor anybody else. */
+static void the_other_header_is_not_read(void **state)
+{
+	fix_header(*state, LP_X_FORWARDED_FOR);
+	assert_client(*state, "X-Forwarded-For: 203.0.113.9\r\nForwarded: for=203.0.113.10\r\n", "203.0.113.9");
+	assert_client(*state, "Forwarded: for=unknown\r\nX-Forwarded-For: 203.0.113.9\r\n", "203.0.113.9");
+	assert_client(*state, "X-Real-IP: 203.0.113.10\r\nX-Forwarded-For: 203.0.113.9\r\n", "203.0.113.9");
+	assert_client(*state, "Forwarded: for=203.0.113.10\r\n", "10.0.0.1");
+	fix_header(*state, LP_FORWARDED);
+	assert_client(*state, "X-Forwarded-For: 203.0.113.10\r\nForwarded: for=203.0.113.9\r\n", "203.0.113.9");
+	assert_client(*state, "X-Forwarded-For: unknown\r\nForwarded: for=203.0.113.9\r\n", "203.0.113.9");
+	assert_client(*state, "X-Forwarded-For: 203.0.113.10\r\n", "10.0.0.1");
+	fix_header(*state, LP_X_REAL_IP);
+	assert_client(*state, "X-Forwarded-For: unknown\r\nX-Real-IP: 203.0.113.9\r\n", "203.0.113.9");
+	assert_nobody(*state, "X-Forwarded-For: 203.0.113.9\r\nX-Real-IP: unknown\r\n");
+}
+
+static void a_header_is_found_in_any_case(void **state)
+{
+	enum lp_forwarded_header header = LP_FORWARDED;
+
+	(void)state;
+	assert_true(lp_forwarded_header_find("X-Forwarded-For", &header));
+	assert_int_equal(header, LP_X_FORWARDED_FOR);
+	assert_true(lp_forwarded_header_find("forwarded", &header));
+	assert_int_equal(header, LP_FORWARDED);
+	assert_false(lp_forwarded_header_find("x-forwarded", &header));
 }
 
 static void a_unix_peer_is_believed_when_anyone_is(void **state)
@@ -287,7 +320,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(forwarded_elements_are_read_as_their_grammar_has_them, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_forwarded_element_that_names_nobody_is_nobody, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(two_headers_must_name_the_same_client, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_other_header_is_not_read, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_header_is_found_in_any_case, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_unix_peer_is_believed_when_anyone_is, set_up, tear_down),
 	};
 

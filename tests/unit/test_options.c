@@ -137,6 +137,17 @@ static void sessions_are_named_as_often_as_one_likes(void **state)
 		       "--session: \"coockie:a\": there is no coockie:; did you mean cookie:?");
 }
 
+static void a_choice_is_found_in_any_case(void **state)
+{
+	assert_string_equal(options_of(*state, "")->forwarded_header, "x-forwarded-for");
+	assert_string_equal(options_of(*state, "--forwarded-header Forwarded")->forwarded_header, "forwarded");
+	assert_string_equal(options_of(*state, "--forwarded-header X-Real-IP")->forwarded_header, "x-real-ip");
+	assert_refused(
+		*state, "run --forwarded-header x-forward-for",
+		"--forwarded-header: \"x-forward-for\" is not one of x-forwarded-for, forwarded, x-real-ip; did you "
+		"mean x-forwarded-for?");
+}
+
 static void a_list_holds_a_whole_command_line(void **state)
 {
 	const struct limpet_options *options =
@@ -471,6 +482,7 @@ int main(void)
 		TEST(repeated_flags_make_lists_in_order),
 		TEST(what_cannot_be_learnt_is_refused),
 		TEST(sessions_are_named_as_often_as_one_likes),
+		TEST(a_choice_is_found_in_any_case),
 		TEST(a_list_holds_a_whole_command_line),
 		TEST(a_flag_given_twice_counts_the_last_time),
 		TEST(what_follows_two_dashes_is_the_workers),
