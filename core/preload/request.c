@@ -55,7 +55,7 @@ struct lp_slice lp_request_parameter(struct lp_slice query, const char *name)
 {
 	size_t length = strlen(name);
 	const char *at = query.bytes;
-	const char *end = query.bytes + query.length;
+	const char *end = at ? at + query.length : NULL;
 	while (at) {
 		const char *next = memchr(at, '&', (size_t)(end - at));
 		const char *stop = next ? next : end;
