@@ -157,6 +157,16 @@ class KeptConnection {
 		socket.setEncoding('latin1');
 	}
 
+	async #receive() {
+		const chunk = this.socket.read();
+		if (chunk !== null)
+			this.#rest += chunk;
+		else if (this.socket.readableEnded || this.socket.destroyed)
+			throw new Error(`the connection ended behind "${this.#rest}"`);
+		else
+			await Promise.race([once(this.socket, 'readable'), once(this.socket, 'end'), once(this.socket, 'close')]);
+	}
+
 	answer() {
 		return within('an answer on a kept connection', this.#answer());
 	}
@@ -170,14 +180,33 @@ class KeptConnection {
 				const text = body.slice(0, length);
 				return { head, text, json: text.startsWith('{') ? JSON.parse(text) : undefined };
 			}
-			const chunk = this.socket.read();
-			if (chunk !== null)
-				this.#rest += chunk;
-			else if (this.socket.readableEnded || this.socket.destroyed)
-				throw new Error(`the connection ended behind "${this.#rest}"`);
-			else
-				await Promise.race([once(this.socket, 'readable'), once(this.socket, 'end'), once(this.socket, 'close')]);
+			await this.#receive();
 		}
+	}
+
+	/** Something that has come; `take` is given all of it, and answers how much it takes, once it is enough. */
+	#take(what, take) {
+		return within(what, (async () => {
+			for (;;) {
+				const length = take(this.#rest);
+				if (length > 0) {
+					const taken = this.#rest.slice(0, length);
+					this.#rest = this.#rest.slice(length);
+					return taken;
+				}
+				await this.#receive();
+			}
+		})());
+	}
+
+	/** The next head alone: of a response that is none to a request, or has no body. */
+	head() {
+		return this.#take('a head on a kept connection', (text) => (text.includes('\r\n\r\n') ? text.indexOf('\r\n\r\n') + 4 : 0));
+	}
+
+	/** The next so many bytes. */
+	bytes(count) {
+		return this.#take(`${count} bytes on a kept connection`, (text) => (text.length >= count ? count : 0));
 	}
 
 	ask(path, headers = {}) {
