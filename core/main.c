@@ -171,13 +171,14 @@ static int run(struct limpet_options *options)
 	return status;
 }
 
-static int print_help(enum lp_command command)
+/* Who says nothing has to be told how, and a script that forgot what to say must not take that for success. */
+static int print_help(const struct lp_command_line *line)
 {
-	char *help = lp_options_help(command);
+	char *help = lp_options_help(line->help_of);
 	if (help)
-		fputs(help, stdout);
+		fputs(help, line->unasked ? stderr : stdout);
 	free(help);
-	return help ? EXIT_SUCCESS : EXIT_FAILED;
+	return !help ? EXIT_FAILED : line->unasked ? EXIT_USAGE : EXIT_SUCCESS;
 }
 
 /* What was printed so far stands before the reason. */
@@ -329,7 +330,7 @@ int main(int argc, char **argv)
 		status = bench(&line);
 		break;
 	case LP_COMMAND_HELP:
-		status = print_help(line.help_of);
+		status = print_help(&line);
 		break;
 	case LP_COMMAND_VERSION:
 		puts("limpet " LIMPET_VERSION);

@@ -129,22 +129,6 @@ static int take(struct parser *parser, const struct lp_flag *flag, const char *v
 	return 0;
 }
 
-static int refuse_flag(struct parser *parser, const char *text, size_t length)
-{
-	const struct lp_command_entry *command = parser->command;
-	struct lp_nearest nearest = {0};
-	char name[64];
-
-	snprintf(name, sizeof(name), "%.*s", (int)(length < sizeof(name) ? length : sizeof(name) - 1), text);
-	for (size_t i = 0; i < command->flag_count; i++)
-		if (command->flags[i].kind != LP_FLAG_HEADING)
-			lp_nearest_consider(&nearest, name, command->flags[i].name);
-	if (nearest.name)
-		return lp_error_set(parser->error, LP_EUSAGE, "unknown flag %s; did you mean %s?", name, nearest.name);
-	return lp_error_set(parser->error, LP_EUSAGE, "unknown flag %s; limpet %s --help lists them all", name,
-			    command->name);
-}
-
 static const struct lp_flag *find_flag(const struct lp_command_entry *command, const char *text, size_t length)
 {
 	for (size_t i = 0; i < command->flag_count; i++) {
@@ -155,6 +139,38 @@ static const struct lp_flag *find_flag(const struct lp_command_entry *command, c
 			return flag;
 	}
 	return NULL;
+}
+
+/* The first command that has a flag, or NULL. */
+static const char *find_owner(const char *name)
+{
+	for (unsigned i = 0; i < LP_COMMANDS; i++)
+		if (find_flag(&lp_command_entries[i], name, strlen(name)))
+			return lp_command_entries[i].name;
+	return NULL;
+}
+
+static int refuse_flag(struct parser *parser, const char *text, size_t length)
+{
+	const struct lp_command_entry *command = parser->command;
+	struct lp_nearest nearest = {0};
+	const char *other;
+	char name[64];
+
+	snprintf(name, sizeof(name), "%.*s", (int)(length < sizeof(name) ? length : sizeof(name) - 1), text);
+	for (size_t i = 0; i < command->flag_count; i++)
+		if (command->flags[i].kind != LP_FLAG_HEADING)
+			lp_nearest_consider(&nearest, name, command->flags[i].name);
+	if (nearest.name)
+		return lp_error_set(parser->error, LP_EUSAGE, "unknown flag %s; did you mean %s?", name, nearest.name);
+	other = find_owner(name);
+	if (other)
+		return lp_error_set(
+			parser->error, LP_EUSAGE,
+			"limpet %s has no flag %s, which is one of limpet %s; limpet %s --help lists those it has",
+			command->name, name, other, command->name);
+	return lp_error_set(parser->error, LP_EUSAGE, "unknown flag %s; limpet %s --help lists them all", name,
+			    command->name);
 }
 
 /* Take the flag at *at, and move *at to its last argument. */
@@ -353,7 +369,9 @@ static int refuse_command(const char *name, struct lp_error *error)
 					   : i == LP_COMMANDS - 1 ? " and "
 								  : ", ",
 					   lp_command_entries[i].name);
-	return lp_error_set(error, LP_EUSAGE, "unknown command \"%s\"; there are %s", name, names);
+	return lp_error_set(error, LP_EUSAGE,
+			    "unknown command \"%s\"; there are %s. To start a program: limpet run --listen :3000 -- %s",
+			    name, names, *name ? name : "PROGRAM");
 }
 
 static int find_command(const char *name, enum lp_command *command, struct lp_error *error)
@@ -411,9 +429,10 @@ int lp_options_parse(int argc, char **argv, struct lp_command_line *line, struct
 	int status;
 
 	lp_command_line_init(line);
+	line->unasked = argc < 2;
 	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
 		return 0;
-	if (strcmp(argv[1], "--version") == 0) {
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-v") == 0 || strcmp(argv[1], "-V") == 0) {
 		line->command = LP_COMMAND_VERSION;
 		return 0;
 	}

@@ -7,6 +7,8 @@
 #ifndef LP_BASE_OPTIONS_H
 #define LP_BASE_OPTIONS_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "limpet/balancer.h"
 
@@ -80,6 +82,7 @@ struct lp_tool_options {
 struct lp_command_line {
 	enum lp_command command;
 	enum lp_command help_of; /**< For LP_COMMAND_HELP: which one's; LP_COMMAND_HELP itself for the overview. */
+	bool unasked; /**< Nothing was said at all: the help is for standard error, and the status that of wrong usage. */
 	struct limpet_options options;
 	struct lp_tool_options tool;
 	const char **lists; /**< The memory behind the options' lists. */

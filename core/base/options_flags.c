@@ -176,59 +176,83 @@ static int check_user(const char *value, struct lp_error *error)
 /* clang-format off */
 #define HEADING(text) {.kind = LP_FLAG_HEADING, .name = (text)}
 
+/* Flags of several commands. */
+#define SETTING_FLAG \
+	{LP_FLAG_LIST, "--set", "KEY=VALUE", LIST(LP_FLAG_SETTINGS, settings, setting_count), .check = check_setting, \
+	 .help = "an option for the policies, which read it in setup(options); repeatable"}
+#define TRUST_FLAG \
+	{LP_FLAG_LIST, "--trust", "CIDR", LIST(LP_FLAG_TRUSTED, trusted, trusted_count), .check = check_network, \
+	 .help = "addresses of proxies that are believed when they name the client, such as 10.0.0.0/8; repeatable"}
+#define FORWARDED_FLAG \
+	{LP_FLAG_CHOICE, "--forwarded-header", "NAME", FIELD(forwarded_header), .choices = forwarded_headers, \
+	 .help = "the header in which trusted proxies name the client; no other is read"}
+
 static const struct lp_flag run_flags[] = {
-	HEADING("Connections and workers"),
+	HEADING("Most used"),
 	{LP_FLAG_LIST, "--listen", "ADDRESS", LIST(LP_FLAG_LISTEN, listen, listen_count), .check = check_listen,
-	 .help = "take connections at :PORT (IPv4 and IPv6), HOST:PORT, [IPV6]:PORT or unix:/PATH, behind which can stand "
-		 ",mode=660,user=NAME,group=NAME; needed, repeatable"},
+	 .help = "accept connections at :PORT (IPv4 and IPv6), HOST:PORT, [IPV6]:PORT or unix:/PATH; required, repeatable. "
+		 "unix:/PATH,mode=660,user=NAME,group=NAME says who may connect"},
 	{LP_FLAG_NUMBER, "--workers", "N", FIELD(workers), .least = 1, .most = LIMPET_WORKERS_MAX,
 	 .help = "how many processes run the program (default one per processor)"},
+	{LP_FLAG_LIST, "--session", "WHAT", LIST(LP_FLAG_SESSIONS, sessions, session_count),
+	 .check = check_session_rule,
+	 .help = "keep each session at the worker that opened it. WHAT is where requests carry the session: sid (Socket.IO), "
+		 "mcp, cookie:NAME, header:NAME or query:NAME; header:X-Token=query:token where a response names it in "
+		 "another place; repeatable"},
+	{LP_FLAG_LIST, "--policy", "NAME|FILE", LIST(LP_FLAG_POLICIES, policies, policy_count), .check = check_policy,
+	 .help = "who decides: a Lua file, such as ./mine.lua, or one of sid, session, sid_tag, ip_hash, bounded_hash, "
+		 "forwarded_for, least_connections, least_sessions, round_robin, random. Repeatable: the first with an "
+		 "opinion decides; without one, the least busy worker gets the connection"},
+	SETTING_FLAG,
+	TRUST_FLAG,
+
+	HEADING("Workers"),
 	{LP_FLAG_CHOICE, "--dialect", "NAME", FIELD(dialect), .choices = dialects,
-	 .help = "how workers take connections; auto looks at the program and what is installed beside it"},
-	{LP_FLAG_CHOICE, "--node-serialization", "NAME", FIELD(node_serialization), .choices = serializations,
-	 .help = "how Node workers speak to each other through limpet; with advanced, Buffers stay Buffers"},
-	{LP_FLAG_ON, "--wait-ready", NULL, FIELD(wait_ready),
-	 .help = "a Node worker takes connections once it says process.send('ready'), as with pm2's wait_ready"},
-	{LP_FLAG_CHOICE, "--stop-with", "NAME", FIELD(stop_with), .choices = stops,
-	 .help = "how workers are told to finish when limpet stops; shutdown is a message to Node workers"},
-	{LP_FLAG_TEXT, "--learn", "WHAT", FIELD(learn), .check = check_learn,
-	 .help = "with --dialect preload: what else in responses names a session, beside Engine.IO's sid: "
-		 "cookie:NAME or header:NAME, with commas between"},
-	{LP_FLAG_TEXT, "--preload-dir", "FOLDER", FIELD(preload_dir),
-	 .help = "with --dialect preload: where workers find limpet (default /run/limpet, or the user's own)"},
-	{LP_FLAG_TEXT, "--user", "NAME[:GROUP]", FIELD(user), .check = check_user,
-	 .help = "whom root becomes, workers too, once it listens; policies must be readable for that user"},
+	 .help = "how workers take connections; auto finds out by itself"},
 	{LP_FLAG_LIST, "--worker-env", "NAME=VALUE", LIST(LP_FLAG_WORKER_ENV, worker_env, worker_env_count),
 	 .check = check_variable,
 	 .help = "a variable in each worker's environment; %u in it becomes the worker's number from 1, %i the same "
 		 "from 0, %n how many there are; repeatable"},
 	{LP_FLAG_ON, "--worker-prefix", NULL, FIELD(worker_prefix),
-	 .help = "put the worker's id before each line that it prints"},
+	 .help = "put the worker's number before each line that it prints"},
+	{LP_FLAG_TEXT, "--user", "NAME[:GROUP]", FIELD(user), .check = check_user,
+	 .help = "user to switch to after binding; applies to workers as well. Policies must be readable for that user"},
+	{LP_FLAG_ON, "--wait-ready", NULL, FIELD(wait_ready),
+	 .help = "a Node worker gets connections only after process.send('ready'), as with pm2's wait_ready"},
+	{LP_FLAG_CHOICE, "--stop-with", "NAME", FIELD(stop_with), .choices = stops,
+	 .help = "how workers are told to finish when limpet stops; shutdown is a message to Node workers"},
+	{LP_FLAG_DURATION, "--drain-timeout", "TIME", FIELD(drain_timeout_ms), .least = 0, .most = 86400000,
+	 .help = "how long workers may take to finish after TERM, and after they have disconnected; then they are ended"},
+	{LP_FLAG_DURATION, "--ack-timeout", "TIME", FIELD(ack_timeout_ms), .least = 0, .most = 3600000,
+	 .help = "a worker that accepts none of its connections for this long gets no new ones until it does; 0: it gets them"},
+	{LP_FLAG_DURATION, "--kill-stuck", "TIME", FIELD(kill_stuck_ms), .least = 0, .most = 86400000,
+	 .help = "kill a worker that accepts none of its connections for this long, and hand them to others; 0: never"},
+	{LP_FLAG_CHOICE, "--node-serialization", "NAME", FIELD(node_serialization), .choices = serializations,
+	 .help = "how Node workers speak to each other through limpet; with advanced, Buffers stay Buffers"},
+	{LP_FLAG_TEXT, "--preload-dir", "FOLDER", FIELD(preload_dir),
+	 .help = "where workers of the dialects node and preload find limpet (default /run/limpet, or the user's own)"},
 
-	HEADING("Which worker a connection belongs to"),
-	{LP_FLAG_LIST, "--session", "WHAT", LIST(LP_FLAG_SESSIONS, sessions, session_count),
-	 .check = check_session_rule,
-	 .help = "keep each session at the worker that opened it. WHAT is where requests carry the session: sid (Socket.IO, "
-		 "Engine.IO), cookie:NAME, header:NAME, query:NAME, or mcp. It is learnt from responses; "
-		 "header:X-Token=query:token when a response names it elsewhere. Repeatable"},
-	{LP_FLAG_LIST, "--policy", "NAME|FILE", LIST(LP_FLAG_POLICIES, policies, policy_count), .check = check_policy,
-	 .help = "a Lua file, such as ./mine.lua, or one of sid, session, sid_tag, ip_hash, bounded_hash, forwarded_for, "
-		 "least_connections, least_sessions, round_robin, random; repeatable, the first with an opinion decides, "
-		 "and without one the least busy worker is taken"},
-	{LP_FLAG_LIST, "--set", "KEY=VALUE", LIST(LP_FLAG_SETTINGS, settings, setting_count), .check = check_setting,
-	 .help = "an option for the policies' setup(options); repeatable"},
-	{LP_FLAG_LIST, "--trust", "CIDR", LIST(LP_FLAG_TRUSTED, trusted, trusted_count), .check = check_network,
-	 .help = "proxies whose forwarded headers are believed, such as 10.0.0.0/8; repeatable"},
-	{LP_FLAG_CHOICE, "--forwarded-header", "NAME", FIELD(forwarded_header), .choices = forwarded_headers,
-	 .help = "the header in which they name the client; no other is read"},
+	HEADING("Decisions"),
+	FORWARDED_FLAG,
+	{LP_FLAG_TEXT, "--learn", "WHAT", FIELD(learn), .check = check_learn,
+	 .help = "what else in responses names a session, for policies that look it up themselves: cookie:NAME or "
+		 "header:NAME, separated by commas; --session includes this"},
+	{LP_FLAG_DURATION, "--session-wait", "TIME", FIELD(session_wait_ms), .least = 0, .most = 10000,
+	 .help = "how long to wait for workers to say whether they have a session that limpet does not know"},
+	{LP_FLAG_NUMBER, "--max-sessions", "N", FIELD(max_sessions), .least = 1, .most = 100000000,
+	 .help = "how many sessions are remembered; beyond that the least recently used one is forgotten"},
 	{LP_FLAG_NUMBER, "--max-moved", "PERCENT", FIELD(max_moved), .least = 0, .most = 100,
 	 .help = "refuse a reload that would send more of the recent clients to another worker"},
+	{LP_FLAG_DURATION, "--policy-time", "TIME", FIELD(policy_time_ms), .least = 1, .most = 10000,
+	 .help = "how long a policy's hook may take before it is stopped"},
+	{LP_FLAG_BYTES, "--policy-memory", "BYTES", FIELD(policy_memory_bytes), .least = 1 << 20, .most = 1 << 30,
+	 .help = "how much memory all policies may use together"},
 
 	HEADING("Limits"),
 	{LP_FLAG_DURATION, "--head-timeout", "TIME", FIELD(head_timeout_ms), .least = 1, .most = 3600000,
 	 .help = "how long a client may take to send its request head"},
 	{LP_FLAG_BYTES, "--max-head", "BYTES", FIELD(max_head_bytes), .least = 256, .most = 1048576,
-	 .help = "the longest request head; past it the answer is 431"},
+	 .help = "the longest request head; a longer one is answered with 431"},
 	{LP_FLAG_NUMBER, "--max-waiting", "N", FIELD(max_waiting), .least = 1, .most = 1000000,
 	 .help = "how many connections may wait for a head, a session or a worker"},
 	{LP_FLAG_NUMBER, "--max-per-ip", "N", FIELD(max_per_ip), .least = 0, .most = 1000000,
@@ -236,27 +260,12 @@ static const struct lp_flag run_flags[] = {
 		 "One whose head came whole does not count, so many clients behind one address do not meet it. Trusted "
 		 "proxies and unix sockets are exempt; 0: no limit"},
 	{LP_FLAG_NUMBER, "--max-rate-per-ip", "N", FIELD(max_rate_per_ip), .least = 0, .most = 1000000,
-	 .help = "how many new connections a second one address may open, and how many at once; further ones are closed. "
-		 "The same are exempt; 0, the default: no limit"},
-	{LP_FLAG_NUMBER, "--max-sessions", "N", FIELD(max_sessions), .least = 1, .most = 100000000,
-	 .help = "how many sessions are remembered; past it the least recently used is forgotten"},
-	{LP_FLAG_DURATION, "--session-wait", "TIME", FIELD(session_wait_ms), .least = 0, .most = 10000,
-	 .help = "how long to wait for a worker to claim a session that nobody knows"},
-	{LP_FLAG_DURATION, "--policy-time", "TIME", FIELD(policy_time_ms), .least = 1, .most = 10000,
-	 .help = "how long a policy's hook may take; past it the hook is stopped"},
-	{LP_FLAG_BYTES, "--policy-memory", "BYTES", FIELD(policy_memory_bytes), .least = 1 << 20, .most = 1 << 30,
-	 .help = "how much memory the policies may take together"},
-	{LP_FLAG_DURATION, "--ack-timeout", "TIME", FIELD(ack_timeout_ms), .least = 0, .most = 3600000,
-	 .help = "how long a worker may take none of its connections; past it new ones go to others until it does; "
-		 "0: however long"},
-	{LP_FLAG_DURATION, "--kill-stuck", "TIME", FIELD(kill_stuck_ms), .least = 0, .most = 86400000,
-	 .help = "kill a worker that has taken none of its connections for so long, and hand them to others; 0: never"},
-	{LP_FLAG_DURATION, "--drain-timeout", "TIME", FIELD(drain_timeout_ms), .least = 0, .most = 86400000,
-	 .help = "how long workers may take to end by themselves: after TERM, or disconnected, behind their last client"},
+	 .help = "how many connections one address may open per second, and at once; further ones are closed. The same are "
+		 "exempt; 0, the default: no limit"},
 	{LP_FLAG_NUMBER, "--backlog", "N", FIELD(backlog), .least = 1, .most = 1000000,
 	 .help = "how many connections the kernel holds until they are accepted"},
 	{LP_FLAG_OFF, "--no-defer-accept", NULL, FIELD(defer_accept),
-	 .help = "accept before the client has sent a byte: for protocols in which the server speaks first"},
+	 .help = "accept before the client has sent a byte, for protocols in which the server speaks first"},
 
 	HEADING("Watching it"),
 	{LP_FLAG_TEXT, "--name", "NAME", FIELD(name), .check = check_name,
@@ -321,18 +330,9 @@ static const struct lp_flag record_flags[] = {
 	 .help = "leave the values of cookies and of authorization headers in"},
 };
 
-#define SETTING_FLAG \
-	{LP_FLAG_LIST, "--set", "KEY=VALUE", LIST(LP_FLAG_SETTINGS, settings, setting_count), .check = check_setting, \
-	 .help = "an option for the policies' setup(options); repeatable"}
 #define SESSION_FLAG \
 	{LP_FLAG_LIST, "--session", "WHAT", LIST(LP_FLAG_SESSIONS, sessions, session_count), \
 	 .check = check_session_rule, .help = "what policies find as conn.session, as for run; repeatable"}
-#define TRUST_FLAG \
-	{LP_FLAG_LIST, "--trust", "CIDR", LIST(LP_FLAG_TRUSTED, trusted, trusted_count), .check = check_network, \
-	 .help = "proxies whose forwarded headers are believed, such as 10.0.0.0/8; repeatable"}
-#define FORWARDED_FLAG \
-	{LP_FLAG_CHOICE, "--forwarded-header", "NAME", FIELD(forwarded_header), .choices = forwarded_headers, \
-	 .help = "the header in which they name the client; no other is read"}
 #define WORKERS_FLAG \
 	{LP_FLAG_NUMBER, "--workers", "N", TOOL(workers), .least = 1, .most = LIMPET_WORKERS_MAX, \
 	 .help = "how many workers there are"}
@@ -391,11 +391,10 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.name = "run",
 			.arguments = "--listen ADDRESS [FLAG]... -- PROGRAM [ARGUMENT]...",
 			.summary = "start workers, and hand each connection to the one it belongs to",
-			.notes = "TIME is like 500ms, 10s, 2m or 1h, BYTES like 16384, 16k or 1m.\n"
-				 "\n"
-				 "Examples:\n"
-				 "  limpet run --listen :3000 --workers 4 --policy sid -- node server.js\n"
-				 "  limpet run --listen :3000 --policy ./mine.lua --set key=value -- ./server\n",
+			.examples = "Examples:\n"
+				    "  limpet run --listen :3000 --workers 4 --policy sid -- node server.js\n"
+				    "  limpet run --listen :3000 --policy ./mine.lua --set key=value -- ./server\n",
+			.notes = "TIME is like 500ms, 10s, 2m or 1h, BYTES like 16384, 16k or 1m.\n",
 			.flags = run_flags,
 			.flag_count = COUNT(run_flags),
 		},
@@ -404,9 +403,9 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.name = "status",
 			.arguments = "[FLAG]...",
 			.summary = "show how a running balancer is: connections, workers, policies",
-			.notes = "On a terminal it is a table, elsewhere JSON.\n"
-				 "\n"
-				 "Example:\n  limpet status --name 3000\n",
+			.examples = "Example:\n"
+				    "  limpet status --name 3000\n",
+			.notes = "On a terminal it is a table, elsewhere JSON.\n",
 			.flags = status_flags,
 			.flag_count = COUNT(status_flags),
 		},
@@ -415,10 +414,10 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.name = "reload",
 			.arguments = "[FLAG]...",
 			.summary = "load a running balancer's policies again, and say what changed",
+			.examples = "Example:\n"
+				    "  limpet reload\n",
 			.notes = "Exit status: 0 when the policies were replaced; 1 when they were refused, with\n"
-				 "file, line and reason. Then those before stay in use.\n"
-				 "\n"
-				 "Example:\n  limpet reload\n",
+				 "file, line and reason. Then those before stay in use.\n",
 			.flags = ask_flags,
 			.flag_count = COUNT(ask_flags),
 		},
@@ -428,10 +427,10 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.arguments = "WORKER [FLAG]...",
 			.files = "a worker's number",
 			.summary = "send a worker no new connections, and wait until it has none",
+			.examples = "Example:\n"
+				    "  limpet drain 2 --timeout 5m\n",
 			.notes = "The worker keeps its connections and its sessions. Exit status: 0 when it has no\n"
-				 "connection any more; 1 when it was refused or the time is over.\n"
-				 "\n"
-				 "Example:\n  limpet drain 2 --timeout 5m\n",
+				 "connection any more; 1 when it was refused or the time is over.\n",
 			.flags = drain_flags,
 			.flag_count = COUNT(drain_flags),
 		},
@@ -441,7 +440,8 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.arguments = "WORKER [FLAG]...",
 			.files = "a worker's number",
 			.summary = "send a worker new connections again, after drain",
-			.notes = "Example:\n  limpet enable 2\n",
+			.examples = "Example:\n"
+				    "  limpet enable 2\n",
 			.flags = ask_flags,
 			.flag_count = COUNT(ask_flags),
 		},
@@ -450,10 +450,10 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.name = "stop",
 			.arguments = "[FLAG]...",
 			.summary = "stop a running balancer, and wait until it has ended",
+			.examples = "Example:\n"
+				    "  limpet stop\n",
 			.notes = "It takes no more connections, and its workers finish what they have, within\n"
-				 "run's --drain-timeout. A second stop, or --now, ends them at once.\n"
-				 "\n"
-				 "Example:\n  limpet stop\n",
+				 "run's --drain-timeout. A second stop, or --now, ends them at once.\n",
 			.flags = stop_flags,
 			.flag_count = COUNT(stop_flags),
 		},
@@ -462,14 +462,13 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.name = "why",
 			.arguments = "[CLIENT|SESSION] [FLAG]...",
 			.summary = "explain where connections went, and why",
+			.examples = "Examples:\n"
+				    "  limpet why 192.0.2.7\n"
+				    "  limpet why --last 5\n",
 			.notes = "CLIENT is an address, with or without a port. SESSION is a session's id, or\n"
 				 "the hash that is shown in its place. Without either, the last connections are\n"
 				 "explained. The balancer remembers 10,000. Exit status: 1 when there is no such\n"
-				 "connection.\n"
-				 "\n"
-				 "Examples:\n"
-				 "  limpet why 192.0.2.7\n"
-				 "  limpet why --last 5\n",
+				 "connection.\n",
 			.flags = why_flags,
 			.flag_count = COUNT(why_flags),
 		},
@@ -478,7 +477,8 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.name = "tail",
 			.arguments = "[FLAG]...",
 			.summary = "print each connection once it has arrived or ended",
-			.notes = "Example:\n  limpet tail --json >> decisions.jsonl\n",
+			.examples = "Example:\n"
+				    "  limpet tail --json >> decisions.jsonl\n",
 			.flags = tail_flags,
 			.flag_count = COUNT(tail_flags),
 		},
@@ -487,12 +487,11 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.name = "record",
 			.arguments = "[FLAG]...",
 			.summary = "write the recent connections of a running balancer to a file",
+			.examples = "Example:\n"
+				    "  limpet record --out recent.txt\n",
 			.notes = "Up to 256 connections, at most one a millisecond, each as the line\n"
 				 "\"IP PORT WORKER BYTES LISTENER\", its request head or TLS hello, and a newline.\n"
-				 "There are no heads when no policy looks at them.\n"
-				 "\n"
-				 "Example:\n"
-				 "  limpet record --out recent.txt\n",
+				 "There are no heads when no policy looks at them.\n",
 			.flags = record_flags,
 			.flag_count = COUNT(record_flags),
 		},
@@ -502,10 +501,9 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.arguments = "FILE... [FLAG]...",
 			.files = "a policy",
 			.summary = "find mistakes in policies, and try them on made-up connections",
-			.notes = "Prints file:line: what is wrong. Exit status: 0 when nothing is, else 1.\n"
-				 "\n"
-				 "Example:\n"
-				 "  limpet check ./mine.lua\n",
+			.examples = "Example:\n"
+				    "  limpet check ./mine.lua\n",
+			.notes = "Prints file:line: what is wrong. Exit status: 0 when nothing is, else 1.\n",
 			.flags = check_flags,
 			.flag_count = COUNT(check_flags),
 		},
@@ -515,12 +513,11 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.arguments = "FILE... [FLAG]...",
 			.files = "a policy",
 			.summary = "say which worker a made-up connection goes to, and why",
-			.notes = "Each FILE is a policy as run's --policy takes them, tried in order.\n"
-				 "\n"
-				 "Examples:\n"
-				 "  limpet route ./mine.lua --ip 10.1.2.3 --header 'X-Tenant: acme'\n"
-				 "  limpet route sid ip_hash --sid abc --session abc=2 --workers 8\n"
-				 "  limpet route ./mine.lua --raw request.txt\n",
+			.examples = "Examples:\n"
+				    "  limpet route ./mine.lua --ip 10.1.2.3 --header 'X-Tenant: acme'\n"
+				    "  limpet route sid ip_hash --sid abc --session abc=2 --workers 8\n"
+				    "  limpet route ./mine.lua --raw request.txt\n",
+			.notes = "Each FILE is a policy as run's --policy takes them, tried in order.\n",
 			.flags = route_flags,
 			.flag_count = COUNT(route_flags),
 		},
@@ -530,11 +527,10 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.arguments = "FILE|FOLDER...",
 			.files = "a test file or a folder with *.test.lua",
 			.summary = "run the tests of policies",
-			.notes = "Exit status: 0 when all pass, else 1.\n"
-				 "\n"
-				 "Examples:\n"
-				 "  limpet test policies\n"
-				 "  limpet test ./mine.test.lua\n",
+			.examples = "Examples:\n"
+				    "  limpet test policies\n"
+				    "  limpet test ./mine.test.lua\n",
+			.notes = "Exit status: 0 when all pass, else 1.\n",
 		},
 	[LP_COMMAND_SIMULATE] =
 		{
@@ -542,10 +538,9 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.arguments = "FILE... [FLAG]...",
 			.files = "a policy",
 			.summary = "show how policies spread a crowd of clients over workers",
-			.notes = "Each FILE is a policy as run's --policy takes them, tried in order.\n"
-				 "\n"
-				 "Example:\n"
-				 "  limpet simulate ip_hash --clients 100000 --workers 8 --kill 3 --nat\n",
+			.examples = "Example:\n"
+				    "  limpet simulate ip_hash --clients 100000 --workers 8 --kill 3 --nat\n",
+			.notes = "Each FILE is a policy as run's --policy takes them, tried in order.\n",
 			.flags = simulate_flags,
 			.flag_count = COUNT(simulate_flags),
 		},
@@ -555,11 +550,10 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.arguments = "FILE... [FLAG]...",
 			.files = "a policy",
 			.summary = "measure what policies cost a connection",
+			.examples = "Example:\n"
+				    "  limpet bench ./mine.lua\n",
 			.notes = "Clients come through a trusted proxy, with 12 headers each. The included\n"
-				 "policies follow, for comparison.\n"
-				 "\n"
-				 "Example:\n"
-				 "  limpet bench ./mine.lua\n",
+				 "policies follow, for comparison.\n",
 			.flags = bench_flags,
 			.flag_count = COUNT(bench_flags),
 		},

@@ -67,7 +67,8 @@ struct lp_command_entry {
 	const char *
 		files; /**< What the arguments that are no flags are, at least one: "a policy". NULL: there are none. */
 	const char *summary;
-	const char *notes; /**< Whole lines behind the flags: values explained, examples. NULL: none. */
+	const char *examples; /**< Whole lines, the first of them "Example:". NULL: none. */
+	const char *notes;    /**< Whole lines after the flags: values explained. NULL: none. */
 	const struct lp_flag *flags;
 	size_t flag_count;
 };

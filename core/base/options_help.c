@@ -80,7 +80,11 @@ static void print_flag(FILE *out, const struct lp_flag *flag, const struct lp_co
 	}
 	lp_flag_explain(flag, defaults, text, sizeof(text));
 	width = fprintf(out, "  %s%s%s", flag->name, flag->value ? " " : "", flag->value ? flag->value : "");
-	fprintf(out, "%*s", width < NAME_COLUMNS ? NAME_COLUMNS - width : 1, "");
+	if (width >= NAME_COLUMNS) {
+		fprintf(out, "\n");
+		width = 0;
+	}
+	fprintf(out, "%*s", NAME_COLUMNS - width, "");
 	print_wrapped(out, text, NAME_COLUMNS);
 }
 
@@ -96,6 +100,8 @@ static void print_command(FILE *out, const struct lp_command_entry *command)
 	lp_command_line_init(&defaults);
 	fprintf(out, "limpet %s: %s\n\nUsage: ", command->name, command->summary);
 	print_usage(out, command);
+	if (command->examples)
+		fprintf(out, "\n%s", command->examples);
 	if (command->flag_count > 0 && command->flags[0].kind != LP_FLAG_HEADING)
 		fprintf(out, "\n");
 	for (size_t i = 0; i < command->flag_count; i++)

@@ -72,6 +72,8 @@ static void print_command(const struct lp_command_entry *command)
 		print_flag(&command->flags[i], &defaults);
 	if (command->notes)
 		printf("# NOTES\n\n```\n%s```\n\n", command->notes);
+	if (command->examples)
+		printf("# EXAMPLES\n\n```\n%s```\n\n", strchr(command->examples, '\n') + 1);
 	printf("# SEE ALSO\n\nlimpet(1), limpet-policy(7), limpet-operations(7)\n");
 }
 

@@ -282,7 +282,13 @@ static void a_misspelt_flag_is_guessed(void **state)
 	assert_refused(*state, "run --max-sticky 1", "unknown flag --max-sticky; limpet run --help lists them all");
 	assert_refused(*state, "run --sticky", "unknown flag --sticky; limpet run --help lists them all");
 	assert_refused(*state, "run -w", "unknown flag -w; limpet run --help lists them all");
-	assert_refused(*state, "status --workers 3", "unknown flag --workers; limpet status --help lists them all");
+	assert_refused(
+		*state, "status --workers 3",
+		"limpet status has no flag --workers, which is one of limpet run; limpet status --help lists those it "
+		"has");
+	assert_refused(
+		*state, "run --sid abc",
+		"limpet run has no flag --sid, which is one of limpet route; limpet run --help lists those it has");
 }
 
 static void an_overlong_flag_is_cut(void **state)
@@ -328,9 +334,15 @@ static void status_asks_the_balancer_that_flags_name_or_the_only_one(void **stat
 static void an_unknown_command_is_guessed(void **state)
 {
 	assert_refused(*state, "statsu", "unknown command \"statsu\"; did you mean status?");
-	assert_refused(*state, "serve", "unknown command \"serve\"; there are " COMMANDS);
-	assert_refused(*state, "''", "unknown command \"\"; there are " COMMANDS);
-	assert_refused(*state, "help serve", "unknown command \"serve\"; there are " COMMANDS);
+	assert_refused(*state, "serve",
+		       "unknown command \"serve\"; there are " COMMANDS
+		       ". To start a program: limpet run --listen :3000 -- serve");
+	assert_refused(*state, "''",
+		       "unknown command \"\"; there are " COMMANDS
+		       ". To start a program: limpet run --listen :3000 -- PROGRAM");
+	assert_refused(*state, "help serve",
+		       "unknown command \"serve\"; there are " COMMANDS
+		       ". To start a program: limpet run --listen :3000 -- serve");
 	assert_refused(*state, "version please", "version does not take \"please\"; limpet version --help explains it");
 	assert_refused(*state, "--listen :3000",
 		       "\"--listen\" stands where a command belongs, such as: "
@@ -357,6 +369,8 @@ static void help_is_found_wherever_it_is_looked_for(void **state)
 	assert_means(*state, "limpet status --help", LP_COMMAND_HELP, LP_COMMAND_STATUS);
 	assert_means(*state, "limpet version", LP_COMMAND_VERSION, LP_COMMAND_HELP);
 	assert_means(*state, "limpet --version", LP_COMMAND_VERSION, LP_COMMAND_HELP);
+	assert_means(*state, "limpet -v", LP_COMMAND_VERSION, LP_COMMAND_HELP);
+	assert_means(*state, "limpet -V", LP_COMMAND_VERSION, LP_COMMAND_HELP);
 }
 
 static void an_empty_argv_asks_for_help(void **state)
@@ -365,6 +379,11 @@ static void an_empty_argv_asks_for_help(void **state)
 
 	assert_int_equal(lp_options_parse(0, fixture->argv, &fixture->line, NULL), 0);
 	assert_int_equal(fixture->line.command, LP_COMMAND_HELP);
+	assert_true(fixture->line.unasked);
+	assert_int_equal(parse(fixture, "limpet"), 0);
+	assert_true(fixture->line.unasked);
+	assert_int_equal(parse(fixture, "limpet help"), 0);
+	assert_false(fixture->line.unasked);
 }
 
 static void help_fits_a_terminal(void **state)
