@@ -173,6 +173,8 @@ void limpet_balancer_stop(struct limpet_balancer *balancer, int now, limpet_stop
 	}
 	for (size_t i = 0; i < balancer->listener_count; i++)
 		lp_listener_stop(&balancer->listeners[i]);
+	if (balancer->supervisor)
+		lp_supervisor_yield(balancer->supervisor);
 	if (!balancer->supervisor) {
 		close_parts(balancer);
 	} else if (now) {

@@ -25,7 +25,8 @@ static int take(struct lp_file_lock *lock, const char *folder, const struct lp_l
 {
 	char path[PATH_MAX];
 	pid_t holder;
-	if (snprintf(path, sizeof(path), "%s/%s.lock", folder, listener->identity) >= (int)sizeof(path))
+	if (snprintf(path, sizeof(path), "%s/%s" LP_LISTENER_LOCK_SUFFIX, folder, listener->identity) >=
+	    (int)sizeof(path))
 		return lp_error_set(error, -ENAMETOOLONG, "%s is too long; name a shorter folder with --preload-dir",
 				    folder);
 	int status = lp_file_lock_take(lock, path, &holder);

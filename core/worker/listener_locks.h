@@ -14,6 +14,9 @@
 /** Room for a listener's identity. */
 #define LP_LISTENER_IDENTITY_SIZE 160
 
+/** Behind a listener's identity, the name of its lock's file. */
+#define LP_LISTENER_LOCK_SUFFIX ".lock"
+
 /** A listener as others are to tell it from all listeners of the machine. */
 struct lp_listener_identity {
 	char name[LP_LISTEN_TEXT_SIZE]; /**< For people: "127.0.0.1:5000". */

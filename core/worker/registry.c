@@ -324,7 +324,7 @@ static int open_door(struct lp_registry *registry, struct door *door, int type, 
 
 static void free_registry(struct lp_registry *registry)
 {
-	lp_registry_stop(registry);
+	lp_registry_yield(registry);
 	for (unsigned i = 0; i < registry->variables; i++)
 		free(registry->environment[i]);
 	free(registry);
@@ -368,16 +368,28 @@ int lp_registry_open(struct lp_registry **registry, const struct lp_registry_con
 	return 0;
 }
 
-/* The files go first: who has the locks next must find none of ours. */
-void lp_registry_stop(struct lp_registry *registry)
+/* The record goes first: who has the locks next must find none of ours. */
+void lp_registry_yield(struct lp_registry *registry)
 {
 	if (registry->record && registry->locks.count)
 		unlink(registry->record);
 	free(registry->record);
 	registry->record = NULL;
+	lp_listener_locks_release(&registry->locks);
+}
+
+/* Behind the lock: without it, they may be those of who came after us. */
+static void remove_doors(struct lp_registry *registry)
+{
+	struct lp_file_lock lock = {.fd = -1};
+	char path[sizeof(registry->workers.path) + sizeof(LP_LISTENER_LOCK_SUFFIX)];
+	bool has_lock = registry->locks.count > 0;
+	snprintf(path, sizeof(path), "%s" LP_LISTENER_LOCK_SUFFIX, registry->workers.path);
+	if (!has_lock && (!registry->workers.made.inode || lp_file_lock_take(&lock, path, NULL)))
+		return;
 	lp_unix_path_remove(registry->workers.path, &registry->workers.made);
 	lp_unix_path_remove(registry->nodes.path, &registry->nodes.made);
-	lp_listener_locks_release(&registry->locks);
+	lp_file_lock_release(&lock);
 }
 
 static void end(struct lp_registry *registry)
@@ -400,7 +412,8 @@ void lp_registry_close(struct lp_registry *registry, void (*closed)(void *owner)
 	registry->closed = closed;
 	registry->closed_owner = owner;
 	registry->open_doors = (unsigned)registry->workers.open + registry->nodes.open;
-	lp_registry_stop(registry);
+	remove_doors(registry);
+	lp_registry_yield(registry);
 	if (registry->open_doors == 0) {
 		end(registry);
 		return;

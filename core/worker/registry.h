@@ -103,14 +103,15 @@ bool lp_registry_is_port(const struct lp_registry *registry, unsigned port);
 int lp_registry_placeholder(struct lp_registry *registry);
 
 /**
- * Give the door up: nobody finds it any more, nothing is left written down, and another limpet may have the listeners.
+ * Let another limpet have the listeners: the locks are released and nothing is left written down. Until there is another,
+ * processes find this door still.
  *
  * @param registry  Open. Twice is once.
  */
-void lp_registry_stop(struct lp_registry *registry);
+void lp_registry_yield(struct lp_registry *registry);
 
 /**
- * Give the door up, and close it.
+ * Yield, and close the door.
  *
  * @param registry  Open.
  * @param closed    Runs once, later, on the loop; the registry is freed behind it.

@@ -150,12 +150,16 @@ static void on_stop_timer(uv_timer_t *timer)
 	uv_timer_start(timer, on_stop_timer, LP_SLOT_TERM_MS, 0);
 }
 
+void lp_supervisor_yield(struct lp_supervisor *supervisor)
+{
+	if (supervisor->slots.registry)
+		lp_registry_yield(supervisor->slots.registry);
+}
+
 void lp_supervisor_stop(struct lp_supervisor *supervisor, uint64_t grace_ms)
 {
 	if (!supervisor->slots.stopping) {
 		supervisor->slots.stopping = true;
-		if (supervisor->slots.registry)
-			lp_registry_stop(supervisor->slots.registry);
 		for (unsigned i = 0; i < supervisor->slots.config.workers->count; i++)
 			lp_slot_finish(&supervisor->slots.all[i]);
 	}

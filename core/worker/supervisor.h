@@ -121,6 +121,9 @@ uint64_t lp_supervisor_kills(const struct lp_supervisor *supervisor);
 /** How long connections took from ready_ns to each acknowledgement, in microseconds. @param supervisor Started. */
 const struct lp_histogram *lp_supervisor_latency(const struct lp_supervisor *supervisor);
 
+/** Another limpet may have workers for our listeners now, for we listen no more. @param supervisor Started. */
+void lp_supervisor_yield(struct lp_supervisor *supervisor);
+
 /**
  * End all workers: tell them to finish, by stop_signal or the dialect; after grace_ms send SIGTERM, two seconds later
  * SIGKILL. on_stopped runs when the last one is gone. No process is started any more. A second call can shorten the grace;

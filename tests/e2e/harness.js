@@ -253,8 +253,11 @@ class Limpet {
 		return load;
 	}
 
-	/** End it with SIGKILL, and run another in its place, at the same addresses; its workers, if they live on, are there. */
-	async killAndRestart() {
+	/**
+	 * End it with SIGKILL, and run another in its place, at the same addresses; its workers, if they live on, are there.
+	 * `between` runs while there is none.
+	 */
+	async killAndRestart({ between = () => {} } = {}) {
 		const { addresses: [...addresses], process: killed, now } = this;
 		killed.kill('SIGKILL');
 		await once(killed, 'exit');
@@ -264,6 +267,7 @@ class Limpet {
 		});
 		const count = this.addresses.length;
 		this.addresses.length = 0;
+		await between();
 		this.#start();
 		await this.saidTimes(count, /^limpet: listening on/, now);
 	}

@@ -9,6 +9,7 @@
  */
 const { execFileSync, spawn } = require('node:child_process');
 const { once } = require('node:events');
+const { within } = require('../e2e/patience');
 
 /** Who that is: nobody, on most systems, and nobody's program. */
 const UID = 65534;
@@ -19,17 +20,14 @@ const needsRoot = { skip: process.getuid() !== 0 && 'only root can become anothe
 /** What makes a command the stranger's. */
 const AS_STRANGER = ['setpriv', '--reuid', String(UID), '--regid', String(UID), '--clear-groups'];
 
-/** The longest that a test waits for a stranger's word. */
-const PATIENCE_MS = 60_000;
-
 class Stranger {
 	lines = [];
 	#listeners = new Set();
 
-	/** Run a Python program; its words are sys.argv[1:]. `under`: a command that runs it. */
-	constructor(program, words = [], { env = {}, under = [] } = {}) {
+	/** Run a Python program; its words are sys.argv[1:]. under: a command that runs it; leader: it leads a session. */
+	constructor(program, words = [], { env = {}, under = [], leader = false } = {}) {
 		const [command, ...rest] = [...AS_STRANGER, ...under, '/usr/bin/python3', '-c', program, ...words.map(String)];
-		this.process = spawn(command, rest, { cwd: '/', env: { PATH: process.env.PATH, ...env }, stdio: ['pipe', 'pipe', 'inherit'] });
+		this.process = spawn(command, rest, { cwd: '/', env: { PATH: process.env.PATH, ...env }, stdio: ['pipe', 'pipe', 'inherit'], detached: leader });
 		this.pid = this.process.pid;
 		this.ended = once(this.process, 'close');
 		this.process.stdin.on('error', () => {}); // It may have ended.
@@ -43,23 +41,25 @@ class Stranger {
 	}
 
 	/** Wait for a line that matches. */
-	said(pattern) {
-		return new Promise((resolve, reject) => {
-			const timer = setTimeout(() => finish(reject, new Error(`the stranger did not say ${pattern}: ${this.lines}`)), PATIENCE_MS);
-			const finish = (how, what) => {
-				clearTimeout(timer);
-				this.#listeners.delete(look);
-				how(what);
-			};
-			const look = () => {
-				const found = this.lines.map((line) => pattern.exec(line)).find(Boolean);
+	async said(pattern) {
+		let listener;
+		const line = new Promise((resolve) => {
+			listener = () => {
+				const found = this.lines.map((text) => pattern.exec(text)).find(Boolean);
 				if (found)
-					finish(resolve, found);
+					resolve(found);
 			};
-			this.#listeners.add(look);
-			this.ended.then(() => finish(reject, new Error(`the stranger ended before it said ${pattern}: ${this.lines}`)));
-			look();
+			this.#listeners.add(listener);
+			listener();
 		});
+		const end = this.ended.then(() => {
+			throw new Error(`the stranger ended before it said ${pattern}: ${this.lines}`);
+		});
+		try {
+			return await within(`the stranger says ${pattern}`, Promise.race([line, end]));
+		} finally {
+			this.#listeners.delete(listener);
+		}
 	}
 
 	/** Send it a line. */
