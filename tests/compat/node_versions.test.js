@@ -1,8 +1,8 @@
 'use strict';
 /**
  * Workers of each Node that is still in use: a hand-over to each dialect that unchanged Socket.IO workers take, with real
- * clients, every transport, and a message of 1 MB; and the meeting place, by adapter, store and queues. A plain server behind
- * the preloaded library is tried with each, too: every libuv asks the kernel in ways of its own.
+ * clients, every transport, and a message of 1 MB; and the meeting place, by adapter, store and queues. A plain server whose
+ * sockets are the preloaded library's is tried with each, too: every libuv asks the kernel in ways of its own.
  */
 const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
@@ -11,7 +11,7 @@ const path = require('node:path');
 const { execFileSync } = require('node:child_process');
 const { once } = require('node:events');
 const test = require('node:test');
-const { AT_PORT, assertSessions, registered, workerPids } = require('../e2e/any_server');
+const { AT_PORT, assertAllHear, assertSessions, registered, workerPids } = require('../e2e/any_server');
 const { acknowledged, connected } = require('../e2e/clients');
 const { run } = require('../e2e/harness');
 const { app, eventually } = require('./app');
@@ -52,13 +52,22 @@ for (const { version, node } of NODES) {
 			await run(`--workers 2 ${command.replace('NODE', node)}`, assertEchoes)(t);
 		});
 
-	test(`Node ${version}, preload: a plain server, by requests and by Socket.IO`, { skip }, run(
-		`--workers 2 --policy sid --dialect preload -- ${AT_PORT} ${node} workers/any_server/chat.js PORT`,
+	for (const dialect of ['preload', 'node'])
+		test(`Node ${version}, ${dialect}: a plain server, by requests and by Socket.IO`, { skip }, run(
+			`--workers 2 --policy sid --dialect ${dialect} -- ${AT_PORT} ${node} workers/any_server/chat.js PORT`,
+			async (limpet) => {
+				await registered(limpet, 2);
+				assert.equal((await limpet.get('/')).status, 200);
+				await assertEchoes(limpet);
+				assert.deepEqual(await assertSessions(limpet, ['polling', 'websocket', 'upgrade'], 6), await workerPids(limpet));
+			}));
+
+	test(`Node ${version}, node: all hear what one says, and every socket is listed`, { skip }, run(
+		`--workers 3 --policy sid --dialect node -- ${AT_PORT} ${node} workers/first_hour/adapted.js PORT`,
 		async (limpet) => {
-			await registered(limpet, 2);
-			assert.equal((await limpet.get('/')).status, 200);
-			await assertEchoes(limpet);
-			assert.deepEqual(await assertSessions(limpet, ['polling', 'websocket'], 6), await workerPids(limpet));
+			await registered(limpet, 3);
+			for (const transports of TRANSPORTS)
+				await assertAllHear(limpet, { transports });
 		}));
 
 	const meet = (name, worker, body) => test(`Node ${version}, ${name}`, { skip },

@@ -19,6 +19,9 @@ const SESSIONS = Number(process.env.LIMPET_E2E_SESSIONS ?? 24);
 /** How many of them live at a time. */
 const AT_A_TIME = 12;
 
+/** How a Socket.IO client comes, by name. */
+const TRANSPORTS = { polling: ['polling'], websocket: ['websocket'], upgrade: ['polling', 'websocket'] };
+
 /** How clients bring their requests: by name, an agent for all of them. */
 const AGENTS = {
 	'a connection for each request': () => new http.Agent({ keepAlive: false }),
@@ -101,7 +104,8 @@ async function assertSessions(limpet, transports, sessions = SESSIONS) {
 	for (const transport of transports)
 		for (const [name, makeAgent] of Object.entries(transport === 'polling' ? AGENTS : { websockets: () => undefined })) {
 			const agent = makeAgent();
-			const seen = await many(sessions, () => useSession(limpet, { transports: [transport], agent })).catch((error) => {
+			const options = { transports: TRANSPORTS[transport], agent };
+			const seen = await many(sessions, () => useSession(limpet, options)).catch((error) => {
 				throw new Error(`${transport}, ${name}: ${error.message}`, { cause: error });
 			});
 			agent?.destroy();
@@ -110,6 +114,21 @@ async function assertSessions(limpet, transports, sessions = SESSIONS) {
 		}
 	staying.forEach((client) => end(limpet, client));
 	return [...all].sort();
+}
+
+/**
+ * Clients of all workers, each an `adapted.js` with @socket.io/cluster-adapter: what one says all hear, and the sockets of all
+ * are listed in each.
+ */
+async function assertAllHear(limpet, options, count = 9) {
+	const clients = await Promise.all(Array.from({ length: count }, () => begin(limpet, options)));
+	const pids = await Promise.all(clients.map((client) => acknowledged(client, 'pid', 0)));
+	assert.deepEqual([...new Set(pids.map(({ pid }) => pid))].sort(), await workerPids(limpet), 'every worker has some');
+	const heard = Promise.all(clients.map((client) => once(client, 'said')));
+	clients[0].emit('say', 'hello');
+	assert.deepEqual((await heard).map(([text]) => text), Array(count).fill('hello'));
+	assert.deepEqual(await acknowledged(clients[1], 'who'), clients.map(({ id }) => id).sort());
+	clients.forEach((client) => end(limpet, client));
 }
 
 /** Plain requests are answered. Resolves to the processes that did, as their answers say. */
@@ -216,4 +235,4 @@ class KeptConnection {
 	}
 }
 
-module.exports = { AT_PORT, KeptConnection, assertSessions, many, registered, testServers, workerPids };
+module.exports = { AT_PORT, KeptConnection, assertAllHear, assertSessions, many, registered, testServers, workerPids };

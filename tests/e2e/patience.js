@@ -15,10 +15,10 @@ const fs = require('node:fs');
 const os = require('node:os');
 
 /** The longest that a test waits for one thing while nothing advances, on a quiet machine. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = Number(process.env.LIMPET_E2E_PATIENCE_MS ?? 20_000);
 
 /** How often something that advances may start the patience anew. */
-const RENEWALS = 5;
+const RENEWALS = 2;
 
 /** How often the machine is asked how busy it is. */
 const SAMPLE_MS = 100;
