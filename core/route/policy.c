@@ -373,6 +373,7 @@ static void ask(struct lp_policy *policy, const struct lp_hook *hook, const stru
 	} else if (policy->call.suspended) {
 		verdict->kind = policy->call.suspended;
 		verdict->session_hash = policy->call.session_hash;
+		verdict->worker = policy->call.held_for;
 	} else {
 		tell_error(policy, status);
 	}

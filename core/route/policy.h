@@ -110,7 +110,7 @@ enum lp_verdict_kind {
 
 struct lp_verdict {
 	enum lp_verdict_kind kind;
-	unsigned worker;       /**< LP_VERDICT_WORKER: its id. */
+	unsigned worker;       /**< LP_VERDICT_WORKER, _HOLD: its id. */
 	int status;            /**< LP_VERDICT_REFUSE: 400 – 599. */
 	uint64_t session_hash; /**< LP_VERDICT_AWAIT: lp_sessions_hash of the sid. */
 };

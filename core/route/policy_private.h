@@ -121,6 +121,7 @@ struct lp_policy_call {
 	unsigned cached;                   /**< A bit for each enum lp_cached: it is in the cache. */
 	enum lp_verdict_kind suspended;    /**< AWAIT, HOLD: being unwound; whoever catches an error must pass it on. */
 	uint64_t session_hash;             /**< When suspended. */
+	unsigned held_for;                 /**< HOLD: the session's worker. */
 	unsigned keeper;                   /**< The draining worker that workers:session() gave last; 0: none. */
 	int stopped_line;                  /**< With stopped: where it was. */
 	bool stopped;                      /**< Being unwound because its time is over; so too. */

@@ -183,8 +183,10 @@ static int workers_session(lua_State *L)
 		return suspend(L, policy, key, LP_VERDICT_HEAR);
 	if (!worker && conn && lp_conn_is_session(policy, key) && !conn->session_awaited)
 		return suspend(L, policy, key, LP_VERDICT_AWAIT);
-	if (worker && is_away(policy, worker) && lp_conn_is_session(policy, key))
+	if (worker && is_away(policy, worker) && lp_conn_is_session(policy, key)) {
+		policy->call.held_for = id;
 		return suspend(L, policy, key, LP_VERDICT_HOLD);
+	}
 	if (worker && worker->keeps)
 		policy->call.keeper = id;
 	return push_worker(L, worker && (worker->usable || worker->keeps) ? id : 0);

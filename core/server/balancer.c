@@ -57,6 +57,8 @@ void limpet_balancer_free(struct limpet_balancer *balancer)
 {
 	if (!balancer)
 		return;
+	lp_connections_close(&balancer->connections);
+	lp_region_close(&balancer->region);
 	lp_data_deinit(&balancer->data);
 	free(balancer->listeners);
 	free(balancer->addresses);
@@ -182,11 +184,11 @@ void limpet_balancer_stop(struct limpet_balancer *balancer, int now, limpet_stop
 	} else {
 		lp_log_write(&balancer->data.log, LP_LOG_INFO, NULL,
 			     "draining: %llu connections wait; workers have %u ms to finish",
-			     (unsigned long long)balancer->waiting.counts.waiting,
+			     (unsigned long long)lp_connections_waiting(&balancer->connections),
 			     balancer->data.options.drain_timeout_ms);
 		balancer->state = LP_BALANCER_DRAINING;
 		balancer->stop_by_ms = uv_now(balancer->loop) + balancer->data.options.drain_timeout_ms;
-		bool empty = lp_waiting_empty(&balancer->waiting);
+		bool empty = balancer->connections.live == 0;
 		uv_timer_start(&balancer->drain, on_drained, empty ? 0 : balancer->data.options.drain_timeout_ms, 0);
 	}
 }
@@ -197,32 +199,44 @@ static void on_worker_up(void *owner, unsigned worker)
 {
 	struct limpet_balancer *balancer = owner;
 	lp_data_worker_up(&balancer->data, worker);
-	lp_waiting_workers_changed(&balancer->waiting);
+	lp_waiting_worker_usable(&balancer->waiting, worker);
 }
 
 static void on_worker_down(void *owner, unsigned worker)
 {
 	struct limpet_balancer *balancer = owner;
 	lp_data_worker_down(&balancer->data, worker);
-	lp_waiting_workers_changed(&balancer->waiting); /* Who waits for a session there need not any more. */
+	lp_waiting_worker_lost(&balancer->waiting, worker);
 }
 
-static void on_room(void *owner)
+static void on_room(void *owner, unsigned worker)
 {
 	struct limpet_balancer *balancer = owner;
-	lp_waiting_workers_changed(&balancer->waiting);
+	lp_waiting_worker_usable(&balancer->waiting, worker);
 }
 
-static void on_acknowledged(void *owner, struct lp_parcel *parcel)
+static void on_blocked(void *owner, unsigned group)
 {
 	struct limpet_balancer *balancer = owner;
-	lp_waiting_acknowledged(&balancer->waiting, parcel);
+	lp_waiting_blocked(&balancer->waiting, group);
 }
 
-static void on_returned(void *owner, struct lp_parcel *parcel, unsigned worker, enum lp_return_reason reason)
+static void on_sending(void *owner, struct lp_connection *connection)
 {
 	struct limpet_balancer *balancer = owner;
-	lp_waiting_returned(&balancer->waiting, parcel, worker, reason);
+	lp_waiting_sending(&balancer->waiting, connection);
+}
+
+static void on_settled(void *owner, struct lp_connection *connection)
+{
+	struct limpet_balancer *balancer = owner;
+	lp_waiting_settled(&balancer->waiting, connection);
+}
+
+static void on_returned(void *owner, struct lp_connection *connection, unsigned worker, enum lp_return_reason reason)
+{
+	struct limpet_balancer *balancer = owner;
+	lp_waiting_returned(&balancer->waiting, connection, worker, reason);
 }
 
 static void on_session(void *owner, struct lp_slice key)
@@ -255,7 +269,9 @@ static const struct lp_supervisor_events supervisor_events = {
 	.on_worker_up = on_worker_up,
 	.on_worker_down = on_worker_down,
 	.on_room = on_room,
-	.on_acknowledged = on_acknowledged,
+	.on_blocked = on_blocked,
+	.on_sending = on_sending,
+	.on_settled = on_settled,
 	.on_returned = on_returned,
 	.on_session = on_session,
 	.on_bounced = on_bounced,
@@ -289,11 +305,22 @@ static void on_asked(void *owner)
 		     data->probation.calls, data->probation.failed, data->current.at);
 }
 
+static int open_connections(struct limpet_balancer *balancer, struct lp_error *error)
+{
+	int status = lp_connections_open(&balancer->connections, &balancer->region, &balancer->data.workers);
+	if (status)
+		return lp_error_set(error, status, "no memory for connections");
+	balancer->connections.on_empty = on_empty;
+	balancer->connections.owner = balancer;
+	return 0;
+}
+
 static int open_waiting(struct limpet_balancer *balancer, struct lp_error *error)
 {
 	const struct limpet_options *options = &balancer->data.options;
 	struct lp_waiting_config config = {.loop = balancer->loop,
 					   .log = &balancer->data.log,
+					   .connections = &balancer->connections,
 					   .workers = &balancer->data.workers,
 					   .sessions = balancer->data.sessions,
 					   .head_timeout_ms = options->head_timeout_ms,
@@ -303,7 +330,6 @@ static int open_waiting(struct limpet_balancer *balancer, struct lp_error *error
 					   .per_address = balancer->data.per_address,
 					   .recorder = balancer->data.recorder,
 					   .decisions = balancer->data.decisions,
-					   .on_empty = on_empty,
 					   .on_asked = on_asked,
 					   .owner = balancer};
 	int status = lp_waiting_open(&balancer->waiting, &config);
@@ -386,6 +412,7 @@ static int start_workers(struct limpet_balancer *balancer, const char *folder, s
 	struct lp_supervisor_config config = {.loop = balancer->loop,
 					      .workers = &balancer->data.workers,
 					      .sessions = balancer->data.sessions,
+					      .connections = &balancer->connections,
 					      .log = &balancer->data.log,
 					      .command = balancer->data.options.command,
 					      .dialect = balancer->data.dialect,
@@ -422,8 +449,8 @@ int limpet_balancer_start(struct limpet_balancer *balancer, char *error_text, si
 	uv_timer_init(balancer->loop, &balancer->drain);
 	balancer->drain.data = balancer;
 	balancer->drain_open = true;
-	if (open_waiting(balancer, &error) || open_listeners(balancer, &error) || open_control(balancer, &error) ||
-	    lp_make_run_folder(&balancer->data, folder, &error) ||
+	if (open_connections(balancer, &error) || open_waiting(balancer, &error) || open_listeners(balancer, &error) ||
+	    open_control(balancer, &error) || lp_make_run_folder(&balancer->data, folder, &error) ||
 	    lp_give_up_root(&balancer->data, balancer->listeners, balancer->listener_count,
 			    balancer->control ? lp_control_where(balancer->control) : NULL, &error) ||
 	    start_workers(balancer, folder, &error)) {
@@ -503,7 +530,7 @@ int limpet_balancer_enable(struct limpet_balancer *balancer, unsigned id, char *
 		lp_log_write(&balancer->data.log, LP_LOG_INFO, LP_LOG_ABOUT(.worker = id, .pid = worker->pid),
 			     "worker %u gets new connections again", id);
 	lp_workers_set_draining(&balancer->data.workers, id, false);
-	lp_waiting_workers_changed(&balancer->waiting);
+	lp_waiting_worker_usable(&balancer->waiting, id);
 	return 0;
 }
 
@@ -515,7 +542,9 @@ void limpet_balancer_allow_stop(struct limpet_balancer *balancer, limpet_stopped
 
 void limpet_balancer_counts(const struct limpet_balancer *balancer, struct limpet_counts *counts)
 {
-	*counts = balancer->waiting.counts;
+	*counts = (struct limpet_counts){0};
+	if (balancer->waiting_open)
+		lp_waiting_count(&balancer->waiting, counts);
 	counts->policy_errors = lp_data_policy_errors(&balancer->data);
 	counts->policy_kills = lp_data_policy_kills(&balancer->data);
 	counts->policy_benched_ms = lp_policy_benched_ms(balancer->data.current.policy);

@@ -28,6 +28,8 @@ struct limpet_balancer {
 	enum lp_balancer_state state;
 	struct lp_data data;
 	struct lp_supervisor *supervisor;
+	struct lp_region region; /**< Has the records of connections. */
+	struct lp_connections connections;
 	struct lp_waiting waiting;
 	bool waiting_open;
 	struct lp_listener *listeners;

@@ -102,7 +102,9 @@ static int name_sessions(struct lp_data *data, struct lp_error *error)
 static int make_per_address(struct lp_data *data, struct lp_error *error)
 {
 	const struct limpet_options *options = &data->options;
+	uint32_t half = options->max_waiting / 2; /* So that one address alone does not have all places. */
 	struct lp_per_address_config config = {.max_waiting = options->max_per_ip,
+					       .share = options->max_per_ip < half ? options->max_per_ip : half,
 					       .max_rate = options->max_rate_per_ip,
 					       .room = options->max_waiting,
 					       .seed = random_seed(),

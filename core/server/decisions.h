@@ -13,9 +13,9 @@
 #include <stdint.h>
 
 #include "base/address.h"
+#include "connection/connection.h"
 #include "route/outcome.h"
 #include "route/policy.h"
-#include "worker/parcel.h"
 
 /** Connections that are remembered. */
 #define LP_DECISIONS 10000

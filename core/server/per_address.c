@@ -26,8 +26,9 @@
 struct entry {
 	uint64_t prefix;       /* IPv4: the address. IPv6: its first 64 bits. */
 	uint64_t recovered_ns; /* When no connection counts for the rate any more. */
-	uint32_t waiting;
-	uint8_t family; /* LP_FAMILY_UNIX: never used. */
+	uint32_t waiting;      /* Connections that wait for anything. */
+	uint32_t heads : 24;   /* Of those, for their heads. */
+	uint32_t family : 8;   /* LP_FAMILY_UNIX: never used. */
 };
 
 struct lp_per_address {
@@ -75,7 +76,7 @@ static struct entry *find(struct lp_per_address *table, const struct lp_ip *ip, 
 	for (struct entry *at = &table->entries[bucket * BUCKET], *end = at + BUCKET; at < end; at++) {
 		if (at->prefix == prefix && at->family == ip->family)
 			return at;
-		if (now_ns && !unused && at->waiting == 0 && at->recovered_ns <= *now_ns)
+		if (now_ns && !unused && at->waiting == 0 && at->heads == 0 && at->recovered_ns <= *now_ns)
 			unused = at;
 	}
 	if (unused)
@@ -107,13 +108,37 @@ enum lp_per_address_answer lp_per_address_enter(struct lp_per_address *table, co
 	struct entry *entry = find(table, ip, &now_ns);
 	if (!entry)
 		return LP_PER_ADDRESS_EXEMPT;
-	if (entry->waiting >= table->config.max_waiting)
+	if (entry->heads >= table->config.max_waiting)
 		return LP_PER_ADDRESS_OVER;
-	entry->waiting++;
+	entry->heads++;
 	return LP_PER_ADDRESS_COUNTED;
 }
 
 void lp_per_address_leave(struct lp_per_address *table, const struct lp_ip *ip)
+{
+	struct entry *entry = find(table, ip, NULL);
+	if (entry && entry->heads)
+		entry->heads--;
+}
+
+bool lp_per_address_begin_wait(struct lp_per_address *table, const struct lp_ip *ip, uint64_t now_ms)
+{
+	uint64_t now_ns = now_ms * NS_A_MS;
+	if (!table || !table->config.max_waiting || is_exempt(table, ip))
+		return false;
+	struct entry *entry = find(table, ip, &now_ns);
+	if (entry)
+		entry->waiting++;
+	return entry;
+}
+
+bool lp_per_address_is_over(struct lp_per_address *table, const struct lp_ip *ip)
+{
+	const struct entry *entry = find(table, ip, NULL);
+	return entry && entry->waiting > table->config.share;
+}
+
+void lp_per_address_end_wait(struct lp_per_address *table, const struct lp_ip *ip)
 {
 	struct entry *entry = find(table, ip, NULL);
 	if (entry && entry->waiting)

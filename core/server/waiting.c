@@ -1,112 +1,57 @@
 /*
- * One accepted connection until a worker has acknowledged it.
+ * Who waits, for what, and who is decided about; connection.c has the table of states, waits.c what all waiting has in
+ * common.
  *
- *     state       in list    means                                    leaves on
- *     DECIDING    none       its policies are being asked, now        the verdict; its address has too many -> refused
- *     LOOKING     looking    its head is not complete                 bytes -> DECIDING; the client closed -> closed early;
- *                                                                     deadline -> 408, or closed early if it said nothing
- *     AWAITING    awaiting   its sid is unknown as yet; or every      the session is learnt, or session_wait is over
- *                            worker, or its session's, just gave      -> DECIDING
- *                            it back
- *     HELD        held       no worker can take it, or not the one    one can, or ended -> DUE; deadline -> 503
- *                            that has its session
- *     DUE         due        something changed for it                 the loop's next turn -> DECIDING
- *     IN FLIGHT   (worker's) handed over, not acknowledged            acknowledged -> gone; returned -> DUE
- *     LINGERING   lingering  refused; the client may still read       the client closed, or a second is over -> gone
- *
- *     accepted = handed_over (acknowledged + in flight + moved) + refused + closed_early + waiting (DECIDING … DUE)
- *
- * All waiting is for the connection's one deadline, head_timeout after it was accepted (or came back from a worker).
- *
- * Most connections pass from accept to IN FLIGHT in one go: TCP_DEFER_ACCEPT brings them with their first bytes. The
- * others are watched by an epoll of our own, which the loop polls as one descriptor: a watch is then 12 bytes of kernel
- * interface instead of a libuv handle that closes in its own time, and it is edge-triggered. So a partial head wakes us
- * when more has come and never spins, on TCP and unix sockets alike, and no SO_RCVLOWAT is left behind on a socket that
- * goes to somebody else. A watch ends before the descriptor goes: an epoll entry lives as long as any copy of it.
+ * Most connections pass from accept to QUEUED in one go: TCP_DEFER_ACCEPT brings them with their first bytes. All waiting is
+ * for the connection's one deadline, head_timeout after it was accepted (or a worker's death gave it back).
  *
  * What changes through an event from the workers (a death, a session, room, a connection given back) is decided at the
- * loop's next turn, never inside the event, so that no decision runs inside another. connection.h has what a connection
- * holds.
+ * loop's next turn, never inside the event, so that no decision runs inside another. An event costs the connections that it
+ * concerns, and no others: they are found by their worker, their session, or the address they came to. A turn decides about
+ * so many; the others follow in the next.
+ *
+ * A client that ends its side may have left, or may only have said all that it will: TCP does not tell. One whose end came
+ * with its request is taken for the second: it is served as any other, but does not wait for an unknown session, and is
+ * the first to go, or goes soon, when it is held. One that ends while it waits is taken for the first, and closed.
  */
 #include "server/waiting.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include "server/connection.h"
+#include "server/endings.h"
 #include "server/refusal.h"
+#include "server/waits.h"
 
-/* Events taken from epoll before the loop gets its turn. */
-#define EVENTS 64
+/* Events taken from epoll, and decisions about those that waited, before the loop gets its turn. */
+#define EVENTS_A_TURN 64
+#define DECISIONS_A_TURN 128
 
 /* The pause of a connection that every worker has given back. */
 #define PAUSE_MS 50
 
-static void decide(struct lp_waiting *waiting, struct lp_connection *connection);
+/* Lists of those that await sessions; one is 16 bytes. */
+#define SESSION_LISTS_MIN 64u
+#define SESSION_LISTS_MAX 16384u
 
-/* Waiting */
-
-/* Its time is over, or it makes room for another. */
-static void give_up_looking(struct lp_waiting *waiting, struct lp_connection *connection, enum lp_outcome outcome)
-{
-	if (connection->seen)
-		lp_connection_refuse(waiting, connection, outcome, 408);
-	else
-		lp_connection_close_early(waiting, connection,
-					  outcome == LP_OUTCOME_HEAD_TIMEOUT ? LP_OUTCOME_SILENT : outcome);
-}
-
-/* One more is to wait. At the bound the oldest that has not even said what it wants makes room. */
-static void make_room(struct lp_waiting *waiting)
-{
-	if (waiting->counts.waiting <= waiting->config.max_waiting || lp_list_empty(&waiting->looking))
-		return;
-	lp_log_limited(waiting->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WAITING, NULL,
-		       "%u connections wait; the oldest incomplete one is closed (--max-waiting)",
-		       waiting->config.max_waiting);
-	give_up_looking(waiting, lp_connection_of(waiting->looking.next), LP_OUTCOME_PUSHED_OUT);
-}
-
-static void wait_in(struct lp_waiting *waiting, struct lp_connection *connection, enum lp_connection_state state,
-		    struct lp_list *list, uint64_t until_ms)
-{
-	make_room(waiting);
-	if (waiting->counts.waiting > waiting->config.max_waiting) {
-		lp_connection_refuse(waiting, connection, LP_OUTCOME_NO_ROOM, 503);
-		return;
-	}
-	connection->state = (uint8_t)state;
-	lp_connection_enlist(waiting, list, connection, until_ms);
-}
+/* Waiting for something */
 
 static void wait_for_bytes(struct lp_waiting *waiting, struct lp_connection *connection)
 {
-	if (!lp_connection_count_for_address(waiting, connection)) {
-		lp_connection_turn_away(waiting, connection, LP_OUTCOME_PER_ADDRESS,
-					"too many from there have not said what they want (--max-per-ip)");
-		return;
-	}
-	int status = lp_connection_watch(waiting, connection);
-	if (status) {
-		lp_log_limited(waiting->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WAITING,
-			       LP_LOG_ABOUT(.listener = connection->origin->name),
-			       "a connection cannot be watched: %s; it is closed", lp_error_words(status));
-		lp_connection_close_early(waiting, connection, LP_OUTCOME_FAILED);
-		return;
-	}
 	connection->seen = (uint32_t)waiting->look.seen;
-	connection->parcel.ready_ns = 0; /* Now it is the client who takes its time. */
-	wait_in(waiting, connection, LP_LOOKING, &waiting->looking, connection->deadline_ms);
+	connection->ready_ns = 0; /* Now it is the client who takes its time. */
+	lp_wait_begin(waiting, connection, LP_LOOKING, 0, connection->deadline_ms);
 }
 
 static void await_session(struct lp_waiting *waiting, struct lp_connection *connection, uint64_t session_hash)
 {
 	connection->session_hash = session_hash;
-	wait_in(waiting, connection, LP_AWAITING, &waiting->awaiting,
-		uv_now(waiting->config.loop) + waiting->config.session_wait_ms);
+	lp_wait_begin(waiting, connection, LP_AWAITING, 0,
+		      uv_now(waiting->config.loop) + waiting->config.session_wait_ms);
+	if (connection->state == LP_AWAITING)
+		lp_list_append(&waiting->by_session[session_hash & waiting->by_session_mask], &connection->side_link);
 }
 
 /* Every worker has given it back just now, or the one that has its session; maybe it is taken a little later. */
@@ -114,56 +59,51 @@ static void pause_connection(struct lp_waiting *waiting, struct lp_connection *c
 {
 	connection->refusals = 0;
 	connection->refused_by = 0;
-	connection->session_hash = 0;
-	wait_in(waiting, connection, LP_AWAITING, &waiting->awaiting, uv_now(waiting->config.loop) + PAUSE_MS);
+	lp_wait_begin(waiting, connection, LP_PAUSED, 0, uv_now(waiting->config.loop) + PAUSE_MS);
+}
+
+static void hold_for(struct lp_waiting *waiting, struct lp_connection *connection, unsigned worker)
+{
+	lp_wait_begin(waiting, connection, LP_HELD, worker, connection->deadline_ms);
+}
+
+static void hold_for_any(struct lp_waiting *waiting, struct lp_connection *connection)
+{
+	unsigned group = lp_connections_anywhere(waiting->connections, connection->origin->address);
+	lp_wait_begin(waiting, connection, LP_HELD, group, connection->deadline_ms);
 }
 
 /* Deciding */
 
-static int hand_over(struct lp_waiting *waiting, struct lp_connection *connection, unsigned worker)
-{
-	lp_connection_unwatch(waiting, connection);
-	int status = lp_supervisor_hand_over(waiting->supervisor, worker, &connection->parcel);
-	if (status)
-		return status;
-	connection->state = LP_IN_FLIGHT;
-	lp_connection_count_out(waiting, connection);
-	waiting->counts.handed_over++;
-	waiting->counts.in_flight++;
-	lp_decisions_sent(waiting->config.decisions, connection->decision, worker);
-	return 0;
-}
-
-/* Hand over to the worker that was chosen, or to none. Returns false when it has to be chosen again. */
-static bool send_to(struct lp_waiting *waiting, struct lp_connection *connection, unsigned worker)
+/* Queue it for the worker that was chosen, or hold it. */
+static void send_to(struct lp_waiting *waiting, struct lp_connection *connection, unsigned worker)
 {
 	if (connection->refusals && connection->refusals >= waiting->config.workers->usable_count) {
 		pause_connection(waiting, connection);
-		return true;
+		return;
 	}
 	if (worker && worker == connection->refused_by)
 		worker = lp_workers_least_but(waiting->config.workers, LP_LEAST_CONNECTIONS, worker);
 	if (!worker) {
-		wait_in(waiting, connection, LP_HELD, &waiting->held, connection->deadline_ms);
-		return true;
+		hold_for_any(waiting, connection);
+		return;
 	}
-	return hand_over(waiting, connection, worker) == 0;
+	lp_wait_release(waiting, connection);
+	lp_decisions_sent(waiting->config.decisions, connection->decision, worker);
+	lp_supervisor_queue(waiting->supervisor, worker, connection);
 }
 
-/* Returns whether the policies can go on. */
-static bool look(struct lp_waiting *waiting, struct lp_connection *connection, struct lp_policy_conn *view)
+/* What a look has told. Returns whether the policies can go on. */
+static bool can_decide(struct lp_waiting *waiting, struct lp_connection *connection, int status)
 {
-	int status = lp_look(&waiting->look, connection->parcel.fd, connection->seen, view);
-	if (status == 0) {
-		lp_hints_note(&waiting->hints, waiting->config.log, waiting->policy, view);
+	if (status == 0)
 		return true;
-	}
 	if (status == LP_AGAIN)
 		wait_for_bytes(waiting, connection);
 	else if (status == -E2BIG)
-		lp_connection_refuse(waiting, connection, LP_OUTCOME_HEAD_TOO_LONG, 431);
+		lp_end_refused(waiting, connection, LP_OUTCOME_HEAD_TOO_LONG, 431);
 	else
-		lp_connection_close_early(waiting, connection, LP_OUTCOME_CLIENT_LEFT);
+		lp_end_early(waiting, connection, LP_OUTCOME_CLIENT_LEFT);
 	return false;
 }
 
@@ -176,122 +116,206 @@ static void record(struct lp_waiting *waiting, const struct lp_policy_conn *view
 static void note_decision(struct lp_waiting *waiting, struct lp_connection *connection,
 			  const struct lp_policy_conn *view, const struct lp_verdict *verdict, uint64_t errors_before)
 {
-	struct lp_decision_client client = lp_connection_client(waiting, connection);
+	struct lp_decision_client client = lp_end_client(waiting, connection);
 	lp_decisions_decided(waiting->config.decisions, &connection->decision, &client, view, verdict,
 			     connection->cursor, lp_policy_errors(waiting->policy) != errors_before);
 }
 
-static void ask_policies(struct lp_waiting *waiting, struct lp_connection *connection)
+static int look(struct lp_waiting *waiting, struct lp_connection *connection, struct lp_policy_conn *view)
 {
-	struct lp_policy_asked asked;
-	struct lp_policy_conn view = {.ip = connection->ip,
-				      .port = connection->port,
-				      .listener = connection->origin->name,
-				      .session_awaited = connection->session_awaited,
-				      .unheard = waiting->supervisor,
-				      .refused_by = connection->refused_by,
-				      .asked = &asked};
+	int status = lp_look(&waiting->look, connection->fd, connection->seen, view);
+	if (status == 0)
+		lp_hints_note(&waiting->hints, waiting->config.log, waiting->policy, view);
+	return status;
+}
+
+static void hold(struct lp_waiting *waiting, struct lp_connection *connection, unsigned worker)
+{
+	if (connection->refused_by)
+		pause_connection(waiting, connection);
+	else
+		hold_for(waiting, connection, worker);
+}
+
+static void ask_policies(struct lp_waiting *waiting, struct lp_connection *connection, struct lp_policy_conn *view)
+{
 	uint64_t errors = lp_policy_errors(waiting->policy);
-	asked.length = 0;
-	if (connection->generation != waiting->generation) {
-		connection->generation = waiting->generation;
-		connection->cursor = 0;
-	}
 	for (;;) {
-		struct lp_verdict verdict = lp_policy_decide(waiting->policy, &view, &connection->cursor);
+		struct lp_verdict verdict = lp_policy_decide(waiting->policy, view, &connection->cursor);
 		switch (verdict.kind) {
 		case LP_VERDICT_LOOK:
-			if (!look(waiting, connection, &view))
+			if (!can_decide(waiting, connection, look(waiting, connection, view)))
 				return;
 			continue;
 		case LP_VERDICT_HEAR:
 			lp_supervisor_hear(waiting->supervisor); /* Its worker may have named it already. */
-			view.unheard = false;
+			view->unheard = false;
 			continue;
 		case LP_VERDICT_AWAIT:
-			note_decision(waiting, connection, &view, &verdict, errors);
+			if (connection->half_closed) {
+				view->session_awaited = true;
+				continue;
+			}
+			note_decision(waiting, connection, view, &verdict, errors);
 			await_session(waiting, connection, verdict.session_hash);
 			return;
 		case LP_VERDICT_HOLD:
-			note_decision(waiting, connection, &view, &verdict, errors);
-			if (connection->refused_by)
-				pause_connection(waiting, connection);
-			else
-				wait_in(waiting, connection, LP_HELD, &waiting->held, connection->deadline_ms);
+			note_decision(waiting, connection, view, &verdict, errors);
+			hold(waiting, connection, verdict.worker);
 			return;
 		case LP_VERDICT_REFUSE:
-			record(waiting, &view, 0);
-			note_decision(waiting, connection, &view, &verdict, errors);
-			lp_connection_refuse(waiting, connection, LP_OUTCOME_REFUSED_POLICY, verdict.status);
+			record(waiting, view, 0);
+			note_decision(waiting, connection, view, &verdict, errors);
+			lp_end_refused(waiting, connection, LP_OUTCOME_REFUSED_POLICY, verdict.status);
 			return;
 		case LP_VERDICT_WORKER:
+			record(waiting, view, verdict.worker);
 			break;
 		case LP_VERDICT_NONE:
 			verdict.worker = lp_workers_least(waiting->config.workers, LP_LEAST_CONNECTIONS);
+			if (verdict.worker)
+				record(waiting, view, verdict.worker);
 			break;
 		}
-		note_decision(waiting, connection, &view, &verdict, errors);
-		if (send_to(waiting, connection, verdict.worker)) {
-			if (verdict.worker)
-				record(waiting, &view, verdict.worker);
-			return;
-		}
-		connection->cursor = 0; /* That worker is usable no longer: ask again, among the others. */
+		note_decision(waiting, connection, view, &verdict, errors);
+		send_to(waiting, connection, verdict.worker);
+		return;
 	}
 }
 
-static void decide(struct lp_waiting *waiting, struct lp_connection *connection)
+/* looked: what is known of its first bytes, as a look has filled it; or all zero. */
+static void decide(struct lp_waiting *waiting, struct lp_connection *connection, const struct lp_policy_conn *looked)
 {
-	if (!connection->parcel.ready_ns && waiting->supervisor)
-		connection->parcel.ready_ns = lp_supervisor_turn_ns(waiting->supervisor);
+	struct lp_policy_asked asked = {0};
+	struct lp_policy_conn view = *looked;
+	if (connection->generation != waiting->generation) {
+		connection->generation = waiting->generation;
+		connection->cursor = 0;
+		view = (struct lp_policy_conn){0}; /* Other policies may have hooks that look at nothing. */
+	}
+	view.ip = connection->ip;
+	view.port = connection->client_port;
+	view.listener = connection->origin->name;
+	view.session_awaited = connection->session_awaited;
+	view.unheard = waiting->supervisor;
+	view.refused_by = connection->refused_by;
+	view.asked = &asked;
+	if (!connection->ready_ns && waiting->supervisor)
+		connection->ready_ns = lp_supervisor_turn_ns(waiting->supervisor);
 	lp_workers_ask_for(waiting->config.workers, connection->origin->address);
-	ask_policies(waiting, connection);
+	ask_policies(waiting, connection, &view);
 	lp_workers_ask_for(waiting->config.workers, LP_WORKERS_ANYWHERE);
 	waiting->config.on_asked(waiting->config.owner);
 }
 
-/* The loop's events */
+static void decide_waiting(struct lp_waiting *waiting, struct lp_connection *connection)
+{
+	static const struct lp_policy_conn nothing;
+	lp_wait_end(waiting, connection);
+	decide(waiting, connection, &nothing);
+}
+
+/* The loop's next turn */
+
+static bool can_go_anywhere(struct lp_waiting *waiting, const struct lp_connection *connection)
+{
+	lp_workers_ask_for(waiting->config.workers, connection->origin->address);
+	bool can = waiting->config.workers->usable_count > 0;
+	lp_workers_ask_for(waiting->config.workers, LP_WORKERS_ANYWHERE);
+	return can;
+}
+
+/* Decide about those that are held for any worker at an address, while one can take them. Returns how many of budget are left. */
+static unsigned decide_held(struct lp_waiting *waiting, unsigned group, unsigned budget)
+{
+	struct lp_connection *last = lp_connections_last(waiting->connections, group, LP_HELD);
+	struct lp_connection *connection;
+	while (budget && last && (connection = lp_connections_first(waiting->connections, group, LP_HELD)) &&
+	       can_go_anywhere(waiting, connection)) {
+		decide_waiting(waiting, connection);
+		budget--;
+		if (connection == last)
+			break; /* Behind it are those that were held again. */
+	}
+	return budget;
+}
+
+static unsigned decide_all_held(struct lp_waiting *waiting, unsigned budget)
+{
+	unsigned anywhere = lp_connections_anywhere(waiting->connections, 0);
+	for (unsigned group = anywhere; budget && group < waiting->connections->groups; group++)
+		budget = decide_held(waiting, group, budget);
+	waiting->retry_held = budget == 0;
+	return budget;
+}
 
 static void on_due(uv_idle_t *idle)
 {
 	struct lp_waiting *waiting = idle->data;
-	struct lp_list due;
-	lp_list_init(&due);
-	lp_list_splice(&due, &waiting->due);
-	while (!lp_list_empty(&due)) {
-		struct lp_connection *connection = lp_connection_of(due.next);
-		lp_connection_delist(connection);
-		decide(waiting, connection);
+	struct lp_connection *last = lp_connections_last(waiting->connections, 0, LP_DUE);
+	struct lp_connection *connection = NULL;
+	unsigned budget = DECISIONS_A_TURN;
+	while (budget && connection != last && (connection = lp_connections_first(waiting->connections, 0, LP_DUE))) {
+		decide_waiting(waiting, connection);
+		budget--;
 	}
-	if (lp_list_empty(&waiting->due))
+	if (budget && waiting->retry_held)
+		decide_all_held(waiting, budget);
+	if (!waiting->connections->counts[LP_DUE] && !waiting->retry_held)
 		uv_idle_stop(idle);
 }
 
-static void decide_soon(struct lp_waiting *waiting, struct lp_connection *connection)
+/* Clients */
+
+static void on_head(struct lp_waiting *waiting, struct lp_connection *connection, bool has_ended)
 {
-	lp_list_remove(&connection->parcel.link);
-	connection->state = LP_DUE;
-	lp_list_append(&waiting->due, &connection->parcel.link);
-	uv_idle_start(&waiting->idle, on_due);
+	struct lp_policy_conn view = {0};
+	int status = look(waiting, connection, &view);
+	if (status == LP_AGAIN && !has_ended) {
+		connection->seen = (uint32_t)waiting->look.seen; /* It stays where it is, in each list. */
+		return;
+	}
+	if (status == LP_AGAIN) {
+		lp_end_early(waiting, connection, LP_OUTCOME_CLIENT_LEFT); /* It will never be complete. */
+		return;
+	}
+	connection->half_closed = has_ended;
+	lp_wait_end(waiting, connection);
+	if (can_decide(waiting, connection, status))
+		decide(waiting, connection, &view);
 }
 
-static void on_bytes(struct lp_waiting *waiting, struct lp_connection *connection, uint32_t events)
+/* Its end was there when it began to wait. */
+static void on_half_closed(struct lp_waiting *waiting, struct lp_connection *connection)
 {
-	if (connection->state == LP_LINGERING) {
-		if (!lp_refusal_discard(connection->parcel.fd, &connection->seen))
-			lp_connection_end_linger(waiting, connection);
-		return;
+	connection->half_closed = true;
+	if (connection->state == LP_AWAITING)
+		lp_wait_decide_soon(waiting, connection);
+	else if (connection->state == LP_HELD) /* Held again, it is among those that leave. */
+		decide_waiting(waiting, connection);
+}
+
+static void on_client(struct lp_waiting *waiting, struct lp_connection *connection, uint32_t events)
+{
+	bool is_first = !connection->met;
+	bool is_gone = events & (EPOLLHUP | EPOLLERR);
+	bool has_ended = events & EPOLLRDHUP;
+	connection->met = true;
+	switch (connection->state) {
+	case LP_LINGERING:
+		if (!lp_refusal_discard(connection->fd, &connection->seen))
+			lp_end_linger(waiting, connection);
+		break;
+	case LP_LOOKING:
+		on_head(waiting, connection, is_gone || has_ended);
+		break;
+	default:
+		if (is_gone || (has_ended && !is_first && !connection->half_closed))
+			lp_end_early(waiting, connection, LP_OUTCOME_CLIENT_LEFT);
+		else if (has_ended)
+			on_half_closed(waiting, connection);
+		break;
 	}
-	if (connection->state != LP_LOOKING)
-		return;
-	bool hung_up = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
-	struct lp_policy_conn view = {0};
-	if (hung_up && lp_look(&waiting->look, connection->parcel.fd, connection->seen, &view) == LP_AGAIN) {
-		lp_connection_close_early(waiting, connection, LP_OUTCOME_CLIENT_LEFT); /* It will never be complete. */
-		return;
-	}
-	lp_connection_delist(connection);
-	decide(waiting, connection);
 }
 
 static void on_epoll(uv_poll_t *poll, int status, int uv_events)
@@ -301,87 +325,133 @@ static void on_epoll(uv_poll_t *poll, int status, int uv_events)
 	(void)status;
 	(void)uv_events;
 	/* One at a time: deciding about one can end another (make_room), whose event would be next in a batch. */
-	for (int taken = 0; taken < EVENTS && epoll_wait(waiting->epoll, &event, 1, 0) > 0; taken++)
-		on_bytes(waiting, event.data.ptr, event.events);
+	for (int taken = 0; taken < EVENTS_A_TURN && epoll_wait(waiting->epoll, &event, 1, 0) > 0; taken++)
+		on_client(waiting, event.data.ptr, event.events);
 }
 
-static void expire(struct lp_waiting *waiting, struct lp_list *list, uint64_t now,
-		   void (*expired)(struct lp_waiting *waiting, struct lp_connection *connection))
+/* Deadlines */
+
+static void give_up_looking(struct lp_waiting *waiting, struct lp_connection *connection)
 {
-	while (!lp_list_empty(list) && lp_connection_of(list->next)->until_ms <= now)
-		expired(waiting, lp_connection_of(list->next));
-	if (!lp_list_empty(list))
-		lp_waiting_arm_timer(waiting, lp_connection_of(list->next)->until_ms);
+	if (connection->seen) {
+		lp_end_refused(waiting, connection, LP_OUTCOME_HEAD_TIMEOUT, 408);
+		return;
+	}
+	lp_hints_note_silence(&waiting->hints, waiting->config.log, waiting->policy, connection->origin->name,
+			      waiting->config.head_timeout_ms);
+	lp_end_early(waiting, connection, LP_OUTCOME_SILENT);
 }
 
 /* When we have not run for a while, the rest of a head can be here although nobody has told us yet. */
 static void expire_looking(struct lp_waiting *waiting, struct lp_connection *connection)
 {
 	struct lp_policy_conn view = {0};
-	if (lp_look(&waiting->look, connection->parcel.fd, connection->seen, &view) == 0) {
-		lp_connection_delist(connection);
-		decide(waiting, connection);
-	} else {
-		if (!connection->seen)
-			lp_hints_note_silence(&waiting->hints, waiting->config.log, waiting->policy,
-					      connection->origin->name, waiting->config.head_timeout_ms);
-		give_up_looking(waiting, connection, LP_OUTCOME_HEAD_TIMEOUT);
+	if (look(waiting, connection, &view)) {
+		give_up_looking(waiting, connection);
+		return;
 	}
+	lp_wait_end(waiting, connection);
+	decide(waiting, connection, &view);
 }
 
-static void expire_awaiting(struct lp_waiting *waiting, struct lp_connection *connection)
+static void try_again(struct lp_waiting *waiting, struct lp_connection *connection)
 {
-	lp_connection_delist(connection);
-	if (connection->session_hash)
-		connection->session_awaited = true;
 	if (connection->deadline_ms <= uv_now(waiting->config.loop))
-		lp_connection_refuse(waiting, connection, LP_OUTCOME_NO_WORKER, 503);
+		lp_end_refused(waiting, connection, LP_OUTCOME_NO_WORKER, 503);
 	else
-		decide(waiting, connection);
+		decide_waiting(waiting, connection);
 }
 
 static void expire_held(struct lp_waiting *waiting, struct lp_connection *connection)
 {
-	lp_connection_refuse(waiting, connection, LP_OUTCOME_NO_WORKER, 503);
+	if (connection->deadline_ms <= uv_now(waiting->config.loop))
+		lp_end_refused(waiting, connection, LP_OUTCOME_NO_WORKER, 503);
+	else
+		lp_end_early(waiting, connection, LP_OUTCOME_CLIENT_LEFT); /* Its client has most likely left. */
+}
+
+static void expire(struct lp_waiting *waiting, struct lp_connection *connection)
+{
+	switch (connection->state) {
+	case LP_LOOKING:
+		expire_looking(waiting, connection);
+		break;
+	case LP_AWAITING:
+		connection->session_awaited = true;
+		try_again(waiting, connection);
+		break;
+	case LP_PAUSED:
+		try_again(waiting, connection);
+		break;
+	case LP_HELD:
+		expire_held(waiting, connection);
+		break;
+	default:
+		lp_end_linger(waiting, connection);
+		break;
+	}
 }
 
 static void on_timer(uv_timer_t *timer)
 {
 	struct lp_waiting *waiting = timer->data;
 	uint64_t now = uv_now(waiting->config.loop);
-	bool awaited = !lp_list_empty(&waiting->awaiting) && lp_connection_of(waiting->awaiting.next)->until_ms <= now;
-	if (awaited && waiting->supervisor)
-		lp_supervisor_hear(waiting->supervisor); /* For the same reason: the claim may be here already. */
-	expire(waiting, &waiting->looking, now, expire_looking);
-	expire(waiting, &waiting->awaiting, now, expire_awaiting);
-	expire(waiting, &waiting->held, now, expire_held);
-	expire(waiting, &waiting->lingering, now, lp_connection_end_linger);
+	bool heard = !waiting->supervisor;
+	struct lp_connection *connection;
+	while ((connection = lp_deadlines_first(&waiting->deadlines)) && connection->until_ms <= now) {
+		if (connection->state == LP_AWAITING && !heard) {
+			lp_supervisor_hear(
+				waiting->supervisor); /* If we have not run for a while, the claim may be here. */
+			heard = true;
+		} else {
+			expire(waiting, connection);
+		}
+	}
+	lp_wait_arm_timer(waiting);
 }
 
 /* For the balancer */
 
+static int open_lists(struct lp_waiting *waiting)
+{
+	uint32_t lists = SESSION_LISTS_MIN;
+	while (lists < waiting->config.max_waiting && lists < SESSION_LISTS_MAX)
+		lists *= 2;
+	lp_list_init(&waiting->leaving);
+	lp_list_init(&waiting->excess);
+	waiting->by_session_mask = lists - 1;
+	waiting->by_session = malloc(lists * sizeof(*waiting->by_session));
+	for (uint32_t i = 0; waiting->by_session && i < lists; i++)
+		lp_list_init(&waiting->by_session[i]);
+	return waiting->by_session ? 0 : -ENOMEM;
+}
+
+static void close_lists(struct lp_waiting *waiting)
+{
+	if (waiting->epoll >= 0)
+		close(waiting->epoll);
+	lp_deadlines_free(&waiting->deadlines);
+	lp_look_deinit(&waiting->look);
+	free(waiting->by_session);
+}
+
 int lp_waiting_open(struct lp_waiting *waiting, const struct lp_waiting_config *config)
 {
-	*waiting = (struct lp_waiting){.config = *config, .on_timer = on_timer, .open_handles = 3};
-	lp_list_init(&waiting->looking);
-	lp_list_init(&waiting->awaiting);
-	lp_list_init(&waiting->held);
-	lp_list_init(&waiting->lingering);
-	lp_list_init(&waiting->due);
-	waiting->closer = lp_closer_new();
-	int status = lp_look_init(&waiting->look, config->max_head_bytes);
-	if (!waiting->closer)
-		status = -ENOMEM;
-	waiting->epoll = status ? -1 : epoll_create1(EPOLL_CLOEXEC);
-	if (!status && waiting->epoll < 0)
+	*waiting = (struct lp_waiting){.config = *config,
+				       .connections = config->connections,
+				       .epoll = -1,
+				       .on_timer = on_timer,
+				       .on_due = on_due,
+				       .open_handles = 3};
+	int status = open_lists(waiting);
+	if (!status)
+		status = lp_look_init(&waiting->look, config->max_head_bytes);
+	if (!status && (waiting->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0)
 		status = -errno;
 	if (!status)
 		status = uv_poll_init(config->loop, &waiting->poll, waiting->epoll);
 	if (status) {
-		if (waiting->epoll >= 0)
-			close(waiting->epoll);
-		lp_look_deinit(&waiting->look);
-		lp_closer_free(waiting->closer);
+		close_lists(waiting);
 		return status;
 	}
 	uv_timer_init(config->loop, &waiting->timer);
@@ -398,123 +468,169 @@ static void on_handle_closed(uv_handle_t *handle)
 	struct lp_waiting *waiting = handle->data;
 	if (--waiting->open_handles)
 		return;
-	close(waiting->epoll);
-	lp_look_deinit(&waiting->look);
-	lp_closer_free(waiting->closer);
+	close_lists(waiting);
 	if (waiting->closed)
 		waiting->closed(waiting);
 }
 
+static void refuse_all_of(struct lp_waiting *waiting, unsigned group, enum lp_connection_state state)
+{
+	struct lp_connection *connection;
+	while ((connection = lp_connections_first(waiting->connections, group, state)))
+		lp_end_refused(waiting, connection, LP_OUTCOME_STOPPING, 503);
+}
+
 void lp_waiting_refuse_all(struct lp_waiting *waiting)
 {
-	struct lp_list *const lists[] = {&waiting->looking, &waiting->awaiting, &waiting->held, &waiting->due};
-	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
-		while (!lp_list_empty(lists[i]))
-			lp_connection_refuse(waiting, lp_connection_of(lists[i]->next), LP_OUTCOME_STOPPING, 503);
+	refuse_all_of(waiting, 0, LP_LOOKING);
+	refuse_all_of(waiting, 0, LP_AWAITING);
+	refuse_all_of(waiting, 0, LP_PAUSED);
+	refuse_all_of(waiting, 0, LP_DUE);
+	for (unsigned group = 1; group < waiting->connections->groups; group++)
+		refuse_all_of(waiting, group, LP_HELD);
 }
 
 void lp_waiting_close(struct lp_waiting *waiting, void (*closed)(struct lp_waiting *waiting))
 {
+	struct lp_connection *connection;
 	waiting->closed = closed;
 	lp_waiting_refuse_all(waiting);
-	while (!lp_list_empty(&waiting->lingering))
-		lp_connection_end_linger(waiting, lp_connection_of(waiting->lingering.next));
+	while ((connection = lp_connections_first(waiting->connections, 0, LP_LINGERING)))
+		lp_end_linger(waiting, connection);
 	uv_close((uv_handle_t *)&waiting->poll, on_handle_closed);
 	uv_close((uv_handle_t *)&waiting->timer, on_handle_closed);
 	uv_close((uv_handle_t *)&waiting->idle, on_handle_closed);
 }
 
+static struct lp_connection *take_in(struct lp_waiting *waiting, int fd, const struct lp_ip *ip, uint16_t port,
+				     const struct lp_origin *origin)
+{
+	uint64_t now = uv_now(waiting->config.loop);
+	struct lp_connection *connection = lp_connections_add(waiting->connections, fd, origin);
+	if (!connection) {
+		lp_log_limited(waiting->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WAITING,
+			       LP_LOG_ABOUT(.listener = origin->name), "no memory for a connection; it is closed");
+		lp_decisions_ended(
+			waiting->config.decisions, 0,
+			&(struct lp_decision_client){
+				.ip = ip, .port = port, .listener = origin->name, .begun_ms = now, .now_ms = now},
+			LP_OUTCOME_FAILED, 0);
+		close(fd);
+		return NULL;
+	}
+	connection->ip = *ip;
+	connection->client_port = port;
+	connection->begun_ms = now;
+	connection->deadline_ms = now + waiting->config.head_timeout_ms;
+	connection->generation = waiting->generation;
+	if (lp_deadlines_reserve(&waiting->deadlines, waiting->connections->capacity) == 0)
+		return connection;
+	lp_end_early(waiting, connection, LP_OUTCOME_FAILED);
+	return NULL;
+}
+
 void lp_waiting_admit(struct lp_waiting *waiting, int fd, const struct lp_ip *ip, uint16_t port,
 		      const struct lp_origin *origin)
 {
-	struct lp_connection *connection = lp_connection_new(waiting, fd, ip, port, origin);
+	static const struct lp_policy_conn nothing;
+	struct lp_connection *connection = take_in(waiting, fd, ip, port, origin);
 	if (!connection)
 		return;
 	if (lp_per_address_admit(waiting->config.per_address, ip, uv_now(waiting->config.loop)))
-		decide(waiting, connection);
+		decide(waiting, connection, &nothing);
 	else
-		lp_connection_turn_away(waiting, connection, LP_OUTCOME_ADDRESS_RATE,
-					"too many come from there (--max-rate-per-ip)");
+		lp_end_over_limit(waiting, connection, LP_OUTCOME_ADDRESS_RATE,
+				  "too many come from there (--max-rate-per-ip)");
 }
 
 /* It is no new connection of its address. */
 void lp_waiting_readmit(struct lp_waiting *waiting, int fd, const struct lp_ip *ip, uint16_t port,
 			const struct lp_origin *origin)
 {
-	struct lp_connection *connection = lp_connection_new(waiting, fd, ip, port, origin);
+	struct lp_connection *connection = take_in(waiting, fd, ip, port, origin);
 	if (!connection)
 		return;
-	lp_tcp_baseline_take(fd, &connection->parcel.baseline);
-	decide_soon(waiting, connection);
+	lp_tcp_baseline_take(fd, &connection->baseline);
+	lp_wait_decide_soon(waiting, connection);
 }
 
 void lp_waiting_set_policy(struct lp_waiting *waiting, struct lp_policy *policy)
 {
+	struct lp_connection *connection;
 	waiting->policy = policy;
 	waiting->generation++;
 	lp_decisions_use_policy(waiting->config.decisions, policy);
 	if (lp_policy_looks(policy))
 		return; /* Those that wait for their heads meet it when they are complete. */
-	while (!lp_list_empty(&waiting->looking))
-		decide_soon(waiting, lp_connection_of(waiting->looking.next));
+	while ((connection = lp_connections_first(waiting->connections, 0, LP_LOOKING)))
+		lp_wait_decide_soon(waiting, connection);
 }
 
-void lp_waiting_workers_changed(struct lp_waiting *waiting)
+void lp_waiting_worker_lost(struct lp_waiting *waiting, unsigned worker)
 {
-	while (!lp_list_empty(&waiting->held))
-		decide_soon(waiting, lp_connection_of(waiting->held.next));
+	struct lp_connection *connection;
+	while ((connection = lp_connections_first(waiting->connections, worker, LP_HELD)))
+		lp_wait_decide_soon(waiting, connection);
+}
+
+void lp_waiting_worker_usable(struct lp_waiting *waiting, unsigned worker)
+{
+	lp_waiting_worker_lost(waiting, worker); /* What is held for it need not wait in either case. */
+	waiting->retry_held = true;
+	uv_idle_start(&waiting->idle, on_due);
 }
 
 void lp_waiting_session(struct lp_waiting *waiting, struct lp_slice key)
 {
-	if (lp_list_empty(&waiting->awaiting))
+	if (!waiting->connections->counts[LP_AWAITING])
 		return;
 	uint64_t hash = lp_sessions_hash(waiting->config.sessions, key);
+	struct lp_list *list = &waiting->by_session[hash & waiting->by_session_mask];
 	struct lp_list *next;
-	for (struct lp_list *link = waiting->awaiting.next; link != &waiting->awaiting; link = next) {
+	for (struct lp_list *link = list->next; link != list; link = next) {
+		struct lp_connection *connection = LP_LIST_OWNER(link, struct lp_connection, side_link);
 		next = link->next;
-		if (lp_connection_of(link)->session_hash == hash)
-			decide_soon(waiting, lp_connection_of(link));
+		if (connection->session_hash == hash)
+			lp_wait_decide_soon(waiting, connection);
 	}
 }
 
-void lp_waiting_acknowledged(struct lp_waiting *waiting, struct lp_parcel *parcel)
+void lp_waiting_settled(struct lp_waiting *waiting, const struct lp_connection *connection)
 {
-	struct lp_connection *connection = LP_LIST_OWNER(parcel, struct lp_connection, parcel);
-	struct lp_worker *worker = lp_workers_find(waiting->config.workers, parcel->worker);
-	waiting->counts.in_flight--;
-	if (connection->came_back) {
-		waiting->counts.moved++;
-		worker->moved++;
-	} else {
-		waiting->counts.acknowledged++;
-		worker->acknowledged++;
-	}
-	lp_connection_note_end(waiting, connection, LP_OUTCOME_ARRIVED, 0);
-	lp_connection_free(waiting, connection);
-	lp_waiting_tell_if_empty(waiting);
+	lp_end_note(waiting, connection, LP_OUTCOME_ARRIVED, 0);
 }
 
-void lp_waiting_returned(struct lp_waiting *waiting, struct lp_parcel *parcel, unsigned worker,
+void lp_waiting_returned(struct lp_waiting *waiting, struct lp_connection *connection, unsigned worker,
 			 enum lp_return_reason reason)
 {
-	struct lp_connection *connection = LP_LIST_OWNER(parcel, struct lp_connection, parcel);
-	waiting->counts.in_flight--;
-	waiting->counts.handed_over--;
-	waiting->counts.waiting++;
-	lp_workers_find(waiting->config.workers, worker)->returned++;
-	lp_connection_note_return(waiting, connection, reason);
 	lp_decisions_returned(waiting->config.decisions, connection->decision, worker, reason);
-	if (reason == LP_RETURN_LOST)
+	waiting->returned[reason]++;
+	lp_workers_find(waiting->config.workers, worker)->returned++;
+	connection->came_back = true;
+	if (reason == LP_RETURN_LOST) {
+		connection->was_lost = true;
 		connection->deadline_ms = uv_now(waiting->config.loop) + waiting->config.head_timeout_ms;
-	else
+	} else {
 		connection->refused_by = (uint16_t)worker;
-	connection->refusals += reason != LP_RETURN_LOST;
+		connection->refusals++;
+	}
 	connection->cursor = 0;
-	decide_soon(waiting, connection);
+	lp_wait_decide_soon(waiting, connection);
 }
 
-bool lp_waiting_empty(const struct lp_waiting *waiting)
+void lp_waiting_count(const struct lp_waiting *waiting, struct limpet_counts *counts)
 {
-	return waiting->counts.waiting == 0 && waiting->counts.in_flight == 0;
+	const struct lp_connections *connections = waiting->connections;
+	counts->waiting = lp_connections_waiting(connections);
+	counts->in_flight = lp_connections_in_flight(connections);
+	counts->acknowledged = connections->ended[LP_END_SETTLED];
+	counts->moved = connections->ended[LP_END_MOVED];
+	counts->handed_over = counts->acknowledged + counts->in_flight + counts->moved;
+	counts->refused = connections->ended[LP_END_REFUSED];
+	counts->over_limit = waiting->over_limit;
+	counts->closed_early = connections->ended[LP_END_CLOSED_EARLY];
+	counts->accepted = counts->handed_over + counts->refused + counts->closed_early + counts->waiting;
+	counts->returned_lost = waiting->returned[LP_RETURN_LOST];
+	counts->returned_refused = waiting->returned[LP_RETURN_REFUSED] + waiting->returned[LP_RETURN_NO_SERVER];
+	counts->returned_no_room = waiting->returned[LP_RETURN_NO_ROOM];
 }

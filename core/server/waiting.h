@@ -1,5 +1,5 @@
 /**
- * The waiting room: every accepted connection from accept until a worker has acknowledged it, or it ended otherwise.
+ * The waiting room: every accepted connection until it is queued for a worker, and again when it comes back from one.
  */
 #ifndef LP_SERVER_WAITING_H
 #define LP_SERVER_WAITING_H
@@ -11,9 +11,10 @@
 #include "base/address.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "connection/connection.h"
+#include "connection/deadlines.h"
 #include "limpet/balancer.h"
 #include "route/policy.h"
-#include "server/closer.h"
 #include "server/decisions.h"
 #include "server/hints.h"
 #include "server/look.h"
@@ -21,16 +22,10 @@
 #include "server/recorder.h"
 #include "worker/supervisor.h"
 
-/** Where a connection came in. Outlives its connections. */
-struct lp_origin {
-	const char *name; /**< As --listen names it. */
-	uint16_t port;    /**< 0 for a unix path. */
-	int address;      /**< As workers number it: listeners at the same port or path have one number. */
-};
-
 struct lp_waiting_config {
 	uv_loop_t *loop;
 	struct lp_log *log;
+	struct lp_connections *connections;
 	struct lp_workers *workers;
 	struct lp_sessions *sessions;
 	uint32_t head_timeout_ms;
@@ -40,35 +35,36 @@ struct lp_waiting_config {
 	struct lp_per_address *per_address; /**< NULL: addresses have no limits. */
 	struct lp_recorder *recorder;
 	struct lp_decisions *decisions;
-	void (*on_empty)(void *owner); /**< Nothing waits and nothing is in flight any more. */
-	/** Policies were asked about a connection. It may be freed by now; lp_waiting_set_policy is allowed. */
+	/** Policies were asked about a connection. It may have ended by now; lp_waiting_set_policy is allowed. */
 	void (*on_asked)(void *owner);
 	void *owner;
 };
 
 struct lp_waiting {
 	struct lp_waiting_config config;
-	struct lp_policy *policy;         /**< Borrowed. */
-	struct lp_supervisor *supervisor; /**< Borrowed; NULL until there is one: then all are held. */
-	uint32_t generation;              /**< Of the policy: cursors of an older one start again. */
+	struct lp_connections *connections; /**< The config's. */
+	struct lp_policy *policy;           /**< Borrowed. */
+	struct lp_supervisor *supervisor;   /**< Borrowed; NULL until there is one: then all are held. */
+	uint32_t generation;                /**< Of the policy: cursors of an older one start again. */
 	struct lp_look look;
 	struct lp_hints hints;
-	struct lp_closer *closer; /**< Of descriptors. */
 
-	int epoll;
+	int epoll;        /**< Watches the clients of all that wait. */
 	uv_poll_t poll;   /**< Of epoll. */
 	uv_timer_t timer; /**< The earliest deadline. */
 	uv_timer_cb on_timer;
-	uv_idle_t idle; /**< Runs while `due` has members. */
+	uv_idle_t idle; /**< Runs while there is somebody to decide about in the next turn. */
+	uv_idle_cb on_due;
 
-	struct lp_list looking; /**< By state, each in the order of its deadlines. */
-	struct lp_list awaiting;
-	struct lp_list held;
-	struct lp_list lingering;
-	struct lp_list due; /**< To be decided at the loop's next turn. */
-	unsigned lingering_count;
+	struct lp_deadlines deadlines;
+	struct lp_list *by_session; /**< AWAITING, by the hash of the session's key. */
+	uint32_t by_session_mask;   /**< Lists in there, less one. */
+	struct lp_list leaving;     /**< HELD whose client may have left: the first to go; and then */
+	struct lp_list excess;      /**< … what an address has beyond its share, in any state, the oldest first. */
+	bool retry_held;            /**< HELD for any worker: one may be able to take them. */
 
-	struct limpet_counts counts; /**< Those of connections. */
+	uint64_t returned[LP_RETURN_NO_SERVER + 1]; /**< How often connections came back, by reason. */
+	uint64_t over_limit;                        /**< Refused because their address has too many. */
 	unsigned open_handles;
 	void (*closed)(struct lp_waiting *waiting);
 };
@@ -92,10 +88,10 @@ int lp_waiting_open(struct lp_waiting *waiting, const struct lp_waiting_config *
 void lp_waiting_close(struct lp_waiting *waiting, void (*closed)(struct lp_waiting *waiting));
 
 /**
- * Take a connection in and, mostly, hand it over at once.
+ * Take a connection in and, mostly, queue it for a worker at once.
  *
  * @param waiting  Open.
- * @param fd       Connected, nothing read. Taken; closed when there is no memory for it.
+ * @param fd       Connected, nothing read. Taken; closed when there is no record for it.
  * @param ip       The client's.
  * @param port     The client's.
  * @param origin   Where it came in. Borrowed; outlives the connection.
@@ -108,7 +104,7 @@ void lp_waiting_admit(struct lp_waiting *waiting, int fd, const struct lp_ip *ip
  * turn. The arguments are lp_waiting_admit's.
  *
  * @param waiting  Open.
- * @param fd       Connected, its next request unread. Taken; closed when there is no memory for it.
+ * @param fd       Connected, its next request unread. Taken; closed when there is no record for it.
  * @param ip       The client's.
  * @param port     The client's.
  * @param origin   Where it came in. Borrowed; outlives the connection.
@@ -124,30 +120,40 @@ void lp_waiting_readmit(struct lp_waiting *waiting, int fd, const struct lp_ip *
  */
 void lp_waiting_set_policy(struct lp_waiting *waiting, struct lp_policy *policy);
 
-/** A worker can take connections (again), or has ended: those that are held are decided anew, soon. @param waiting Open. */
-void lp_waiting_workers_changed(struct lp_waiting *waiting);
+/** A worker can take connections (again): what is held for it, or for any, is decided anew, soon. @param waiting Open.
+ * @param worker Its id. */
+void lp_waiting_worker_usable(struct lp_waiting *waiting, unsigned worker);
+
+/** A worker takes no more, or has ended: what is held for it is decided anew, soon. @param waiting Open. @param worker Its id. */
+void lp_waiting_worker_lost(struct lp_waiting *waiting, unsigned worker);
 
 /** A session was learnt: those that await it are decided anew, soon. @param waiting Open. @param key Its key. */
 void lp_waiting_session(struct lp_waiting *waiting, struct lp_slice key);
 
-/** A worker has a connection for good. @param waiting Open. @param parcel A connection's; its descriptor is closed here. */
-void lp_waiting_acknowledged(struct lp_waiting *waiting, struct lp_parcel *parcel);
+/** A worker has a connection for good. @param waiting Open. @param connection In flight. */
+void lp_waiting_settled(struct lp_waiting *waiting, const struct lp_connection *connection);
 
 /**
  * A connection came back unread; it is decided anew, soon.
  *
- * @param waiting  Open.
- * @param parcel   A connection's.
- * @param worker   Who had it.
- * @param reason   Why it came back.
+ * @param waiting     Open.
+ * @param connection  In flight.
+ * @param worker      Who had it.
+ * @param reason      Why it came back.
  */
-void lp_waiting_returned(struct lp_waiting *waiting, struct lp_parcel *parcel, unsigned worker,
+void lp_waiting_returned(struct lp_waiting *waiting, struct lp_connection *connection, unsigned worker,
 			 enum lp_return_reason reason);
+
+/** There was no room to send all that is QUEUED for a carrier: watch those clients, too. @param waiting Open. @param carrier Which. */
+void lp_waiting_blocked(struct lp_waiting *waiting, unsigned carrier);
+
+/** A watched connection is about to be sent: watch it no longer. @param waiting Open. @param connection QUEUED or SENDING. */
+void lp_waiting_sending(struct lp_waiting *waiting, struct lp_connection *connection);
 
 /** Refuse all that wait with 503, now. @param waiting Open. */
 void lp_waiting_refuse_all(struct lp_waiting *waiting);
 
-/** Whether nothing waits and nothing is in flight. @param waiting Open. */
-bool lp_waiting_empty(const struct lp_waiting *waiting);
+/** What became of connections. @param waiting Open. @param counts Those of connections are set. */
+void lp_waiting_count(const struct lp_waiting *waiting, struct limpet_counts *counts);
 
 #endif

@@ -1,18 +1,11 @@
 /*
- * One socket pair to one worker. Two things go out, in this order: bytes that wait (`out`), parcels that wait (`queue`).
- * So a parcel never overtakes another, and a descriptor is never sent inside a half-written message.
+ * One socket pair to one worker. Two things go out, in this order: bytes that wait (`out`), and connections that are QUEUED
+ * for its carrier. So a connection never overtakes another, and a descriptor is never sent inside a half-written message.
  *
- * A parcel is not sent when it is handed over but when the owner flushes, once a turn of the loop: all that is for one
- * worker goes in one go, and the worker wakes once for all of it. Sent one by one, between accepts and for different
- * workers in turn, each would find its worker asleep again; waking it, and being preempted by it, cost a busy balancer
- * a third of its time.
- *
- * The channel has no state of its own beyond open and closed; a parcel in it has these:
- *
- *     (sender's) --hand_over--> QUEUED --room in the socket--> IN FLIGHT --acknowledge--> (sender's, ended well)
- *                      \--room at once--------------------------/   \------return-------> (sender's, unread)
- *     QUEUED --its dialect has no words for it: the worker takes nothing through that port--> (sender's, unread)
- *     close: all QUEUED and IN FLIGHT parcels are returned
+ * A connection is not sent when it is queued but when the owner flushes, once a turn of the loop: all that is for one worker
+ * goes in one go, and the worker wakes once for all of it. Sent one by one, between accepts and for different workers in
+ * turn, each would find its worker asleep again; waking it, and being preempted by it, cost a busy balancer a third of its
+ * time.
  *
  * When the worker dies the kernel first gives us what it had said, then end-of-file; so its last acknowledgements count.
  * (A SEQPACKET socket reports ECONNRESET in between; reading goes on past it.)
@@ -72,21 +65,24 @@ static ssize_t send_now(struct lp_channel *channel, const char *bytes, size_t le
 	}
 }
 
-static int send_parcel(struct lp_channel *channel, struct lp_parcel *parcel)
+/* The connection is SENT then, or QUEUED again on an error; or it was returned. */
+static int send_connection(struct lp_channel *channel, struct lp_connection *connection)
 {
 	char text[LP_DIALECT_MESSAGE_MAX];
-	parcel->number = channel->sent + 1;
-	parcel->arrived = false;
-	size_t length = channel->dialect->address(channel, parcel, text);
+	lp_connection_move(channel->connections, connection, LP_SENDING);
+	connection->number = channel->sent + 1;
+	size_t length = channel->dialect->address(channel, connection, text);
 	if (!length) {
-		channel->events->on_returned(channel, parcel, LP_RETURN_NO_SERVER);
+		channel->events->on_returned(channel, connection, LP_RETURN_NO_SERVER);
 		return 0;
 	}
-	ssize_t sent = send_now(channel, text, length, parcel->fd);
+	if (connection->watched)
+		channel->events->on_sending(channel, connection);
+	ssize_t sent = send_now(channel, text, length, connection->fd);
+	lp_connection_move(channel->connections, connection, sent < 0 ? LP_QUEUED : LP_SENT);
 	if (sent < 0)
 		return (int)sent;
 	channel->sent++;
-	lp_list_append(&channel->in_flight, &parcel->link);
 	if ((size_t)sent < length && lp_buffer_append(&channel->out, text + sent, length - (size_t)sent))
 		lp_channel_give_up(channel, -ENOMEM); /* Half a message can never be mended. */
 	return 0;
@@ -175,29 +171,29 @@ static void flush_out(struct lp_channel *channel)
 		retry_later(channel);
 }
 
+static struct lp_connection *first_of(const struct lp_channel *channel, enum lp_connection_state state)
+{
+	return lp_connections_first(channel->connections, channel->carrier, state);
+}
+
+bool lp_channel_has_work(const struct lp_channel *channel)
+{
+	return channel->out.length || channel->drain_wanted || first_of(channel, LP_QUEUED);
+}
+
 /* Write what waits, as far as the socket takes it. */
 static void flush(struct lp_channel *channel)
 {
+	struct lp_connection *connection;
 	flush_out(channel);
-	while (channel->queued && !channel->out.length && !channel->broken) {
-		struct lp_parcel *parcel = LP_LIST_OWNER(channel->queue.next, struct lp_parcel, link);
-		lp_list_remove(&parcel->link);
-		int status = send_parcel(channel, parcel);
-		if (status) {
-			lp_list_prepend(&channel->queue, &parcel->link);
-			if (status == UV_ENOBUFS)
-				retry_later(channel);
+	while (!channel->out.length && !channel->broken && (connection = first_of(channel, LP_QUEUED))) {
+		int status = send_connection(channel, connection);
+		if (status == UV_ENOBUFS)
+			retry_later(channel);
+		if (status)
 			return;
-		}
-		channel->queued--;
 	}
-	if (channel->out.length)
-		return; /* A message was only half taken. */
-	if (channel->short_of_room) {
-		channel->short_of_room = false;
-		channel->events->on_room(channel);
-	}
-	if (channel->drain_wanted && !channel->queued)
+	if (channel->drain_wanted && !channel->out.length && !first_of(channel, LP_QUEUED))
 		tell_to_drain(channel);
 }
 
@@ -231,18 +227,19 @@ void lp_channel_flush(struct lp_channel *channel)
 	update_poll(channel);
 }
 
-int lp_channel_adopt(struct lp_channel *channel, uv_loop_t *loop, const struct lp_dialect *dialect, unsigned worker,
-		     const struct lp_channel_events *events, struct lp_log *log, int fd)
+int lp_channel_adopt(struct lp_channel *channel, uv_loop_t *loop, const struct lp_dialect *dialect,
+		     struct lp_connections *connections, unsigned worker, const struct lp_channel_events *events,
+		     struct lp_log *log, int fd)
 {
 	*channel = (struct lp_channel){.fd = fd,
 				       .came = -1,
 				       .worker = worker,
 				       .dialect = dialect,
+				       .connections = connections,
+				       .carrier = worker,
 				       .events = events,
 				       .log = log,
 				       .open_handles = 2};
-	lp_list_init(&channel->queue);
-	lp_list_init(&channel->in_flight);
 	if (dialect->socket_type == SOCK_STREAM &&
 	    lp_buffer_reserve(&channel->in, LP_CHANNEL_READ_SIZE + LP_V8_FRAME_HEAD))
 		return -ENOMEM;
@@ -263,13 +260,14 @@ int lp_channel_adopt(struct lp_channel *channel, uv_loop_t *loop, const struct l
 	return 0;
 }
 
-int lp_channel_open(struct lp_channel *channel, uv_loop_t *loop, const struct lp_dialect *dialect, unsigned worker,
-		    const struct lp_channel_events *events, struct lp_log *log, int *worker_end)
+int lp_channel_open(struct lp_channel *channel, uv_loop_t *loop, const struct lp_dialect *dialect,
+		    struct lp_connections *connections, unsigned worker, const struct lp_channel_events *events,
+		    struct lp_log *log, int *worker_end)
 {
 	int pair[2];
 	if (socketpair(AF_UNIX, dialect->socket_type | SOCK_CLOEXEC, 0, pair))
 		return -errno;
-	int status = lp_channel_adopt(channel, loop, dialect, worker, events, log, pair[0]);
+	int status = lp_channel_adopt(channel, loop, dialect, connections, worker, events, log, pair[0]);
 	if (status) {
 		close(pair[0]);
 		close(pair[1]);
@@ -279,36 +277,21 @@ int lp_channel_open(struct lp_channel *channel, uv_loop_t *loop, const struct lp
 	return 0;
 }
 
-int lp_channel_hand_over(struct lp_channel *channel, struct lp_parcel *parcel)
-{
-	if (channel->broken || channel->fd < 0)
-		return UV_EPIPE;
-	if (channel->queued >= LP_CHANNEL_BACKLOG) {
-		channel->short_of_room = true;
-		return UV_ENOBUFS;
-	}
-	lp_list_append(&channel->queue, &parcel->link);
-	channel->queued++;
-	return 0;
-}
-
 void lp_channel_drain(struct lp_channel *channel)
 {
 	if (channel->broken || channel->drained)
 		return;
-	if (channel->queued)
+	if (first_of(channel, LP_QUEUED))
 		channel->drain_wanted = true;
 	else
 		tell_to_drain(channel);
 }
 
-static void return_all(struct lp_channel *channel, struct lp_list *from)
+static void return_all(struct lp_channel *channel, enum lp_connection_state state)
 {
-	while (!lp_list_empty(from)) {
-		struct lp_parcel *parcel = LP_LIST_OWNER(from->next, struct lp_parcel, link);
-		lp_list_remove(&parcel->link);
-		channel->events->on_returned(channel, parcel, LP_RETURN_LOST);
-	}
+	struct lp_connection *connection;
+	while ((connection = first_of(channel, state)))
+		channel->events->on_returned(channel, connection, LP_RETURN_LOST);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -330,9 +313,9 @@ void lp_channel_close(struct lp_channel *channel, void (*closed)(struct lp_chann
 	channel->state = NULL;
 	lp_buffer_clear(&channel->in);
 	lp_buffer_clear(&channel->out);
-	channel->queued = 0;
-	return_all(channel, &channel->in_flight);
-	return_all(channel, &channel->queue);
+	return_all(channel, LP_ARRIVED);
+	return_all(channel, LP_SENT);
+	return_all(channel, LP_QUEUED);
 	uv_close((uv_handle_t *)&channel->poll, on_handle_closed);
 	uv_close((uv_handle_t *)&channel->retry, on_handle_closed);
 }

@@ -1,8 +1,9 @@
 /**
  * A channel: the socket to one worker, over which connections go out and what the worker says comes in.
  *
- * It owns its end of the socket pair, the parcels on their way, and the queue of those that the socket has no room for.
- * Every parcel it was given ends as acknowledged or returned (parcel.h), at the latest when the channel closes.
+ * It owns its end of the socket pair. The connections are in the table (connection.h): the channel sends those that are
+ * QUEUED for its carrier, and tells what the worker says about those that are SENT. Each of them is accepted or returned,
+ * at the latest when the channel closes.
  */
 #ifndef LP_WORKER_CHANNEL_H
 #define LP_WORKER_CHANNEL_H
@@ -14,17 +15,13 @@
 #include <uv.h>
 
 #include "base/buffer.h"
-#include "base/list.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "connection/connection.h"
 #include "worker/dialect.h"
 #include "worker/frame.h"
 #include "worker/meeting/letter.h"
-#include "worker/parcel.h"
 #include "worker/shared_sockets.h"
-
-/** Parcels that may queue for one channel, beside those in the socket. */
-#define LP_CHANNEL_BACKLOG 1024
 
 /** Bytes that are read at a time; a worker's usual messages are far shorter. */
 #define LP_CHANNEL_READ_SIZE 65536
@@ -41,15 +38,15 @@ struct lp_ports;
 struct lp_channel_events {
 	/** The worker takes connections now, or takes none any more. Only on a change. */
 	void (*on_ready)(struct lp_channel *channel, bool ready);
-	/** The queue has room again after lp_channel_hand_over said UV_ENOBUFS. */
-	void (*on_room)(struct lp_channel *channel);
 	/** The worker takes what comes to one of limpet's addresses (counted from 0), or does so no longer; from workers
 	 * that tell. */
 	void (*on_listen)(struct lp_channel *channel, uint64_t address, bool listens);
-	/** A parcel has ended well. Close its descriptor. */
-	void (*on_acknowledged)(struct lp_channel *channel, struct lp_parcel *parcel);
-	/** A parcel came back, unread. */
-	void (*on_returned)(struct lp_channel *channel, struct lp_parcel *parcel, enum lp_return_reason reason);
+	/** A connection that is `watched` is about to be sent: watch it no longer. */
+	void (*on_sending)(struct lp_channel *channel, struct lp_connection *connection);
+	/** The worker takes a connection. Moves it on from SENT or ARRIVED. */
+	void (*on_accepted)(struct lp_channel *channel, struct lp_connection *connection);
+	/** A connection comes back, unread. Moves it on from QUEUED, SENDING, SENT or ARRIVED. */
+	void (*on_returned)(struct lp_channel *channel, struct lp_connection *connection, enum lp_return_reason reason);
 	/** The worker has a session of that key (true), or has it no longer. */
 	void (*on_session)(struct lp_channel *channel, struct lp_slice key, bool bound);
 	/** How many acknowledged connections the worker has open; from workers that tell. */
@@ -85,31 +82,29 @@ struct lp_channel {
 	void *state; /**< The dialect's own. */
 	const struct lp_channel_events *events;
 	struct lp_log *log;
-	void *owner; /**< The user's. */
+	void *owner;                        /**< The user's. */
+	struct lp_connections *connections; /**< The table. Borrowed. */
+	unsigned carrier; /**< Whose connections it sends: at first its worker's; 0: none. The user's to set. */
 	/** Which workers' servers have asked for. Borrowed; the user's to set once it is open. */
 	struct lp_ports *ports;
 
-	struct lp_list queue; /**< Parcels the socket had no room for. */
-	unsigned queued;
-	struct lp_list in_flight; /**< Parcels sent and not acknowledged, oldest first. */
-	uint64_t sent;            /**< Number of the last parcel sent. */
-	struct lp_buffer out;     /**< Bytes that wait to be written, before the queue. */
-	size_t out_sent;          /**< As many of them are written. */
-	struct lp_buffer in;      /**< The incomplete rest of what came. */
+	uint64_t sent;        /**< Number of the last connection that was sent. */
+	struct lp_buffer out; /**< Bytes that wait to be written, before any connection. */
+	size_t out_sent;      /**< As many of them are written. */
+	struct lp_buffer in;  /**< The incomplete rest of what came. */
 
-	int polled;         /**< Events that poll is started for. */
-	bool blocked;       /**< The socket has no room: nothing is sent until it says that it has. */
-	bool ready;         /**< As on_ready last said. */
-	bool short_of_room; /**< UV_ENOBUFS was said and on_room not yet. */
-	bool drain_wanted;  /**< Tell the worker once the queue is empty. */
-	bool drained;       /**< It was told. */
-	bool skipping;      /**< Inside a message that is too long. */
-	size_t skip_bytes;  /**< How much of it has yet to come; of a dialect that speaks V8's frames. */
-	bool broken;        /**< The worker's end is closed; what it said before may still be unread. */
-	bool given_up;      /**< By us: on_end is to be called. */
-	bool ended;         /**< on_end was called. */
-	bool hearing;       /**< Inside lp_channel_hear. */
-	uint64_t heard_ns;  /**< When the worker was heard last; 0: nobody has asked yet (lp_channel_heard_ns). */
+	int polled;        /**< Events that poll is started for. */
+	bool blocked;      /**< The socket has no room: nothing is sent until it says that it has. */
+	bool ready;        /**< As on_ready last said. */
+	bool drain_wanted; /**< Tell the worker once the queue is empty. */
+	bool drained;      /**< It was told. */
+	bool skipping;     /**< Inside a message that is too long. */
+	size_t skip_bytes; /**< How much of it has yet to come; of a dialect that speaks V8's frames. */
+	bool broken;       /**< The worker's end is closed; what it said before may still be unread. */
+	bool given_up;     /**< By us: on_end is to be called. */
+	bool ended;        /**< on_end was called. */
+	bool hearing;      /**< Inside lp_channel_hear. */
+	uint64_t heard_ns; /**< When the worker was heard last; 0: nobody has asked yet (lp_channel_heard_ns). */
 	unsigned open_handles;
 	void (*closed)(struct lp_channel *channel);
 };
@@ -120,15 +115,17 @@ struct lp_channel {
  * @param channel     The caller's memory.
  * @param loop        Borrowed.
  * @param dialect     How the worker speaks.
- * @param worker      Its id, for messages.
+ * @param connections The table of connections. Borrowed.
+ * @param worker      Its id.
  * @param events      Borrowed; every member set.
  * @param log         Borrowed.
  * @param worker_end  Set to the worker's end (CLOEXEC): the caller's to pass on and close.
  *
  * @return 0; or negative errno with nothing to close.
  */
-int lp_channel_open(struct lp_channel *channel, uv_loop_t *loop, const struct lp_dialect *dialect, unsigned worker,
-		    const struct lp_channel_events *events, struct lp_log *log, int *worker_end);
+int lp_channel_open(struct lp_channel *channel, uv_loop_t *loop, const struct lp_dialect *dialect,
+		    struct lp_connections *connections, unsigned worker, const struct lp_channel_events *events,
+		    struct lp_log *log, int *worker_end);
 
 /**
  * Make a channel of a socket that a worker has connected.
@@ -136,30 +133,28 @@ int lp_channel_open(struct lp_channel *channel, uv_loop_t *loop, const struct lp
  * @param channel  The caller's memory.
  * @param loop     Borrowed.
  * @param dialect  How the worker speaks.
- * @param worker   Its id, for messages.
+ * @param connections  The table of connections. Borrowed.
+ * @param worker   Its id.
  * @param events   Borrowed; every member set.
  * @param log      Borrowed.
  * @param fd       Non-blocking. The channel's on success.
  *
  * @return 0; or negative errno with nothing to close.
  */
-int lp_channel_adopt(struct lp_channel *channel, uv_loop_t *loop, const struct lp_dialect *dialect, unsigned worker,
-		     const struct lp_channel_events *events, struct lp_log *log, int fd);
+int lp_channel_adopt(struct lp_channel *channel, uv_loop_t *loop, const struct lp_dialect *dialect,
+		     struct lp_connections *connections, unsigned worker, const struct lp_channel_events *events,
+		     struct lp_log *log, int fd);
 
-/** Send what waits, as far as there is room. To be called once a turn of the loop. @param channel Open. */
-void lp_channel_flush(struct lp_channel *channel);
+/** Whether there is something to send, or to tell. @param channel Open. */
+bool lp_channel_has_work(const struct lp_channel *channel);
 
 /**
- * Hand a connection to the worker: it goes out with the next flush.
+ * Send what waits, as far as there is room: bytes, then the connections that are QUEUED for its carrier. To be called once a
+ * turn of the loop.
  *
- * @param channel  Open and ready. Borrowed.
- * @param parcel   Its fd and port set; in no list. The channel's on success; the caller's on error.
- *
- * @return 0: it ends in on_acknowledged or on_returned, neither before this returns; or negative with nothing changed:
- *         UV_EPIPE    the worker's end is closed; on_end follows
- *         UV_ENOBUFS  LP_CHANNEL_BACKLOG parcels wait already; on_room follows
+ * @param channel  Open.
  */
-int lp_channel_hand_over(struct lp_channel *channel, struct lp_parcel *parcel);
+void lp_channel_flush(struct lp_channel *channel);
 
 /** When the worker was heard, on the monotonic clock. @param channel Inside one of its events, but for its closing. */
 uint64_t lp_channel_heard_ns(struct lp_channel *channel);
@@ -175,8 +170,8 @@ void lp_channel_hear(struct lp_channel *channel);
 void lp_channel_drain(struct lp_channel *channel);
 
 /**
- * Close: the worker sees end-of-file; every parcel still on its way runs on_returned (LP_RETURN_LOST), in the order they
- * were given, before this returns.
+ * Close: the worker sees end-of-file; on_returned (LP_RETURN_LOST) runs for every connection that it has not accepted, in the
+ * order in which they were queued, before this returns.
  *
  * @param channel  Open, and not inside one of its events, but for on_end.
  * @param closed   Runs once, later, on the loop; the channel's memory is free to go then. NULL is allowed.
@@ -194,17 +189,22 @@ void lp_channel_set_ready(struct lp_channel *channel, bool ready);
 /** The worker listens at an address. @param channel Open. @param address Any number. @param listens Or no longer. */
 void lp_channel_listen(struct lp_channel *channel, uint64_t address, bool listens);
 
-/** The oldest parcel in flight that has not arrived, or NULL. @param channel Open. */
-struct lp_parcel *lp_channel_oldest(struct lp_channel *channel);
+/** The oldest connection that is SENT, or NULL. @param channel Open. */
+struct lp_connection *lp_channel_oldest(struct lp_channel *channel);
 
-/** The parcel in flight of that number, or NULL. @param channel Open. @param number Counted from 1. */
-struct lp_parcel *lp_channel_find(struct lp_channel *channel, uint64_t number);
+/** The connection of that number that is SENT or ARRIVED, or NULL. @param channel Open. @param number Counted from 1. */
+struct lp_connection *lp_channel_find(struct lp_channel *channel, uint64_t number);
 
-/** A parcel is the worker's for good: runs on_acknowledged. @param channel Open. @param parcel In flight. */
-void lp_channel_acknowledge(struct lp_channel *channel, struct lp_parcel *parcel);
+/** The worker has a descriptor, and will say later whether it takes the connection. @param channel Open.
+ * @param connection SENT. */
+void lp_channel_arrive(struct lp_channel *channel, struct lp_connection *connection);
 
-/** A parcel was given back. @param channel Open. @param parcel In flight. @param reason Why. */
-void lp_channel_return(struct lp_channel *channel, struct lp_parcel *parcel, enum lp_return_reason reason);
+/** The worker takes a connection: runs on_accepted. @param channel Open. @param connection SENT or ARRIVED. */
+void lp_channel_accept(struct lp_channel *channel, struct lp_connection *connection);
+
+/** The worker gives a connection back: runs on_returned. @param channel Open. @param connection SENT or ARRIVED.
+ * @param reason Why. */
+void lp_channel_return(struct lp_channel *channel, struct lp_connection *connection, enum lp_return_reason reason);
 
 /**
  * End a channel whose state is lost, soon: for want of memory something could not be said or heard.
@@ -256,7 +256,7 @@ void lp_channel_bounce(struct lp_channel *channel);
 void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t length);
 
 /**
- * Send a message with a descriptor that is no parcel, at once.
+ * Send a message with a descriptor that is no connection, at once.
  *
  * @param channel  Open; of SOCK_STREAM.
  * @param message  Copied.

@@ -18,36 +18,38 @@ void lp_channel_listen(struct lp_channel *channel, uint64_t address, bool listen
 	channel->events->on_listen(channel, address, listens);
 }
 
-struct lp_parcel *lp_channel_oldest(struct lp_channel *channel)
+struct lp_connection *lp_channel_oldest(struct lp_channel *channel)
 {
-	for (struct lp_list *link = channel->in_flight.next; link != &channel->in_flight; link = link->next) {
-		struct lp_parcel *parcel = LP_LIST_OWNER(link, struct lp_parcel, link);
-		if (!parcel->arrived)
-			return parcel;
-	}
-	return NULL;
+	return lp_connections_first(channel->connections, channel->carrier, LP_SENT);
 }
 
-struct lp_parcel *lp_channel_find(struct lp_channel *channel, uint64_t number)
+static struct lp_connection *find_in(struct lp_channel *channel, enum lp_connection_state state, uint64_t number)
 {
-	for (struct lp_list *link = channel->in_flight.next; link != &channel->in_flight; link = link->next) {
-		struct lp_parcel *parcel = LP_LIST_OWNER(link, struct lp_parcel, link);
-		if (parcel->number >= number)
-			return parcel->number == number ? parcel : NULL;
-	}
-	return NULL;
+	struct lp_connection *connection = lp_connections_first(channel->connections, channel->carrier, state);
+	while (connection && connection->number < number)
+		connection = lp_connections_next(channel->connections, connection);
+	return connection && connection->number == number ? connection : NULL;
 }
 
-void lp_channel_acknowledge(struct lp_channel *channel, struct lp_parcel *parcel)
+struct lp_connection *lp_channel_find(struct lp_channel *channel, uint64_t number)
 {
-	lp_list_remove(&parcel->link);
-	channel->events->on_acknowledged(channel, parcel);
+	struct lp_connection *connection = find_in(channel, LP_ARRIVED, number);
+	return connection ? connection : find_in(channel, LP_SENT, number);
 }
 
-void lp_channel_return(struct lp_channel *channel, struct lp_parcel *parcel, enum lp_return_reason reason)
+void lp_channel_arrive(struct lp_channel *channel, struct lp_connection *connection)
 {
-	lp_list_remove(&parcel->link);
-	channel->events->on_returned(channel, parcel, reason);
+	lp_connection_move(channel->connections, connection, LP_ARRIVED);
+}
+
+void lp_channel_accept(struct lp_channel *channel, struct lp_connection *connection)
+{
+	channel->events->on_accepted(channel, connection);
+}
+
+void lp_channel_return(struct lp_channel *channel, struct lp_connection *connection, enum lp_return_reason reason)
+{
+	channel->events->on_returned(channel, connection, reason);
 }
 
 void lp_channel_session(struct lp_channel *channel, struct lp_slice key, bool bound)

@@ -78,10 +78,10 @@ int lp_slot_open_channel(struct lp_slot *slot, int fd, int *worker_end)
 {
 	const struct lp_supervisor_config *config = &slot->slots->config;
 	/* Whoever registers speaks as the library does, whatever else it speaks. */
-	int status = fd < 0 ? lp_channel_open(&slot->channel, config->loop, config->dialect, slot->worker->id,
-					      &channel_events, config->log, worker_end)
-			    : lp_channel_adopt(&slot->channel, config->loop, &lp_dialect_preload, slot->worker->id,
-					       &channel_events, config->log, fd);
+	int status = fd < 0 ? lp_channel_open(&slot->channel, config->loop, config->dialect, config->connections,
+					      slot->worker->id, &channel_events, config->log, worker_end)
+			    : lp_channel_adopt(&slot->channel, config->loop, &lp_dialect_preload, config->connections,
+					       slot->worker->id, &channel_events, config->log, fd);
 	if (status)
 		return status;
 	slot->channel.owner = slot;
@@ -109,7 +109,7 @@ void lp_slot_close_channel(struct lp_slot *slot)
 }
 
 /*
- * A dead worker's last acknowledgements and sessions count before its parcels are given up. A channel that does not end
+ * A dead worker's last acknowledgements and sessions count before its connections are given up. A channel that does not end
  * then is still held by somebody: the process was a shell, and the server lives. It must not take what others get now.
  */
 static void hear_out(struct lp_slot *slot, struct lp_process *process)
@@ -121,20 +121,6 @@ static void hear_out(struct lp_slot *slot, struct lp_process *process)
 	lp_slot_close_channel(slot);
 }
 
-/* Of what it had acknowledged, the dead worker leaves what it never read. */
-static void return_unread(struct lp_slot *slot)
-{
-	struct lp_slots *slots = slot->slots;
-	struct lp_list unread;
-	lp_list_init(&unread);
-	lp_taken_leave(&slots->taken, slot->worker->id, &unread);
-	while (!lp_list_empty(&unread)) {
-		struct lp_parcel *parcel = LP_LIST_OWNER(unread.next, struct lp_parcel, link);
-		lp_list_remove(&parcel->link);
-		slots->config.events->on_returned(slots->config.owner, parcel, slot->worker->id, LP_RETURN_LOST);
-	}
-}
-
 void lp_slot_lose_worker(struct lp_slot *slot, struct lp_process *process)
 {
 	struct lp_slots *slots = slot->slots;
@@ -144,14 +130,13 @@ void lp_slot_lose_worker(struct lp_slot *slot, struct lp_process *process)
 	if (slot->has_hung_up)
 		uv_timer_stop(&slot->timer);
 	slot->has_hung_up = false;
-	return_unread(slot);
+	lp_unread_worker_ended(&slots->unread, worker->id);
 	lp_sessions_forget_worker(slots->config.sessions, worker->id);
 	if (slots->count)
 		lp_count_forget_worker(slots->count, worker->id);
 	lp_workers_forget_listens(slots->config.workers, worker->id, true);
 	worker->pid = 0;
 	worker->connections = 0;
-	worker->waiting = 0;
 	worker->started_ns = 0;
 	lp_workers_set_draining(slots->config.workers, worker->id, false); /* Its successor is another worker. */
 }
@@ -173,19 +158,34 @@ static void on_listen(struct lp_channel *channel, uint64_t address, bool listens
 	const struct lp_supervisor_config *config = &slot->slots->config;
 	lp_workers_set_listens(config->workers, slot->worker->id, address, listens);
 	if (listens && slot->up)
-		config->events->on_room(config->owner);
+		config->events->on_room(config->owner, slot->worker->id);
 }
 
-void lp_slot_on_room(struct lp_slot *slot)
+/* Clients whose connections have to stay here are watched. */
+static unsigned count_queued(struct lp_slot *slot, unsigned carrier)
 {
+	const struct lp_supervisor_config *config = &slot->slots->config;
+	uint32_t queued = config->connections->by_state[carrier][LP_QUEUED];
+	if (queued)
+		config->events->on_blocked(config->owner, carrier);
+	return queued;
+}
+
+void lp_slot_flush(struct lp_slot *slot)
+{
+	const struct lp_supervisor_config *config = &slot->slots->config;
+	unsigned worker = slot->worker->id;
+	if (slot->channel_open && lp_channel_has_work(&slot->channel))
+		lp_channel_flush(&slot->channel);
+	if (!slot->worker->waiting && !slot->full)
+		return;
+	unsigned queued = count_queued(slot, worker);
+	queued += count_queued(slot, lp_connections_second_carrier(config->connections, worker));
+	if (queued || !slot->full)
+		return;
 	slot->full = false;
 	lp_slot_update_usable(slot);
-	slot->slots->config.events->on_room(slot->slots->config.owner);
-}
-
-static void on_room(struct lp_channel *channel)
-{
-	lp_slot_on_room(channel->owner);
+	config->events->on_room(config->owner, worker);
 }
 
 static void on_connections_closed(void *owner, unsigned worker, unsigned how_many)
@@ -197,7 +197,7 @@ static void on_connections_closed(void *owner, unsigned worker, unsigned how_man
 }
 
 /* Remember a connection whose end its worker will not tell. */
-static void count_connection(struct lp_slot *slot, const struct lp_parcel *parcel)
+static void count_connection(struct lp_slot *slot, const struct lp_connection *connection)
 {
 	struct lp_slots *slots = slot->slots;
 	if (!slots->count_tried) {
@@ -210,62 +210,90 @@ static void count_connection(struct lp_slot *slot, const struct lp_parcel *parce
 				     "balanced by what is on the way to them",
 				     lp_error_words(status));
 	}
-	int status = slots->count ? lp_count_add(slots->count, parcel->fd, slot->worker->id, parcel->port) : UV_ENOTSUP;
-	if (status)
-		slot->worker->connections--;
+	int status = slots->count
+			     ? lp_count_add(slots->count, connection->fd, slot->worker->id, connection->origin->port)
+			     : UV_ENOTSUP;
+	if (status == 0)
+		slot->worker->connections++;
 	if (status && status != -EEXIST)
 		slot->uncounted = true;
 }
 
 /* The connection is its worker's for good. */
-static void settle(struct lp_slot *slot, struct lp_parcel *parcel)
+static void settle(struct lp_slot *slot, struct lp_connection *connection)
 {
+	const struct lp_supervisor_config *config = &slot->slots->config;
 	if (!slot->reports)
-		count_connection(slot, parcel);
-	slot->slots->config.events->on_acknowledged(slot->slots->config.owner, parcel);
+		count_connection(slot, connection);
+	config->events->on_settled(config->owner, connection);
+	lp_connection_close(config->connections, connection);
 }
 
-bool lp_slot_is_silent(struct lp_taken *taken, unsigned worker)
+bool lp_slot_is_silent(struct lp_unread *unread, unsigned worker)
 {
-	struct lp_slots *slots = taken->owner;
+	struct lp_slots *slots = unread->owner;
 	const struct lp_slot *slot = &slots->all[worker - 1];
 	return lp_stuck_suspected(slot) || lp_process_is_stopped(slot->has_member ? &slot->member : &slot->process);
 }
 
-void lp_slot_settle(struct lp_taken *taken, struct lp_parcel *parcel)
+static struct lp_slot *slot_of(struct lp_unread *unread, const struct lp_connection *connection)
 {
-	struct lp_slots *slots = taken->owner;
-	settle(&slots->all[parcel->worker - 1], parcel);
+	struct lp_slots *slots = unread->owner;
+	return &slots->all[lp_connections_worker(unread->connections, connection->group) - 1];
 }
 
-void lp_slot_on_acknowledged(struct lp_slot *slot, struct lp_parcel *parcel, uint64_t heard_ns)
+void lp_slot_settle(struct lp_unread *unread, struct lp_connection *connection)
 {
-	slot->worker->waiting--;
+	settle(slot_of(unread, connection), connection);
+}
+
+void lp_slot_leave(struct lp_unread *unread, struct lp_connection *connection)
+{
+	const struct lp_supervisor_config *config = &((struct lp_slots *)unread->owner)->config;
+	config->events->on_returned(config->owner, connection, slot_of(unread, connection)->worker->id, LP_RETURN_LOST);
+}
+
+void lp_slot_on_sending(struct lp_slot *slot, struct lp_connection *connection)
+{
+	slot->slots->config.events->on_sending(slot->slots->config.owner, connection);
+}
+
+static void on_sending(struct lp_channel *channel, struct lp_connection *connection)
+{
+	lp_slot_on_sending(channel->owner, connection);
+}
+
+void lp_slot_on_accepted(struct lp_slot *slot, struct lp_connection *connection, uint64_t heard_ns)
+{
 	lp_stuck_end(slot);
-	lp_histogram_add(&slot->slots->latency, (heard_ns - parcel->ready_ns) / 1000);
+	lp_histogram_add(&slot->slots->latency, (heard_ns - connection->ready_ns) / 1000);
 	if (slot->slots->config.dialect->keep_until_read)
-		lp_taken_add(&slot->slots->taken, parcel);
+		lp_unread_keep(&slot->slots->unread, connection);
 	else
-		settle(slot, parcel);
+		settle(slot, connection);
 }
 
-static void on_acknowledged(struct lp_channel *channel, struct lp_parcel *parcel)
+static void on_accepted(struct lp_channel *channel, struct lp_connection *connection)
 {
-	lp_slot_on_acknowledged(channel->owner, parcel, lp_channel_heard_ns(channel));
+	lp_slot_on_accepted(channel->owner, connection, lp_channel_heard_ns(channel));
 }
 
-void lp_slot_on_returned(struct lp_slot *slot, struct lp_parcel *parcel, enum lp_return_reason reason)
+/* What the kernel proves to be read has an owner, also if that has not come to say so. */
+void lp_slot_on_returned(struct lp_slot *slot, struct lp_connection *connection, enum lp_return_reason reason)
 {
-	slot->worker->waiting--;
-	slot->worker->connections--;
+	const struct lp_supervisor_config *config = &slot->slots->config;
 	if (reason != LP_RETURN_LOST && reason != LP_RETURN_NO_SERVER) /* Those are no signs of life. */
 		lp_stuck_end(slot);
-	slot->slots->config.events->on_returned(slot->slots->config.owner, parcel, slot->worker->id, reason);
+	bool was_sent = connection->state == LP_SENT || connection->state == LP_ARRIVED;
+	if (was_sent && lp_tcp_use_since(connection->fd, &connection->baseline) == LP_TCP_USED)
+		settle(slot, connection);
+	else
+		config->events->on_returned(config->owner, connection, slot->worker->id, reason);
 }
 
-static void on_returned(struct lp_channel *channel, struct lp_parcel *parcel, enum lp_return_reason reason)
+static void on_returned(struct lp_channel *channel, struct lp_connection *connection, enum lp_return_reason reason)
 {
-	lp_slot_on_returned(channel->owner, parcel, reason);
+	lp_slot_on_returned(channel->owner, connection, reason);
 }
 
 void lp_slot_on_session(struct lp_slot *slot, struct lp_slice key, bool bound)
@@ -296,7 +324,7 @@ static void on_open(struct lp_channel *channel, uint64_t open)
 	if (!slot->reports && slot->slots->count)
 		lp_count_forget_worker(slot->slots->count, slot->worker->id);
 	slot->reports = true;
-	slot->worker->connections = (uint32_t)open + slot->worker->waiting;
+	slot->worker->connections = (uint32_t)open + slot->worker->waiting; /* Nothing of its is UNREAD. */
 }
 
 bool lp_slot_post(void *owner, unsigned worker, struct lp_slice bytes)
@@ -365,9 +393,9 @@ static void on_end(struct lp_channel *channel)
 
 static const struct lp_channel_events channel_events = {
 	.on_ready = on_ready,
-	.on_room = on_room,
 	.on_listen = on_listen,
-	.on_acknowledged = on_acknowledged,
+	.on_sending = on_sending,
+	.on_accepted = on_accepted,
 	.on_returned = on_returned,
 	.on_session = on_session,
 	.on_open = on_open,
@@ -395,30 +423,12 @@ void lp_slot_hear(struct lp_slot *slot)
 		lp_channel_hear(&slot->node->channel);
 }
 
-/* A program that listens where a connection came to gets it there, and only else by message. NULL: it has gone. */
-static struct lp_channel *channel_for(struct lp_slot *slot, const struct lp_parcel *parcel)
+/* A program that listens where a connection came to gets it there, and only else by message. */
+unsigned lp_slot_carrier_for(const struct lp_slot *slot, const struct lp_connection *connection)
 {
 	bool listens = slot->channel_open && slot->channel.ready;
-	bool listens_there = listens && slot->worker->listens >> (parcel->address & 31) & 1;
+	bool listens_there = listens && slot->worker->listens >> (connection->origin->address & 31) & 1;
 	if (!listens_there && takes_messages(slot))
-		return &slot->node->channel;
-	return slot->channel_open ? &slot->channel : NULL;
-}
-
-int lp_slot_hand_over(struct lp_slot *slot, struct lp_parcel *parcel)
-{
-	struct lp_channel *channel = channel_for(slot, parcel);
-	int status = channel ? lp_channel_hand_over(channel, parcel) : UV_EPIPE;
-	if (status == 0) {
-		parcel->worker = (uint16_t)slot->worker->id;
-		slot->worker->connections++;
-		if (slot->worker->waiting++ == 0)
-			lp_stuck_begin(slot);
-	} else if (status == UV_ENOBUFS) {
-		slot->full = true;
-		lp_slot_update_usable(slot);
-	} else {
-		set_up(slot, false);
-	}
-	return status;
+		return slot->node->channel.carrier;
+	return slot->worker->id;
 }

@@ -1,7 +1,7 @@
 /**
  * A dialect: how a kind of worker is told of its channel, takes connections and talks back.
  *
- * One file a dialect under dialects/. A dialect turns parcels into bytes and the worker's bytes into the calls that
+ * One file a dialect under dialects/. A dialect turns connections into bytes and the worker's bytes into the calls that
  * channel.h names "For dialects"; sockets, queues and descriptors are the channel's.
  */
 #ifndef LP_WORKER_DIALECT_H
@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
-#include "worker/parcel.h"
+#include "connection/connection.h"
 
 struct lp_channel;
 
@@ -88,9 +88,9 @@ struct lp_dialect {
 	/** Free it. */
 	void (*close)(void *state);
 
-	/** Write what goes with a parcel's descriptor: the length, at most LP_DIALECT_MESSAGE_MAX; 0: the worker does
+	/** Write what goes with a connection's descriptor: the length, at most LP_DIALECT_MESSAGE_MAX; 0: the worker does
 	 * not take what comes through that port, now. */
-	size_t (*address)(struct lp_channel *channel, const struct lp_parcel *parcel, char *out);
+	size_t (*address)(struct lp_channel *channel, const struct lp_connection *connection, char *out);
 
 	/** Take what came. Returns the bytes used (SOCK_STREAM may leave an incomplete rest, and gets it again with
 	 * more behind it), or negative errno when the worker speaks another language: the channel is then closed. */

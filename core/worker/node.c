@@ -2,10 +2,10 @@
  * The primary's half of node:child_process and node:cluster, as far as a worker can see it.
  *
  *     worker says                                  we
- *     {"cmd":"NODE_HANDLE_ACK"}                    the oldest parcel not arrived has arrived: the end of it, but for
+ *     {"cmd":"NODE_HANDLE_ACK"}                    the oldest connection not arrived has arrived: the end of it, but for
  *                                                  cluster servers, which have yet to say whether they accept
  *     {"cmd":"NODE_HANDLE_NACK"}                   it came without its descriptor: returned
- *     {"cmd":"NODE_CLUSTER","ack":N,"accepted":B}  parcel N (its number is the message's seq) is acknowledged, or returned
+ *     {"cmd":"NODE_CLUSTER","ack":N,"accepted":B}  connection N (its number is the message's seq) is acknowledged, or returned
  *     … "act":"online"                             ready, in the dialects by message
  *     … "act":"queryServer"                        it wants a server (node_servers.c); ready, in cluster's
  *     … "act":"close"                              that server is closed
@@ -116,11 +116,11 @@ size_t lp_node_seal(struct lp_channel *channel, char *text, size_t length)
 	return message.length;
 }
 
-size_t lp_node_address(struct lp_channel *channel, const struct lp_parcel *parcel, char *out)
+size_t lp_node_address(struct lp_channel *channel, const struct lp_connection *connection, char *out)
 {
 	const struct lp_node *node = node_of(channel);
-	if (!node->by_library && parcel->port && lp_ports_claimed(channel->ports, parcel->port))
-		return lp_node_address_server(channel, parcel, out);
+	if (!node->by_library && connection->origin->port && lp_ports_claimed(channel->ports, connection->origin->port))
+		return lp_node_address_server(channel, connection, out);
 	int length = snprintf(out, LP_DIALECT_MESSAGE_MAX,
 			      "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Socket\",\"msg\":%s}\n", node->message);
 	return lp_node_seal(channel, out, (size_t)length);
@@ -175,8 +175,8 @@ void lp_node_drain(struct lp_channel *channel)
 		tell_to_disconnect(channel);
 }
 
-/* Whether the oldest handle that has not arrived is no parcel; it is taken for arrived then. */
-static bool take_other_handle(struct lp_node *node, const struct lp_parcel *oldest)
+/* Whether the oldest handle that has not arrived is no connection; it is taken for arrived then. */
+static bool take_other_handle(struct lp_node *node, const struct lp_connection *oldest)
 {
 	if (node->handle_count == 0 || (oldest && oldest->number <= node->handles[0]))
 		return false;
@@ -187,20 +187,20 @@ static bool take_other_handle(struct lp_node *node, const struct lp_parcel *olde
 
 static void on_handle_arrived(struct lp_channel *channel)
 {
-	struct lp_parcel *parcel = lp_channel_oldest(channel);
-	if (take_other_handle(node_of(channel), parcel) || !parcel)
+	struct lp_connection *connection = lp_channel_oldest(channel);
+	if (take_other_handle(node_of(channel), connection) || !connection)
 		return;
-	if (lp_node_is_asked(node_of(channel), parcel))
-		parcel->arrived = true;
+	if (lp_node_is_asked(node_of(channel), connection))
+		lp_channel_arrive(channel, connection);
 	else
-		lp_channel_acknowledge(channel, parcel);
+		lp_channel_accept(channel, connection);
 }
 
 static void on_handle_missing(struct lp_channel *channel)
 {
-	struct lp_parcel *parcel = lp_channel_oldest(channel);
-	if (!take_other_handle(node_of(channel), parcel) && parcel)
-		lp_channel_return(channel, parcel, LP_RETURN_NO_ROOM);
+	struct lp_connection *connection = lp_channel_oldest(channel);
+	if (!take_other_handle(node_of(channel), connection) && connection)
+		lp_channel_return(channel, connection, LP_RETURN_NO_ROOM);
 }
 
 static void update_ready(struct lp_channel *channel)
@@ -213,13 +213,13 @@ static void update_ready(struct lp_channel *channel)
 
 static void on_accepted(struct lp_channel *channel, uint64_t number, bool accepted)
 {
-	struct lp_parcel *parcel = lp_channel_find(channel, number);
-	if (!parcel)
+	struct lp_connection *connection = lp_channel_find(channel, number);
+	if (!connection)
 		return;
 	if (accepted)
-		lp_channel_acknowledge(channel, parcel);
+		lp_channel_accept(channel, connection);
 	else
-		lp_channel_return(channel, parcel, LP_RETURN_REFUSED);
+		lp_channel_return(channel, connection, LP_RETURN_REFUSED);
 }
 
 static void on_cluster_message(struct lp_channel *channel, json_t *message)

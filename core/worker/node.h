@@ -27,8 +27,8 @@ struct lp_node_server {
 	char key[LP_NODE_KEY_SIZE]; /**< By which worker and primary name it. */
 	int port;                   /**< As the worker asked for; negative for a unix path. */
 	bool open;                  /**< It was not closed since. */
-	uint64_t since;             /**< Number of the last parcel that was sent before any such server was there. */
-	int fd;                     /**< A shared socket that the worker listens with by itself; -1: it has none. */
+	uint64_t since; /**< Number of the last connection that was sent before any such server was there. */
+	int fd;         /**< A shared socket that the worker listens with by itself; -1: it has none. */
 };
 
 /** A Node dialect's state of a channel. */
@@ -46,7 +46,7 @@ struct lp_node {
 	struct lp_ports *ports; /**< The channel's, once there was a server. */
 	struct lp_node_server servers[LP_NODE_SERVERS_MAX];
 	size_t server_count;
-	uint64_t handles[LP_NODE_SERVERS_MAX]; /**< UDP sockets on their way: behind which parcel each was sent. */
+	uint64_t handles[LP_NODE_SERVERS_MAX]; /**< UDP sockets on their way: behind which connection each was sent. */
 	size_t handle_count;
 	struct lp_buffer heard; /**< Advanced: what is understood of a message, as JSON. */
 	struct lp_buffer said;  /**< Advanced: a message of ours. */
@@ -75,7 +75,7 @@ int lp_node_open_cluster(struct lp_channel *channel, void **state);
 struct lp_slice lp_node_say(struct lp_channel *channel, struct lp_slice line);
 
 /**
- * Write a line of ours in place of a parcel's message, for lp_dialect.address.
+ * Write a line of ours in place of a connection's message, for lp_dialect.address.
  *
  * @param channel  Open.
  * @param text     The line; becomes what the worker reads. LP_DIALECT_MESSAGE_MAX bytes.
@@ -100,24 +100,24 @@ void lp_node_close(void *state);
  * at the port that it came through.
  *
  * @param channel  Open, of a dialect with a message.
- * @param parcel   Numbered.
+ * @param connection  Numbered.
  * @param out      At least LP_DIALECT_MESSAGE_MAX bytes.
  *
  * @return The length; 0: that server is not, or no longer, this worker's.
  */
-size_t lp_node_address(struct lp_channel *channel, const struct lp_parcel *parcel, char *out);
+size_t lp_node_address(struct lp_channel *channel, const struct lp_connection *connection, char *out);
 
 /**
  * For lp_dialect.address: the connection as node:cluster's round robin hands it to a server ("newconn").
  *
- * @param channel  Open.
- * @param parcel   Numbered.
+ * @param channel     Open.
+ * @param connection  Numbered.
  * @param out      At least LP_DIALECT_MESSAGE_MAX bytes.
  *
  * @return The length; 0: no server of this worker's gets it, for another's has asked for that port, or this one's has
  *         closed.
  */
-size_t lp_node_address_server(struct lp_channel *channel, const struct lp_parcel *parcel, char *out);
+size_t lp_node_address_server(struct lp_channel *channel, const struct lp_connection *connection, char *out);
 
 /** For lp_dialect.receive. @param channel Open. @param bytes What came. @param length How much. @return Bytes used. */
 long lp_node_receive(struct lp_channel *channel, const char *bytes, size_t length);

@@ -105,19 +105,19 @@ static void on_listen(struct lp_channel *channel, uint64_t address, bool listens
 	(void)listens;
 }
 
-static void on_room(struct lp_channel *channel)
+static void on_sending(struct lp_channel *channel, struct lp_connection *connection)
 {
-	lp_slot_on_room(owner_of(channel)->slot);
+	lp_slot_on_sending(owner_of(channel)->slot, connection);
 }
 
-static void on_acknowledged(struct lp_channel *channel, struct lp_parcel *parcel)
+static void on_accepted(struct lp_channel *channel, struct lp_connection *connection)
 {
-	lp_slot_on_acknowledged(owner_of(channel)->slot, parcel, lp_channel_heard_ns(channel));
+	lp_slot_on_accepted(owner_of(channel)->slot, connection, lp_channel_heard_ns(channel));
 }
 
-static void on_returned(struct lp_channel *channel, struct lp_parcel *parcel, enum lp_return_reason reason)
+static void on_returned(struct lp_channel *channel, struct lp_connection *connection, enum lp_return_reason reason)
 {
-	lp_slot_on_returned(owner_of(channel)->slot, parcel, reason);
+	lp_slot_on_returned(owner_of(channel)->slot, connection, reason);
 }
 
 static void on_session(struct lp_channel *channel, struct lp_slice key, bool bound)
@@ -166,6 +166,8 @@ static int on_placeholder(struct lp_channel *channel, const struct sockaddr *add
 	return lp_registry_make_placeholder(owner_of(channel)->slot->slots->registry, address, which);
 }
 
+static void carry(struct lp_node_process *process);
+
 /* It is a worker now, if it is none yet. */
 static void on_takes_messages(struct lp_channel *channel)
 {
@@ -176,6 +178,7 @@ static void on_takes_messages(struct lp_channel *channel)
 				    .pidfd = process->works ? -1 : fcntl(process->pidfd, F_DUPFD_CLOEXEC, 0)};
 	if (who.pidfd >= 0 && lp_slots_place_worker(process->slot->slots, &who))
 		close(who.pidfd);
+	carry(process);
 	lp_slot_update_up(process->slot);
 }
 
@@ -193,8 +196,8 @@ static void on_end(struct lp_channel *channel)
 static const struct lp_channel_events channel_events = {
 	.on_ready = on_ready,
 	.on_listen = on_listen,
-	.on_room = on_room,
-	.on_acknowledged = on_acknowledged,
+	.on_sending = on_sending,
+	.on_accepted = on_accepted,
 	.on_returned = on_returned,
 	.on_session = on_session,
 	.on_open = on_open,
@@ -226,7 +229,8 @@ int lp_node_process_admit(struct lp_slot *slot, const struct lp_registered *who)
 	struct lp_slots *slots = slot->slots;
 	struct lp_node_process *process = calloc(1, sizeof(*process));
 	int status = process ? lp_channel_adopt(&process->channel, slots->config.loop, slots->config.dialect,
-						slot->worker->id, &channel_events, slots->config.log, who->fd)
+						slots->config.connections, slot->worker->id, &channel_events,
+						slots->config.log, who->fd)
 			     : -ENOMEM;
 	if (status) {
 		free(process);
@@ -237,6 +241,7 @@ int lp_node_process_admit(struct lp_slot *slot, const struct lp_registered *who)
 	process->pidfd = who->pidfd;
 	process->open = true;
 	process->channel.owner = process;
+	process->channel.carrier = 0; /* Until it takes connections by message. */
 	process->channel.ports = &slots->ports;
 	lp_list_append(&slots->node_processes, &process->link);
 	greet(process);
@@ -253,11 +258,21 @@ struct lp_node_process *lp_node_process_find(struct lp_slots *slots, pid_t pid)
 	return NULL;
 }
 
+/* A worker that takes connections by message gets them over this channel. */
+static void carry(struct lp_node_process *process)
+{
+	const struct lp_slot *slot = process->slot;
+	if (process->works && lp_node_takes_messages(&process->channel))
+		process->channel.carrier =
+			lp_connections_second_carrier(slot->slots->config.connections, slot->worker->id);
+}
+
 void lp_node_process_work(struct lp_node_process *process, struct lp_slot *slot)
 {
 	struct lp_slot *before = process->slot;
 	process->works = true;
 	process->slot = slot;
+	carry(process);
 	if (before != slot)
 		choose_speaker(before);
 	choose_speaker(slot);
@@ -294,7 +309,7 @@ void lp_node_process_flush(struct lp_slots *slots)
 	struct lp_list *all = &slots->node_processes;
 	for (struct lp_list *link = all->next; link != all; link = link->next) {
 		struct lp_channel *channel = &process_of(link)->channel;
-		if (process_of(link)->open && (channel->queued || channel->out.length))
+		if (process_of(link)->open && lp_channel_has_work(channel))
 			lp_channel_flush(channel);
 	}
 }

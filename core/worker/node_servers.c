@@ -145,25 +145,25 @@ static const struct lp_node_server *server_for(const struct lp_node *node, uint1
 	return node->ports && lp_ports_claimed(node->ports, port ? port : LP_PORT_UNIX) ? NULL : first_server(node);
 }
 
-size_t lp_node_address_server(struct lp_channel *channel, const struct lp_parcel *parcel, char *out)
+size_t lp_node_address_server(struct lp_channel *channel, const struct lp_connection *connection, char *out)
 {
-	const struct lp_node_server *server = server_for(channel->state, parcel->port);
+	const struct lp_node_server *server = server_for(channel->state, connection->origin->port);
 	if (!server)
 		return 0;
 	int length = snprintf(out, LP_DIALECT_MESSAGE_MAX,
 			      "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\","
 			      "\"act\":\"newconn\",\"key\":\"%s\",\"seq\":%llu}}\n",
-			      server->key, (unsigned long long)parcel->number);
+			      server->key, (unsigned long long)connection->number);
 	return lp_node_seal(channel, out, (size_t)length);
 }
 
-bool lp_node_is_asked(const struct lp_node *node, const struct lp_parcel *parcel)
+bool lp_node_is_asked(const struct lp_node *node, const struct lp_connection *connection)
 {
 	if (node->by_cluster)
 		return true;
-	for (size_t i = 0; parcel->port && i < node->server_count; i++)
-		if (node->servers[i].port == parcel->port)
-			return parcel->number > node->servers[i].since;
+	for (size_t i = 0; connection->origin->port && i < node->server_count; i++)
+		if (node->servers[i].port == connection->origin->port)
+			return connection->number > node->servers[i].since;
 	return false;
 }
 

@@ -74,7 +74,7 @@ void lp_node_forget_servers(struct lp_node *node);
 /** Whether the worker has a server that listens. @param node Open. */
 bool lp_node_listens(const struct lp_node *node);
 
-/** Whether a connection went to a server, which has yet to say if it accepts. @param node Open. @param parcel In flight. */
-bool lp_node_is_asked(const struct lp_node *node, const struct lp_parcel *parcel);
+/** Whether a connection went to a server, which has yet to say if it accepts. @param node Open. @param connection In flight. */
+bool lp_node_is_asked(const struct lp_node *node, const struct lp_connection *connection);
 
 #endif

@@ -19,7 +19,7 @@
 #include "worker/registry.h"
 #include "worker/stuck.h"
 #include "worker/supervisor.h"
-#include "worker/taken.h"
+#include "worker/unread.h"
 
 struct lp_slot;
 
@@ -29,11 +29,11 @@ struct lp_slot;
 /** What all slots share. The supervisor's. */
 struct lp_slots {
 	struct lp_supervisor_config config;
-	struct lp_slot *all;    /**< config.workers->count of them, by id. */
-	uv_prepare_t before;    /**< The loop waits: what was handed over goes out. */
-	uv_check_t after;       /**< The loop has waited: the same. */
-	struct lp_taken taken;  /**< Acknowledged, and not yet read from. Its timer is the supervisor's to close. */
-	struct lp_count *count; /**< NULL until a worker that does not report takes a connection. */
+	struct lp_slot *all;     /**< config.workers->count of them, by id. */
+	uv_prepare_t before;     /**< The loop waits: what was handed over goes out. */
+	uv_check_t after;        /**< The loop has waited: the same. */
+	struct lp_unread unread; /**< Its timer is the supervisor's to close. */
+	struct lp_count *count;  /**< NULL until a worker that does not report takes a connection. */
 	bool count_tried;
 	struct lp_stuck stuck;       /**< Its timer is the supervisor's to close. */
 	struct lp_histogram latency; /**< Microseconds from ready to acknowledged. */
@@ -120,15 +120,12 @@ void lp_slot_terminate(struct lp_slot *slot, int signal);
 /** End the worker's process, at once. @param slot Started. @param signal SIGTERM, SIGKILL … */
 void lp_slot_kill_worker(struct lp_slot *slot, int signal);
 
-/**
- * Hand a connection to the slot's worker.
- *
- * @param slot    Started.
- * @param parcel  The slot's on success; the caller's on error.
- *
- * @return 0; or negative, with the worker not usable now.
- */
-int lp_slot_hand_over(struct lp_slot *slot, struct lp_parcel *parcel);
+/** Send what is queued for the slot's worker, as far as there is room. @param slot Started. */
+void lp_slot_flush(struct lp_slot *slot);
+
+/** What carries a connection to the slot's worker. @param slot Its worker is usable. @param connection DECIDING.
+ * @return A carrier. */
+unsigned lp_slot_carrier_for(const struct lp_slot *slot, const struct lp_connection *connection);
 
 /** Tell the worker to finish; an empty slot ends. @param slot Started; slots->stopping is set. */
 void lp_slot_finish(struct lp_slot *slot);
@@ -139,11 +136,14 @@ void lp_slot_finish(struct lp_slot *slot);
  * @param bytes The whole of it. @return Whether it will go. */
 bool lp_slot_post(void *slots, unsigned worker, struct lp_slice bytes);
 
-/** For slots->taken: a connection's worker has read from it. @param taken The slots'. @param parcel In no list. */
-void lp_slot_settle(struct lp_taken *taken, struct lp_parcel *parcel);
+/** For slots->unread: a connection's worker has read from it. @param unread The slots'. @param connection UNREAD. */
+void lp_slot_settle(struct lp_unread *unread, struct lp_connection *connection);
 
-/** For slots->taken: whether a worker gives no sign that it runs. @param taken The slots'. @param worker Its id. */
-bool lp_slot_is_silent(struct lp_taken *taken, unsigned worker);
+/** For slots->unread: a connection's worker has ended before it read. @param unread The slots'. @param connection UNREAD. */
+void lp_slot_leave(struct lp_unread *unread, struct lp_connection *connection);
+
+/** For slots->unread: whether a worker gives no sign that it runs. @param unread The slots'. @param worker Its id. */
+bool lp_slot_is_silent(struct lp_unread *unread, unsigned worker);
 
 /** Make the worker usable or not, as the slot's state is now. @param slot Started. */
 void lp_slot_update_usable(struct lp_slot *slot);
@@ -170,14 +170,14 @@ void lp_slot_hear(struct lp_slot *slot);
 
 /* What a slot's channel says, whichever it is (node_process.c). */
 
-/** Its queue has room again. @param slot Started. */
-void lp_slot_on_room(struct lp_slot *slot);
+/** A connection that is `watched` is about to be sent. @param slot Its worker's. @param connection SENDING. */
+void lp_slot_on_sending(struct lp_slot *slot, struct lp_connection *connection);
 
-/** A connection was acknowledged. @param slot Its worker's. @param parcel Ended well. @param heard_ns When. */
-void lp_slot_on_acknowledged(struct lp_slot *slot, struct lp_parcel *parcel, uint64_t heard_ns);
+/** The worker takes a connection. @param slot Its worker's. @param connection SENT or ARRIVED. @param heard_ns When. */
+void lp_slot_on_accepted(struct lp_slot *slot, struct lp_connection *connection, uint64_t heard_ns);
 
-/** A connection came back. @param slot Its worker's. @param parcel Unread. @param reason Why. */
-void lp_slot_on_returned(struct lp_slot *slot, struct lp_parcel *parcel, enum lp_return_reason reason);
+/** A connection comes back. @param slot Its worker's. @param connection QUEUED to ARRIVED, unread. @param reason Why. */
+void lp_slot_on_returned(struct lp_slot *slot, struct lp_connection *connection, enum lp_return_reason reason);
 
 /** A session began or ended. @param slot Its worker's. @param key Its key. @param bound Which. */
 void lp_slot_on_session(struct lp_slot *slot, struct lp_slice key, bool bound);

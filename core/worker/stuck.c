@@ -141,7 +141,7 @@ void lp_stuck_end(struct lp_slot *slot)
 	lp_log_limited(slots->config.log, LP_LOG_INFO, LP_LOG_TOPIC_STUCK,
 		       LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->worker->pid),
 		       "worker %u (pid %d) takes connections again", slot->worker->id, slot->worker->pid);
-	slots->config.events->on_room(slots->config.owner);
+	slots->config.events->on_room(slots->config.owner, slot->worker->id);
 }
 
 bool lp_stuck_suspected(const struct lp_slot *slot)

@@ -50,17 +50,17 @@ static void on_stuck_closed(uv_handle_t *handle)
 	lp_meeting_close(supervisor->slots.meeting, on_meeting_closed, supervisor);
 }
 
-static void on_taken_closed(uv_handle_t *handle)
+static void on_unread_closed(uv_handle_t *handle)
 {
-	struct lp_taken *taken = handle->data;
-	struct lp_slots *slots = taken->owner;
+	struct lp_unread *unread = handle->data;
+	struct lp_slots *slots = unread->owner;
 	uv_close((uv_handle_t *)&slots->stuck.timer, on_stuck_closed);
 }
 
 static void on_after_closed(uv_handle_t *handle)
 {
 	struct lp_supervisor *supervisor = handle->data;
-	uv_close((uv_handle_t *)&supervisor->slots.taken.timer, on_taken_closed);
+	uv_close((uv_handle_t *)&supervisor->slots.unread.timer, on_unread_closed);
 }
 
 static void on_before_closed(uv_handle_t *handle)
@@ -175,12 +175,9 @@ void lp_supervisor_stop(struct lp_supervisor *supervisor, uint64_t grace_ms)
 
 static void flush_all(struct lp_supervisor *supervisor)
 {
-	for (unsigned i = 0; i < supervisor->slots.config.workers->count; i++) {
-		struct lp_slot *slot = &supervisor->slots.all[i];
-		if (slot->channel_open && (slot->channel.queued || slot->channel.out.length))
-			lp_channel_flush(&slot->channel);
-	}
 	lp_node_process_flush(&supervisor->slots);
+	for (unsigned i = 0; i < supervisor->slots.config.workers->count; i++)
+		lp_slot_flush(&supervisor->slots.all[i]);
 }
 
 static void on_before(uv_prepare_t *before)
@@ -404,7 +401,8 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 	lp_meeting_start(meeting, config->loop);
 	supervisor->left = count;
 	lp_descriptors_for_programs_init(&supervisor->slots.descriptors, config->descriptors);
-	lp_taken_init(&supervisor->slots.taken, config->loop, lp_slot_settle, lp_slot_is_silent, &supervisor->slots);
+	lp_unread_init(&supervisor->slots.unread, config->loop, config->connections, lp_slot_settle, lp_slot_leave,
+		       lp_slot_is_silent, &supervisor->slots);
 	lp_stuck_open(&supervisor->slots);
 	watch_turns(supervisor);
 	uv_timer_init(config->loop, &supervisor->timer);
@@ -423,9 +421,17 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 
 /* Running */
 
-int lp_supervisor_hand_over(struct lp_supervisor *supervisor, unsigned worker, struct lp_parcel *parcel)
+void lp_supervisor_queue(struct lp_supervisor *supervisor, unsigned worker, struct lp_connection *connection)
 {
-	return lp_slot_hand_over(&supervisor->slots.all[worker - 1], parcel);
+	struct lp_connections *connections = supervisor->slots.config.connections;
+	struct lp_slot *slot = &supervisor->slots.all[worker - 1];
+	unsigned carrier = lp_slot_carrier_for(slot, connection);
+	lp_connection_move_to(connections, connection, LP_QUEUED, carrier);
+	if (slot->worker->waiting == 1)
+		lp_stuck_begin(slot);
+	slot->full = connections->by_state[carrier][LP_QUEUED] >= LP_SUPERVISOR_BACKLOG;
+	if (slot->full)
+		lp_slot_update_usable(slot);
 }
 
 uint64_t lp_supervisor_turn_ns(struct lp_supervisor *supervisor)

@@ -14,24 +14,32 @@
 
 #include "base/histogram.h"
 #include "base/log.h"
+#include "connection/connection.h"
 #include "route/sessions.h"
 #include "route/workers.h"
 #include "worker/dialect.h"
 #include "worker/listener_locks.h"
-#include "worker/parcel.h"
 
-/** News from the workers. All run on the loop; any may call lp_supervisor_hand_over, none may stop or free. */
+/** Connections that may be QUEUED for one worker. */
+#define LP_SUPERVISOR_BACKLOG 1024
+
+/** News from the workers. All run on the loop; any may queue connections, none may stop or free. */
 struct lp_supervisor_events {
 	/** A worker takes connections now. */
 	void (*on_worker_up)(void *owner, unsigned worker);
 	/** A worker that was up takes none any more: it ended, closed its server, or is draining. */
 	void (*on_worker_down)(void *owner, unsigned worker);
-	/** A worker whose queue was full can take connections again. */
-	void (*on_room)(void *owner);
-	/** A parcel arrived for good. Close its descriptor. */
-	void (*on_acknowledged)(void *owner, struct lp_parcel *parcel);
-	/** A parcel came back unread from that worker. */
-	void (*on_returned)(void *owner, struct lp_parcel *parcel, unsigned worker, enum lp_return_reason reason);
+	/** A worker that was busy, or did not listen at some address, can take connections again. */
+	void (*on_room)(void *owner, unsigned worker);
+	/** A worker has a connection for good. It is closed behind this. */
+	void (*on_settled)(void *owner, struct lp_connection *connection);
+	/** A connection came back unread from that worker. Moves it to DUE. */
+	void (*on_returned)(void *owner, struct lp_connection *connection, unsigned worker,
+			    enum lp_return_reason reason);
+	/** There was no room to send all that is QUEUED for a carrier (connection.h). */
+	void (*on_blocked)(void *owner, unsigned carrier);
+	/** A connection that is `watched` is about to be sent. */
+	void (*on_sending)(void *owner, struct lp_connection *connection);
 	/** A session was learnt from a worker, and is in the table already. */
 	void (*on_session)(void *owner, struct lp_slice key);
 	/** A worker gave a connection back between two requests. @param fd The receiver's. */
@@ -44,6 +52,7 @@ struct lp_supervisor_config {
 	uv_loop_t *loop;
 	struct lp_workers *workers;   /**< Its count is the number of slots. */
 	struct lp_sessions *sessions; /**< Filled with what the workers say. */
+	struct lp_connections *connections;
 	struct lp_log *log;
 	char *const *command;
 	const struct lp_dialect *dialect;
@@ -80,15 +89,13 @@ struct lp_supervisor;
 int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_config *config, struct lp_error *error);
 
 /**
- * Hand a connection to a worker.
+ * Queue a connection for a worker: it is sent with the next flush, in this turn of the loop.
  *
  * @param supervisor  Started.
- * @param worker      The id of a usable worker.
- * @param parcel      Its fd and port set; in no list. The supervisor's on success; the caller's on error.
- *
- * @return 0: it ends in on_acknowledged or on_returned; or negative, with the worker no longer usable: choose again.
+ * @param worker      The id of a usable worker. When LP_SUPERVISOR_BACKLOG are queued for it, it is not usable any more.
+ * @param connection  DECIDING. It comes back in on_returned, or ends.
  */
-int lp_supervisor_hand_over(struct lp_supervisor *supervisor, unsigned worker, struct lp_parcel *parcel);
+void lp_supervisor_queue(struct lp_supervisor *supervisor, unsigned worker, struct lp_connection *connection);
 
 /**
  * The monotonic clock as it was early in this turn of the loop: whatever had come by then had come. One reading for all

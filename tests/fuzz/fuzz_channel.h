@@ -14,13 +14,16 @@
 #include "worker/channel.h"
 #include "worker/ports.h"
 
-enum { FUZZ_PARCELS = 4 };
+enum { FUZZ_CONNECTIONS = 4 };
 
 struct fuzz_channel {
 	struct lp_channel channel;
 	struct lp_ports ports;
-	struct lp_parcel parcels[FUZZ_PARCELS];
-	bool over[FUZZ_PARCELS]; /* Acknowledged or returned. */
+	struct lp_region region;
+	struct lp_workers workers;
+	struct lp_connections connections;
+	struct lp_origin origins[FUZZ_CONNECTIONS];
+	bool over[FUZZ_CONNECTIONS]; /* Accepted or returned. */
 	uint64_t told;
 	bool ready;
 	bool ended;
@@ -55,30 +58,27 @@ static inline void fuzz_on_listen(struct lp_channel *channel, uint64_t address, 
 	(void)listens;
 }
 
-static inline void fuzz_on_room(struct lp_channel *channel)
+static inline void fuzz_on_over(struct lp_channel *channel, struct lp_connection *connection, const char *what)
 {
-	(void)channel;
-	FUZZ_CHECK(!"the queue was never full");
-}
+	size_t index = (size_t)(connection->origin - fuzz_channel_of(channel)->origins);
 
-static inline void fuzz_on_over(struct lp_channel *channel, struct lp_parcel *parcel, const char *what)
-{
-	size_t index = (size_t)(parcel - fuzz_channel_of(channel)->parcels);
-
-	FUZZ_CHECK(index < FUZZ_PARCELS && !fuzz_channel_of(channel)->over[index]);
+	FUZZ_CHECK(index < FUZZ_CONNECTIONS && !fuzz_channel_of(channel)->over[index]);
 	fuzz_channel_of(channel)->over[index] = true;
 	fuzz_tell(channel, what, &index, sizeof(index));
+	lp_connection_close(channel->connections, connection);
 }
 
-static inline void fuzz_on_acknowledged(struct lp_channel *channel, struct lp_parcel *parcel)
+static inline void fuzz_on_accepted(struct lp_channel *channel, struct lp_connection *connection)
 {
-	fuzz_on_over(channel, parcel, "acknowledged");
+	fuzz_on_over(channel, connection, "accepted");
 }
 
-static inline void fuzz_on_returned(struct lp_channel *channel, struct lp_parcel *parcel, enum lp_return_reason reason)
+static inline void fuzz_on_returned(struct lp_channel *channel, struct lp_connection *connection,
+				    enum lp_return_reason reason)
 {
+	lp_connection_move(channel->connections, connection, LP_DUE);
 	fuzz_tell(channel, "reason", &reason, sizeof(reason));
-	fuzz_on_over(channel, parcel, "returned");
+	fuzz_on_over(channel, connection, "returned");
 }
 
 static inline void fuzz_on_session(struct lp_channel *channel, struct lp_slice key, bool bound)
@@ -166,15 +166,17 @@ static inline void fuzz_say(struct fuzz_channel *fuzz, const void *bytes, size_t
 	lp_channel_hear(&fuzz->channel);
 }
 
-/** Hand over FUZZ_PARCELS connections. All of them share a descriptor, which nobody reads from. */
+/** Hand over FUZZ_CONNECTIONS connections. */
 static inline void fuzz_hand_over(struct fuzz_channel *fuzz)
 {
-	for (size_t i = 0; i < FUZZ_PARCELS; i++) {
-		fuzz->parcels[i] = (struct lp_parcel){.fd = STDERR_FILENO, .port = (uint16_t)(3000 + i)};
-		FUZZ_CHECK(lp_channel_hand_over(&fuzz->channel, &fuzz->parcels[i]) == 0);
+	for (size_t i = 0; i < FUZZ_CONNECTIONS; i++) {
+		fuzz->origins[i] = (struct lp_origin){.name = "here", .port = (uint16_t)(3000 + i)};
+		lp_connection_move_to(&fuzz->connections,
+				      lp_connections_add(&fuzz->connections, dup(STDERR_FILENO), &fuzz->origins[i]),
+				      LP_QUEUED, 1);
 	}
 	lp_channel_flush(&fuzz->channel);
-	FUZZ_CHECK(fuzz->channel.queued == 0 && fuzz->channel.sent == FUZZ_PARCELS);
+	FUZZ_CHECK(fuzz->connections.counts[LP_QUEUED] == 0 && fuzz->channel.sent == FUZZ_CONNECTIONS);
 }
 
 /** Open a channel on a loop that all inputs share. */
@@ -182,9 +184,8 @@ static inline void fuzz_channel_open(struct fuzz_channel *fuzz, const struct lp_
 {
 	static const struct lp_channel_events events = {
 		.on_ready = fuzz_on_ready,
-		.on_room = fuzz_on_room,
 		.on_listen = fuzz_on_listen,
-		.on_acknowledged = fuzz_on_acknowledged,
+		.on_accepted = fuzz_on_accepted,
 		.on_returned = fuzz_on_returned,
 		.on_session = fuzz_on_session,
 		.on_open = fuzz_on_open,
@@ -205,13 +206,16 @@ static inline void fuzz_channel_open(struct fuzz_channel *fuzz, const struct lp_
 		FUZZ_CHECK(log.fd >= 0 && uv_loop_init(loop) == 0);
 	}
 	*fuzz = (struct fuzz_channel){.told = FUZZ_HASH_EMPTY};
-	FUZZ_CHECK(lp_channel_open(&fuzz->channel, loop, dialect, 1, &events, &log, &fuzz->worker_end) == 0);
+	FUZZ_CHECK(lp_workers_init(&fuzz->workers, 1, 1) == 0);
+	FUZZ_CHECK(lp_connections_open(&fuzz->connections, &fuzz->region, &fuzz->workers) == 0);
+	FUZZ_CHECK(lp_channel_open(&fuzz->channel, loop, dialect, &fuzz->connections, 1, &events, &log,
+				   &fuzz->worker_end) == 0);
 	fuzz->channel.owner = fuzz;
 	fuzz->channel.ports = &fuzz->ports;
 	fuzz->ports.ours = "3000,unix:/run/x";
 }
 
-/** Close it. Every parcel has ended by then. @return What the channel told. */
+/** Close it. Every connection has ended by then. @return What the channel told. */
 static inline uint64_t fuzz_channel_close(struct fuzz_channel *fuzz, uv_loop_t *loop)
 {
 	bool handed_over = fuzz->channel.sent > 0;
@@ -220,8 +224,11 @@ static inline uint64_t fuzz_channel_close(struct fuzz_channel *fuzz, uv_loop_t *
 	close(fuzz->worker_end);
 	while (!fuzz->closed)
 		uv_run(loop, UV_RUN_NOWAIT);
-	for (size_t i = 0; handed_over && i < FUZZ_PARCELS; i++)
+	for (size_t i = 0; handed_over && i < FUZZ_CONNECTIONS; i++)
 		FUZZ_CHECK(fuzz->over[i]);
+	lp_connections_close(&fuzz->connections);
+	lp_region_close(&fuzz->region);
+	lp_workers_deinit(&fuzz->workers);
 	return fuzz->told;
 }
 

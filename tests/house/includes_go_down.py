@@ -1,4 +1,4 @@
-"""A file includes only downward, base <- route <- worker <- server <- main, and headers include each other in no circle.
+"""A file includes only downward, base <- route <- connection <- worker <- server <- main, and headers include each other in no circle.
 
 core/tools, the commands that try policies, stands on route too, beside worker and server: it sees neither, and only main
 sees it.
@@ -8,7 +8,7 @@ and the slices these are made of, of the public headers all but the balancer's.
 """
 import house
 
-LAYERS = ["base", "route", "worker", "server", "main"]
+LAYERS = ["base", "route", "connection", "worker", "server", "main"]
 TOOLS = "core/tools/"
 TOOLS_SEE = ("core/base/", "core/route/", TOOLS)
 CLIENT = ("core/client/", "core/preload/", "core/worker/frame.c", "core/worker/placeholder.c",

@@ -18,24 +18,25 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "table_fixture.h"
 #include "worker/channel.h"
 #include "worker/ports.h"
 
-#define PARCELS_MAX 4096
+#define CONNECTIONS_MAX 4096
 
 struct fixture {
 	uv_loop_t loop;
 	struct lp_log log;
+	struct table table;
 	struct lp_channel channel;
 	struct lp_ports ports; /* limpet's: 8080 and 3999. */
 	int worker_end;
 	bool open;
 	bool ready;
 	bool listens[4];
-	unsigned acknowledged;
+	unsigned accepted;
 	unsigned returned;
 	enum lp_return_reason reason;
-	unsigned rooms;
 	unsigned ends;
 	char session[64]; /* "+key" or "-key". */
 	char letter[256];
@@ -46,7 +47,7 @@ struct fixture {
 	unsigned which;
 	bool takes_messages;
 	uint64_t reported_open;
-	struct lp_parcel parcels[PARCELS_MAX];
+	struct lp_connection *connections[CONNECTIONS_MAX]; /* As they were handed over. */
 };
 
 static inline void on_ready(struct lp_channel *channel, bool ready)
@@ -59,25 +60,20 @@ static inline void on_listen(struct lp_channel *channel, uint64_t address, bool 
 	((struct fixture *)channel->owner)->listens[address % 4] = listens;
 }
 
-static inline void on_room(struct lp_channel *channel)
+static inline void on_accepted(struct lp_channel *channel, struct lp_connection *connection)
 {
-	((struct fixture *)channel->owner)->rooms++;
+	((struct fixture *)channel->owner)->accepted++;
+	lp_connection_close(channel->connections, connection);
 }
 
-static inline void on_acknowledged(struct lp_channel *channel, struct lp_parcel *parcel)
-{
-	((struct fixture *)channel->owner)->acknowledged++;
-	close(parcel->fd);
-	parcel->fd = -1;
-}
-
-static inline void on_returned(struct lp_channel *channel, struct lp_parcel *parcel, enum lp_return_reason reason)
+static inline void on_returned(struct lp_channel *channel, struct lp_connection *connection,
+			       enum lp_return_reason reason)
 {
 	struct fixture *fixture = channel->owner;
 	fixture->returned++;
 	fixture->reason = reason;
-	close(parcel->fd);
-	parcel->fd = -1;
+	lp_connection_move(channel->connections, connection, LP_DUE);
+	lp_connection_close(channel->connections, connection);
 }
 
 static inline void on_session(struct lp_channel *channel, struct lp_slice key, bool bound)
@@ -148,9 +144,8 @@ static inline void on_end(struct lp_channel *channel)
 
 static const struct lp_channel_events fixture_events = {
 	.on_ready = on_ready,
-	.on_room = on_room,
 	.on_listen = on_listen,
-	.on_acknowledged = on_acknowledged,
+	.on_accepted = on_accepted,
 	.on_returned = on_returned,
 	.on_session = on_session,
 	.on_open = on_open,
@@ -170,8 +165,9 @@ static inline struct fixture *open_fixture(const struct lp_dialect *dialect)
 	assert_non_null(fixture);
 	uv_loop_init(&fixture->loop);
 	lp_log_init(&fixture->log, -1, LP_LOG_ERROR, LP_LOG_TEXT);
-	assert_int_equal(lp_channel_open(&fixture->channel, &fixture->loop, dialect, 1, &fixture_events, &fixture->log,
-					 &fixture->worker_end),
+	open_table(&fixture->table, 1);
+	assert_int_equal(lp_channel_open(&fixture->channel, &fixture->loop, dialect, &fixture->table.connections, 1,
+					 &fixture_events, &fixture->log, &fixture->worker_end),
 			 0);
 	fixture->channel.owner = fixture;
 	fixture->channel.ports = &fixture->ports;
@@ -188,21 +184,24 @@ static inline void close_fixture(struct fixture *fixture)
 		close(fixture->worker_end);
 	uv_run(&fixture->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&fixture->loop), 0);
+	close_table(&fixture->table);
 	free(fixture);
 }
 
+/* How many wait to be sent. */
+static inline unsigned queued(const struct fixture *fixture)
+{
+	return fixture->table.connections.by_state[1][LP_QUEUED];
+}
+
 /* Hand over one end of a fresh socket pair. */
-static inline int hand_over(struct fixture *fixture, unsigned index, uint16_t port)
+static inline void hand_over(struct fixture *fixture, unsigned index, uint16_t port)
 {
 	int pair[2];
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	close(pair[1]);
-	fixture->parcels[index] = (struct lp_parcel){.fd = pair[0], .port = port};
-	int status = lp_channel_hand_over(&fixture->channel, &fixture->parcels[index]);
-	if (status)
-		close(pair[0]);
+	fixture->connections[index] = queue_connection(&fixture->table, pair[0], port, 1);
 	lp_channel_flush(&fixture->channel);
-	return status;
 }
 
 /* What the channel has sent: bytes as text, and whether a descriptor came along. */

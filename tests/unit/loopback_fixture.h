@@ -1,5 +1,5 @@
 /*
- * A TCP connection over loopback: the client's end, and ours in a parcel.
+ * A TCP connection over loopback: the client's end, and ours.
  */
 #ifndef LP_LOOPBACK_FIXTURE_H
 #define LP_LOOPBACK_FIXTURE_H
@@ -10,11 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "worker/parcel.h"
-
 struct connection {
 	int client;
-	struct lp_parcel parcel;
+	int fd;
 };
 
 static inline void await_bytes(int fd)
@@ -23,7 +21,7 @@ static inline void await_bytes(int fd)
 	assert_int_equal(poll(&polled, 1, 10000), 1);
 }
 
-static inline struct connection make_connection(unsigned worker, const char *request)
+static inline struct connection make_connection(const char *request)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t length = sizeof(address);
@@ -33,13 +31,11 @@ static inline struct connection make_connection(unsigned worker, const char *req
 	assert_int_equal(listen(listener, 1), 0);
 	assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
 	assert_int_equal(connect(connection.client, (struct sockaddr *)&address, length), 0);
-	connection.parcel.fd = accept(listener, NULL, NULL);
-	connection.parcel.worker = (uint16_t)worker;
-	lp_list_init(&connection.parcel.link);
+	connection.fd = accept(listener, NULL, NULL);
 	close(listener);
 	if (*request) {
 		assert_int_equal(write(connection.client, request, strlen(request)), strlen(request));
-		await_bytes(connection.parcel.fd);
+		await_bytes(connection.fd);
 	}
 	return connection;
 }
@@ -47,7 +43,7 @@ static inline struct connection make_connection(unsigned worker, const char *req
 static inline void close_connection(struct connection *connection)
 {
 	close(connection->client);
-	close(connection->parcel.fd);
+	close(connection->fd);
 }
 
 #endif

@@ -1,21 +1,21 @@
 #include "channel_fixture.h"
 
-static void a_parcel_is_acknowledged_once(void **state)
+static void a_connection_is_accepted_once(void **state)
 {
 	struct fixture *fixture = open_fixture(&lp_dialect_native);
 	char text[256];
 	(void)state;
 	say(fixture, "ready");
 	assert_true(fixture->ready);
-	assert_int_equal(hand_over(fixture, 0, 80), 0);
-	assert_int_equal(fixture->acknowledged, 0);
+	hand_over(fixture, 0, 80);
+	assert_int_equal(fixture->accepted, 0);
 	assert_true(receive(fixture, text, sizeof(text)));
 	assert_string_equal(text, "connection 1");
 	say(fixture, "ack 1 1");
-	assert_int_equal(fixture->acknowledged, 1);
+	assert_int_equal(fixture->accepted, 1);
 	assert_int_equal(fixture->reported_open, 1);
 	say(fixture, "ack 1 0");
-	assert_int_equal(fixture->acknowledged, 1);
+	assert_int_equal(fixture->accepted, 1);
 	assert_int_equal(fixture->reported_open, 0);
 	close_fixture(fixture);
 }
@@ -25,8 +25,8 @@ static void closing_returns_everything_on_its_way(void **state)
 	struct fixture *fixture = open_fixture(&lp_dialect_native);
 	(void)state;
 	for (unsigned i = 0; i < 600; i++)
-		assert_int_equal(hand_over(fixture, i, 80), 0);
-	assert_true(fixture->channel.queued > 0);
+		hand_over(fixture, i, 80);
+	assert_true(queued(fixture) > 0);
 	lp_channel_close(&fixture->channel, NULL);
 	fixture->open = false;
 	assert_int_equal(fixture->returned, 600);
@@ -34,25 +34,26 @@ static void closing_returns_everything_on_its_way(void **state)
 	close_fixture(fixture);
 }
 
-static void a_full_queue_says_so_and_tells_when_there_is_room(void **state)
+static void what_there_is_no_room_for_is_sent_in_order_when_there_is(void **state)
 {
+	enum { COUNT = 1000 };
 	struct fixture *fixture = open_fixture(&lp_dialect_native);
-	unsigned given = 0;
 	char text[256];
+	char expected[64];
 	(void)state;
-	while (given < PARCELS_MAX && hand_over(fixture, given, 80) == 0)
-		given++;
-	assert_true(given > LP_CHANNEL_BACKLOG);
-	assert_true(given < PARCELS_MAX);
-	assert_int_equal(hand_over(fixture, given, 80), UV_ENOBUFS);
-	for (unsigned received = 0; received < given;) {
-		if (receive(fixture, text, sizeof(text)))
-			received++;
-		else
+	for (unsigned i = 0; i < COUNT; i++)
+		hand_over(fixture, i, 80);
+	assert_true(queued(fixture) > 0);
+	for (unsigned received = 0; received < COUNT;) {
+		if (!receive(fixture, text, sizeof(text))) {
 			uv_run(&fixture->loop, UV_RUN_NOWAIT);
+			continue;
+		}
+		snprintf(expected, sizeof(expected), "connection %u", ++received);
+		assert_string_equal(text, expected);
 	}
-	assert_int_equal(fixture->rooms, 1);
-	assert_int_equal(fixture->channel.queued, 0);
+	assert_int_equal(queued(fixture), 0);
+	assert_int_equal(fixture->table.connections.by_state[1][LP_SENT], COUNT);
 	close_fixture(fixture);
 }
 
@@ -66,12 +67,13 @@ static void a_dead_workers_last_words_count(void **state)
 	close(fixture->worker_end); /* With one descriptor unread in it. */
 	fixture->worker_end = -1;
 	lp_channel_hear(&fixture->channel);
-	assert_int_equal(fixture->acknowledged, 1);
+	assert_int_equal(fixture->accepted, 1);
 	assert_int_equal(fixture->ends, 1);
-	assert_int_equal(hand_over(fixture, 2, 80), UV_EPIPE);
+	hand_over(fixture, 2, 80); /* Too late: it is not sent. */
+	assert_int_equal(queued(fixture), 1);
 	lp_channel_close(&fixture->channel, NULL);
 	fixture->open = false;
-	assert_int_equal(fixture->returned, 1);
+	assert_int_equal(fixture->returned, 2);
 	close_fixture(fixture);
 }
 
@@ -132,31 +134,20 @@ static bool post(struct fixture *fixture, char *bytes, size_t length, unsigned n
 }
 
 /* Who posts to many workers, one after another, must not be called in between. */
-static void posting_runs_no_event(void **state)
+static void posting_sends_no_connection(void **state)
 {
 	struct fixture *fixture = open_fixture(&lp_dialect_socketio_sticky);
 	char bytes[LP_CHANNEL_READ_SIZE], text[4096];
-	int pair[2];
-	unsigned given = 0;
 	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	for (int status = 0; status == 0; given += status == 0) {
-		fixture->parcels[given].fd = dup(pair[0]);
-		status = lp_channel_hand_over(&fixture->channel, &fixture->parcels[given]);
-	}
-	close(fixture->parcels[given].fd);
-	assert_int_equal(given, LP_CHANNEL_BACKLOG);
+	queue_connection(&fixture->table, dup(STDERR_FILENO), 80, 1);
 	assert_true(post(fixture, bytes, sizeof(bytes), 1));
 	assert_true(post(fixture, bytes, 100, 2));
-	assert_int_equal(fixture->rooms, 0);
-	assert_int_equal(fixture->channel.queued, LP_CHANNEL_BACKLOG);
+	assert_int_equal(queued(fixture), 1);
 	lp_channel_flush(&fixture->channel);
-	while (fixture->rooms == 0) {
-		if (!receive(fixture, text, sizeof(text)))
-			uv_run(&fixture->loop, UV_RUN_NOWAIT);
+	while (queued(fixture)) {
+		receive(fixture, text, sizeof(text));
+		uv_run(&fixture->loop, UV_RUN_NOWAIT);
 	}
-	close(pair[0]);
-	close(pair[1]);
 	close_fixture(fixture);
 }
 
@@ -190,13 +181,13 @@ static void what_waits_for_a_slow_worker_comes_in_order(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_parcel_is_acknowledged_once),
+		cmocka_unit_test(a_connection_is_accepted_once),
 		cmocka_unit_test(closing_returns_everything_on_its_way),
-		cmocka_unit_test(a_full_queue_says_so_and_tells_when_there_is_room),
+		cmocka_unit_test(what_there_is_no_room_for_is_sent_in_order_when_there_is),
 		cmocka_unit_test(a_dead_workers_last_words_count),
 		cmocka_unit_test(drain_follows_what_is_queued),
 		cmocka_unit_test(descriptors_from_a_worker_are_closed),
-		cmocka_unit_test(posting_runs_no_event),
+		cmocka_unit_test(posting_sends_no_connection),
 		cmocka_unit_test(what_waits_for_a_slow_worker_comes_in_order),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,8 +8,8 @@
 #include <fcntl.h>
 
 #include "base/clock.h"
+#include "connection/closer.h"
 #include "loopback_fixture.h"
-#include "server/closer.h"
 
 /* As long as a blocked close would take; far longer than any other step here. */
 #define LINGER_S 60
@@ -24,13 +24,13 @@ static void set_linger(int fd, int seconds)
 static struct connection make_full(size_t *bytes)
 {
 	static const char chunk[65536];
-	struct connection connection = make_connection(1, "");
+	struct connection connection = make_connection("");
 	int size = 4096;
 	ssize_t written;
 	*bytes = 0;
-	setsockopt(connection.parcel.fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	assert_int_equal(fcntl(connection.parcel.fd, F_SETFL, O_NONBLOCK), 0);
-	while ((written = write(connection.parcel.fd, chunk, sizeof(chunk))) > 0)
+	setsockopt(connection.fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	assert_int_equal(fcntl(connection.fd, F_SETFL, O_NONBLOCK), 0);
+	while ((written = write(connection.fd, chunk, sizeof(chunk))) > 0)
 		*bytes += (size_t)written;
 	return connection;
 }
@@ -58,8 +58,8 @@ static void a_lingering_descriptor_is_closed_without_waiting_and_loses_nothing(v
 	struct connection connection = make_full(&bytes);
 	uint64_t began = lp_clock_ns();
 	(void)state;
-	set_linger(connection.parcel.fd, LINGER_S);
-	lp_closer_close(closer, connection.parcel.fd);
+	set_linger(connection.fd, LINGER_S);
+	lp_closer_close(closer, connection.fd);
 	lp_closer_free(closer);
 	assert_quick(began);
 	assert_int_equal(read_to_the_end(connection.client), bytes);
@@ -76,8 +76,8 @@ static void more_than_it_has_room_for_are_closed_at_once(void **state)
 	(void)state;
 	for (int i = 0; i < COUNT; i++) {
 		connections[i] = make_full(&bytes[i]);
-		set_linger(connections[i].parcel.fd, LINGER_S);
-		lp_closer_close(closer, connections[i].parcel.fd);
+		set_linger(connections[i].fd, LINGER_S);
+		lp_closer_close(closer, connections[i].fd);
 	}
 	lp_closer_free(closer);
 	assert_quick(began);
@@ -90,13 +90,13 @@ static void more_than_it_has_room_for_are_closed_at_once(void **state)
 static void the_option_stays_as_its_worker_has_set_it(void **state)
 {
 	struct lp_closer *closer = lp_closer_new();
-	struct connection connection = make_connection(1, "");
-	int workers = dup(connection.parcel.fd);
+	struct connection connection = make_connection("");
+	int workers = dup(connection.fd);
 	struct linger linger = {0};
 	socklen_t length = sizeof(linger);
 	(void)state;
 	set_linger(workers, LINGER_S);
-	lp_closer_close(closer, connection.parcel.fd);
+	lp_closer_close(closer, connection.fd);
 	assert_int_equal(getsockopt(workers, SOL_SOCKET, SO_LINGER, &linger, &length), 0);
 	assert_int_equal(linger.l_onoff, 1);
 	assert_int_equal(linger.l_linger, LINGER_S);
@@ -108,11 +108,11 @@ static void the_option_stays_as_its_worker_has_set_it(void **state)
 static void a_worker_that_wants_a_reset_gets_one(void **state)
 {
 	struct lp_closer *closer = lp_closer_new();
-	struct connection connection = make_connection(1, "GET");
+	struct connection connection = make_connection("GET");
 	char byte;
 	(void)state;
-	set_linger(connection.parcel.fd, 0);
-	lp_closer_close(closer, connection.parcel.fd);
+	set_linger(connection.fd, 0);
+	lp_closer_close(closer, connection.fd);
 	await_bytes(connection.client);
 	assert_int_equal(read(connection.client, &byte, 1), -1);
 	lp_closer_free(closer);
@@ -122,10 +122,10 @@ static void a_worker_that_wants_a_reset_gets_one(void **state)
 static void others_are_closed_at_once(void **state)
 {
 	struct lp_closer *closer = lp_closer_new();
-	struct connection connection = make_connection(1, "");
+	struct connection connection = make_connection("");
 	(void)state;
-	lp_closer_close(closer, connection.parcel.fd);
-	assert_int_equal(fcntl(connection.parcel.fd, F_GETFD), -1);
+	lp_closer_close(closer, connection.fd);
+	assert_int_equal(fcntl(connection.fd, F_GETFD), -1);
 	lp_closer_free(closer);
 	lp_closer_free(NULL);
 	close(connection.client);

@@ -17,17 +17,16 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "table_fixture.h"
 #include "worker/channel.h"
 #include "worker/dialect.h"
-
-#define PARCELS 8
 
 /* Everything that happened, as text: "ready; ack 1; open 1; ". */
 struct fixture {
 	uv_loop_t loop;
 	struct lp_channel channel;
 	struct lp_log log;
-	struct lp_parcel parcels[PARCELS + 1]; /* By number, from 1. */
+	struct table table;
 	int worker;
 	bool closed;
 	char news[512];
@@ -53,20 +52,18 @@ static void on_listen(struct lp_channel *channel, uint64_t address, bool listens
 	note(channel, listens ? "listens at %llu; " : "deaf at %llu; ", (unsigned long long)address);
 }
 
-static void on_room(struct lp_channel *channel)
+static void on_accepted(struct lp_channel *channel, struct lp_connection *connection)
 {
-	note(channel, "room; ");
+	note(channel, "ack %d; ", (int)connection->number);
+	lp_connection_close(channel->connections, connection);
 }
 
-static void on_acknowledged(struct lp_channel *channel, struct lp_parcel *parcel)
-{
-	note(channel, "ack %d; ", (int)parcel->number);
-}
-
-static void on_returned(struct lp_channel *channel, struct lp_parcel *parcel, enum lp_return_reason reason)
+static void on_returned(struct lp_channel *channel, struct lp_connection *connection, enum lp_return_reason reason)
 {
 	static const char *const reasons[] = {"lost", "refused", "no room"};
-	note(channel, "%s %d; ", reasons[reason], (int)parcel->number);
+	note(channel, "%s %d; ", reasons[reason], (int)connection->number);
+	lp_connection_move(channel->connections, connection, LP_DUE);
+	lp_connection_close(channel->connections, connection);
 }
 
 static void on_session(struct lp_channel *channel, struct lp_slice key, bool bound)
@@ -97,9 +94,8 @@ static void on_end(struct lp_channel *channel)
 
 static const struct lp_channel_events events = {
 	.on_ready = on_ready,
-	.on_room = on_room,
 	.on_listen = on_listen,
-	.on_acknowledged = on_acknowledged,
+	.on_accepted = on_accepted,
 	.on_returned = on_returned,
 	.on_session = on_session,
 	.on_open = on_open,
@@ -114,8 +110,9 @@ static int set_up(void **state)
 	memset(&fixture, 0, sizeof(fixture));
 	assert_int_equal(uv_loop_init(&fixture.loop), 0);
 	lp_log_init(&fixture.log, memfd_create("log", MFD_CLOEXEC), LP_LOG_INFO, LP_LOG_TEXT);
-	assert_int_equal(lp_channel_open(&fixture.channel, &fixture.loop, &lp_dialect_native, 3, &events, &fixture.log,
-					 &fixture.worker),
+	open_table(&fixture.table, 3);
+	assert_int_equal(lp_channel_open(&fixture.channel, &fixture.loop, &lp_dialect_native,
+					 &fixture.table.connections, 3, &events, &fixture.log, &fixture.worker),
 			 0);
 	fixture.channel.owner = &fixture;
 	*state = &fixture;
@@ -140,6 +137,7 @@ static int tear_down(void **state)
 	if (!fixture->closed)
 		close_channel(fixture);
 	assert_int_equal(uv_loop_close(&fixture->loop), 0);
+	close_table(&fixture->table);
 	close(fixture->worker);
 	close(fixture->log.fd);
 	return 0;
@@ -149,10 +147,7 @@ static int tear_down(void **state)
 static void hand_over(struct fixture *fixture, uint64_t last)
 {
 	while (fixture->channel.sent < last) {
-		struct lp_parcel *parcel = &fixture->parcels[fixture->channel.sent + 1];
-		lp_list_init(&parcel->link);
-		parcel->fd = STDERR_FILENO;
-		assert_int_equal(lp_channel_hand_over(&fixture->channel, parcel), 0);
+		queue_connection(&fixture->table, dup(STDERR_FILENO), 80, 3);
 		lp_channel_flush(&fixture->channel);
 	}
 }

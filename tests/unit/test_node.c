@@ -73,12 +73,12 @@ static void a_cluster_worker_acknowledges_by_accepting(void **state)
 	hand_over(fixture, 0, 3999);
 	hand_over(fixture, 1, 3999);
 	say(fixture, "{\"cmd\":\"NODE_HANDLE_ACK\"}\n{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
-	assert_int_equal(fixture->acknowledged, 0);
+	assert_int_equal(fixture->accepted, 0);
 	say(fixture, "{\"ack\":2,\"accepted\":false,\"seq\":4,\"cmd\":\"NODE_CLUSTER\"}\n");
 	assert_int_equal(fixture->returned, 1);
 	assert_int_equal(fixture->reason, LP_RETURN_REFUSED);
 	say(fixture, "{\"ack\":1,\"accepted\":true,\"seq\":5,\"cmd\":\"NODE_CLUSTER\"}\n");
-	assert_int_equal(fixture->acknowledged, 1);
+	assert_int_equal(fixture->accepted, 1);
 	close_fixture(fixture);
 }
 
@@ -104,12 +104,12 @@ static void the_other_dialects_acknowledge_by_arrival(void **state)
 		assert_true(receive(fixture, text, sizeof(text)));
 		assert_non_null(strstr(text, cases[i].message));
 		say(fixture, "{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
-		assert_int_equal(fixture->acknowledged, 1);
+		assert_int_equal(fixture->accepted, 1);
 		say(fixture, "{\"cmd\":\"NODE_HANDLE_NACK\"}\n");
 		assert_int_equal(fixture->returned, 1);
 		assert_int_equal(fixture->reason, LP_RETURN_NO_ROOM);
 		say(fixture, "{\"cmd\": \"NODE_HANDLE_ACK\"}\n"); /* Spelt otherwise. */
-		assert_int_equal(fixture->acknowledged, 2);
+		assert_int_equal(fixture->accepted, 2);
 		close_fixture(fixture);
 	}
 }
@@ -151,7 +151,7 @@ static void garbage_costs_only_its_line(void **state)
 		     "{\"type\":\"sticky:connection\",\"data\":\"abc\"}\n");
 	assert_string_equal(fixture->session, "+abc");
 	assert_int_equal(fixture->ends, 0);
-	assert_int_equal(fixture->acknowledged, 0);
+	assert_int_equal(fixture->accepted, 0);
 	close_fixture(fixture);
 }
 
@@ -255,7 +255,7 @@ static void an_advanced_worker_says_the_same_in_frames(void **state)
 				  "\"NODE_CLUSTER\",\"act\":\"newconn\",\"key\":\"limpet:3999:0\",\"seq\":1}}");
 	say_frame(fixture, "{\"cmd\":\"NODE_HANDLE_ACK\"}");
 	say_frame(fixture, "{\"ack\":1,\"accepted\":true,\"seq\":5,\"cmd\":\"NODE_CLUSTER\"}");
-	assert_int_equal(fixture->acknowledged, 1);
+	assert_int_equal(fixture->accepted, 1);
 	say_frame(fixture, "{\"cmd\":\"NODE_HANDLE\"}");
 	receive_frame(fixture, text, sizeof(text));
 	assert_string_equal(text, "{\"cmd\":\"NODE_HANDLE_ACK\"}");

@@ -129,7 +129,7 @@ static void a_sticky_packages_worker_gets_its_message(void **state)
 	assert_true(receive(fixture, text, sizeof(text)));
 	assert_non_null(strstr(text, "\"msg\":\"sticky:balance\""));
 	say(fixture, "{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
-	assert_int_equal(fixture->acknowledged, 1);
+	assert_int_equal(fixture->accepted, 1);
 	say(fixture, online);
 	say(fixture, "{\"type\":\"close\"}\n"); /* As sticky-session says it. */
 	assert_false(fixture->ready);

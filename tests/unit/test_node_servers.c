@@ -103,13 +103,13 @@ static void in_dialects_by_message_a_server_gets_its_own_port_alone(void **state
 	assert_true(receive(fixture, text, sizeof(text)));
 	assert_non_null(strstr(text, "sticky:connection"));
 	say(fixture, "{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
-	assert_int_equal(fixture->acknowledged, 1);
+	assert_int_equal(fixture->accepted, 1);
 	say(fixture, "{\"cmd\":\"NODE_HANDLE_ACK\"}\n"); /* The server has yet to accept. */
-	assert_int_equal(fixture->acknowledged, 1);
+	assert_int_equal(fixture->accepted, 1);
 	say(fixture, "{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
-	assert_int_equal(fixture->acknowledged, 2);
+	assert_int_equal(fixture->accepted, 2);
 	say(fixture, "{\"ack\":2,\"accepted\":true,\"seq\":5,\"cmd\":\"NODE_CLUSTER\"}\n");
-	assert_int_equal(fixture->acknowledged, 3);
+	assert_int_equal(fixture->accepted, 3);
 	say(fixture, "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"close\",\"key\":\"limpet:3999:0\"}\n");
 	assert_true(fixture->ready);
 	hand_over(fixture, 3, 3999);
@@ -148,10 +148,10 @@ static void a_udp_socket_is_sent_and_its_arrival_is_no_connections(void **state)
 	assert_non_null(strstr(text, "\"errno\":0"));
 	hand_over(fixture, 1, 3999);
 	say(fixture, "{\"cmd\":\"NODE_HANDLE_ACK\"}\n{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
-	assert_true(fixture->parcels[0].arrived);
-	assert_false(fixture->parcels[1].arrived);
+	assert_int_equal(fixture->connections[0]->state, LP_ARRIVED);
+	assert_int_equal(fixture->connections[1]->state, LP_SENT);
 	say(fixture, "{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
-	assert_true(fixture->parcels[1].arrived);
+	assert_int_equal(fixture->connections[1]->state, LP_ARRIVED);
 	close_fixture(fixture);
 }
 

@@ -224,9 +224,34 @@ static void a_crowd_has_room(void **state)
 	lp_per_address_free(table);
 }
 
+static void what_waits_is_counted_beside_heads_and_has_a_share(void **state)
+{
+	struct lp_per_address_config config = {.max_waiting = 3, .share = 2, .room = 100, .seed = 42};
+	struct lp_per_address *table = lp_per_address_new(&config);
+	struct lp_ip one = ip_of("192.0.2.1");
+	struct lp_ip other = ip_of("192.0.2.2");
+	struct lp_ip peer = ip_of("192.0.2.1");
+	(void)state;
+	peer.family = LP_FAMILY_UNIX;
+	for (int i = 0; i < 5; i++) {
+		assert_true(lp_per_address_begin_wait(table, &one, NOW_MS));
+		assert_int_equal(lp_per_address_is_over(table, &one), i >= 2);
+	}
+	assert_true(lp_per_address_begin_wait(table, &other, NOW_MS));
+	assert_false(lp_per_address_is_over(table, &other));
+	assert_int_equal(enter(table, "192.0.2.1"), LP_PER_ADDRESS_COUNTED); /* Its heads are another matter. */
+	for (int i = 0; i < 3; i++)
+		lp_per_address_end_wait(table, &one);
+	assert_false(lp_per_address_is_over(table, &one));
+	assert_false(lp_per_address_begin_wait(table, &peer, NOW_MS));
+	assert_false(lp_per_address_begin_wait(NULL, &one, NOW_MS));
+	lp_per_address_free(table);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_waits_is_counted_beside_heads_and_has_a_share),
 		cmocka_unit_test(without_a_table_nobody_is_limited),
 		cmocka_unit_test(an_address_may_have_as_many_as_the_limit),
 		cmocka_unit_test(an_ipv6_network_of_64_bits_is_one_address),

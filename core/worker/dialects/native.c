@@ -36,10 +36,10 @@ static void close_state(void *state)
 	(void)state;
 }
 
-static size_t address(struct lp_channel *channel, const struct lp_parcel *parcel, char *out)
+static size_t address(struct lp_channel *channel, const struct lp_connection *connection, char *out)
 {
 	(void)channel;
-	return lp_frame_write(&(struct lp_frame){.kind = LP_FRAME_CONNECTION, .number = parcel->number}, out);
+	return lp_frame_write(&(struct lp_frame){.kind = LP_FRAME_CONNECTION, .number = connection->number}, out);
 }
 
 static void log_strange_frame(struct lp_channel *channel, const char *bytes, size_t length)
@@ -71,10 +71,10 @@ static int on_ack(struct lp_channel *channel, const struct lp_frame *frame)
 {
 	if (frame->number > channel->sent)
 		return reject_number(channel, "ack", frame->number);
-	struct lp_parcel *parcel = lp_channel_oldest(channel);
-	while (parcel && parcel->number <= frame->number) {
-		lp_channel_acknowledge(channel, parcel);
-		parcel = lp_channel_oldest(channel);
+	struct lp_connection *connection = lp_channel_oldest(channel);
+	while (connection && connection->number <= frame->number) {
+		lp_channel_accept(channel, connection);
+		connection = lp_channel_oldest(channel);
 	}
 	if (frame->open >= 0)
 		lp_channel_report_open(channel, (uint64_t)frame->open);
@@ -86,9 +86,9 @@ static int on_nack(struct lp_channel *channel, const struct lp_frame *frame)
 {
 	if (frame->number > channel->sent)
 		return reject_number(channel, "nack", frame->number);
-	struct lp_parcel *parcel = lp_channel_find(channel, frame->number);
-	if (parcel)
-		lp_channel_return(channel, parcel, LP_RETURN_NO_ROOM);
+	struct lp_connection *connection = lp_channel_find(channel, frame->number);
+	if (connection)
+		lp_channel_return(channel, connection, LP_RETURN_NO_ROOM);
 	return 0;
 }
 

@@ -6,8 +6,8 @@
  * leaves the last close to us. The option must stay as it is: it belongs to the worker, whose own close may be yet to come.
  * So a connection with that option is closed in a thread of its own.
  */
-#ifndef LP_SERVER_CLOSER_H
-#define LP_SERVER_CLOSER_H
+#ifndef LP_CONNECTION_CLOSER_H
+#define LP_CONNECTION_CLOSER_H
 
 /** Descriptors that may wait for that thread. Past it the option is cleared, and the descriptor closed at once. */
 #define LP_CLOSER_MAX 64

@@ -12,7 +12,7 @@
  * l_linger 0 is another option under the same name: the close sends a reset, and waits for nothing. The worker wants
  * that, and it is left alone.
  */
-#include "server/closer.h"
+#include "connection/closer.h"
 
 #include <pthread.h>
 #include <signal.h>

@@ -5,8 +5,8 @@
  * gave back between two requests has counts already when it is handed over again. So the counts at hand-over are kept as a
  * baseline, and a connection is unread while they have not changed.
  */
-#ifndef LP_WORKER_TCP_UNREAD_H
-#define LP_WORKER_TCP_UNREAD_H
+#ifndef LP_CONNECTION_TCP_UNREAD_H
+#define LP_CONNECTION_TCP_UNREAD_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,9 +19,9 @@ struct lp_tcp_baseline {
 
 /** What the kernel says about a connection. */
 enum lp_tcp_use {
-	LP_TCP_UNREAD,  /**< Proven: nothing was read or written since the baseline, and no side was closed by us. */
-	LP_TCP_USED,    /**< Proven: it was. */
-	LP_TCP_UNKNOWN, /**< No TCP socket, or a kernel before 4.19, which does not count. */
+	LP_TCP_UNREAD, /**< Proven: nothing was read or written since the baseline, and our side is open. */
+	LP_TCP_USED,   /**< Proven: something was. */
+	LP_TCP_UNKNOWN, /**< Neither: it was reset or our side was ended, it is no TCP, or the kernel does not count (before 4.19). */
 };
 
 /**

@@ -9,7 +9,7 @@
  * A file of its own because the counts are in the kernel's struct tcp_info, whose header and the C library's
  * <netinet/tcp.h> exclude each other.
  */
-#include "worker/tcp_unread.h"
+#include "connection/tcp_unread.h"
 
 #include <linux/sockios.h>
 #include <linux/tcp.h>
@@ -22,12 +22,12 @@
 #define ESTABLISHED 1
 #define CLOSE_WAIT 8
 
-/* Readings until two in a row agree; past it the connection counts as used, which is safe. */
+/* Readings until two in a row agree. */
 #define READINGS_MAX 16
 
 struct counts {
 	struct lp_tcp_baseline use;
-	bool open; /* Neither shut down by a worker nor reset. */
+	bool open; /* Neither reset nor closed by our side, and read at rest. */
 };
 
 int lp_bytes_waiting(int fd)
@@ -87,6 +87,7 @@ enum lp_tcp_use lp_tcp_use_since(int fd, const struct lp_tcp_baseline *baseline)
 	struct counts counts = {0};
 	if (!read_counts(fd, &counts))
 		return LP_TCP_UNKNOWN;
-	bool same = counts.use.read == baseline->read && counts.use.written == baseline->written;
-	return counts.open && same ? LP_TCP_UNREAD : LP_TCP_USED;
+	if (counts.use.read != baseline->read || counts.use.written != baseline->written)
+		return LP_TCP_USED;
+	return counts.open ? LP_TCP_UNREAD : LP_TCP_UNKNOWN;
 }
