@@ -208,6 +208,12 @@ function limpet.now() end
 ---@return Networks
 function limpet.cidr(...) end
 
+--- Whom to count as one client: an IPv4 address as it is, of an IPv6 address its /64, which one subscriber has all of:
+--- "192.0.2.7", "2001:db8:1:2::/64". nil for nil.
+---@param ip string?
+---@return string?
+function limpet.subnet(ip) end
+
 --- limpet's log; each line begins with the policy's name. Past ten lines a second, all policies together, lines are only
 --- counted.
 ---@class limpet.log

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <lua.h>
 #include <math.h>
+#include <string.h>
 
 #include "route/policy_private.h"
 
@@ -89,6 +90,28 @@ static int networks_contains(lua_State *L)
 		for (size_t i = 0; i < networks->count && !contains; i++)
 			contains = lp_network_contains(&networks->all[i], &ip);
 	lua_pushboolean(L, contains);
+	return 1;
+}
+
+/* One who has an IPv6 network has 2^64 addresses of it; what is counted by address is counted by network. */
+static int subnet(lua_State *L)
+{
+	static const char use[] = "limpet.subnet(ip)";
+	char text[LP_IP_TEXT_SIZE];
+	struct lp_slice address;
+	struct lp_ip ip;
+
+	if (lua_isnoneornil(L, 1)) {
+		lua_pushnil(L);
+		return 1;
+	}
+	address = lp_api_string(L, 1, use, "ip");
+	if (lp_ip_parse(address.bytes, address.length, &ip) < 0)
+		return luaL_error(L, "%s: \"%s\" is no address", use, address.bytes);
+	if (ip.family == LP_FAMILY_IPV6)
+		memset(ip.bytes + 8, 0, sizeof(ip.bytes) - 8);
+	lp_ip_format(&ip, text);
+	lua_pushfstring(L, ip.family == LP_FAMILY_IPV6 ? "%s/64" : "%s", text);
 	return 1;
 }
 
@@ -301,6 +324,7 @@ const struct lp_api_type lp_api_limpet = {"limpet", (const struct lp_api_member[
 							    {"refuse", "limpet.refuse(status)", refuse},
 							    {"now", "limpet.now()", now},
 							    {"cidr", "limpet.cidr(...)", cidr},
+							    {"subnet", "limpet.subnet(ip)", subnet},
 							    {"log", "limpet.log", NULL},
 							    {"shared", "limpet.shared", NULL},
 							    {0},

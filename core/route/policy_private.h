@@ -170,6 +170,7 @@ struct lp_policy {
 	const void *workers_table;              /**< LP_SLOT_WORKERS, to know it again. */
 	uint32_t workers_generation;            /**< Of host->workers, when that table was filled. */
 	bool workers_filled;                    /**< At all. */
+	bool assigns;                           /**< A hook may have changed that table. */
 	unsigned calls;                         /**< Since the collector last ran. */
 	int collected_kb;                       /**< In use when it last ran. */
 	int collect_at_kb;                      /**< The next collection begins when so much is in use. */
@@ -387,7 +388,10 @@ bool lp_conn_is_session(const struct lp_policy *policy, struct lp_slice key);
 /** Make `workers`, with a userdata for every slot, and push it and the table of the userdata. @param lua Opened. Raises. */
 void lp_workers_push_new(lua_State *lua);
 
-/** Bring the table at LP_SLOT_WORKERS up to date; only costs when workers came or went. @param policy Between calls. */
+/** Whether the table at LP_SLOT_WORKERS holds the usable workers, and nothing else. @param policy Between calls. */
+bool lp_workers_are_fresh(const struct lp_policy *policy);
+
+/** Fill the table at LP_SLOT_WORKERS anew. @param policy Between calls. */
 void lp_workers_refresh(struct lp_policy *policy);
 
 /** Make a file's `limpet` and push it. @param lua Opened. Raises. @param script What limpet.log calls the policy. Copied. */

@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "route/policy_private.h"
+#include "route/policy_survey.h"
 
 #define MEMORY_BYTES ((size_t)32 << 20)
 #define TIME_MS 50u
@@ -332,6 +333,7 @@ static int complete(struct lp_policy *policy, struct lp_error *error)
 	status = make_state(policy, error);
 	for (size_t i = 0; i < policy->source_count; i++)
 		policy->sources[i].closed = true;
+	policy->assigns = status == 0 && lp_policy_assigns(policy);
 	return status;
 }
 
@@ -484,7 +486,7 @@ static void refresh(void *subject)
 /* When a policy has made Lua's table of workers smaller than it was, filling it allocates. */
 bool lp_policy_refresh(struct lp_policy *policy)
 {
-	if (policy->workers_filled && policy->workers_generation == policy->host->workers->generation)
+	if (lp_workers_are_fresh(policy))
 		return true;
 	if (lp_guard_run(policy->guard, refresh, policy) == LP_GUARD_RETURNED)
 		return true;

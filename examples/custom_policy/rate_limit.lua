@@ -1,4 +1,5 @@
---- An address may open so many connections a minute, --set most=60; further ones are answered with status 429.
+--- A client may open so many connections a minute, --set most=60; further ones are answered with status 429.
+--- A client is an IPv4 address or an IPv6 /64. When limpet.shared is full, new clients are refused with 503.
 local most = 60
 
 ---@type Policy
@@ -7,9 +8,10 @@ return {
     most = tonumber(options.most) or most
   end,
   on_connect = function(conn)
-    local opened = conn.ip and limpet.shared:incr("opened " .. conn.ip, 1, 60)
-    if opened and opened > most then
-      return limpet.refuse(429)
-    end
+    local client = limpet.subnet(conn.ip)
+    if not client then return end -- A unix socket.
+    local opened = limpet.shared:incr("opened " .. client, 1, 60)
+    if not opened then return limpet.refuse(503) end
+    if opened > most then return limpet.refuse(429) end
   end,
 }

@@ -16,7 +16,10 @@ def report(opened, number=None):
     with lock:
         arrived = number or arrived
         open_now += opened
-        channel.send(b"ack %s %d" % (arrived, open_now))
+        try:
+            channel.send(b"ack %s %d" % (arrived, open_now))
+        except OSError:
+            pass  # limpet died: there is nobody to tell.
 
 
 def serve(connection):

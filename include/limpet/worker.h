@@ -129,8 +129,11 @@
  *         channel.send(b"ack " + number + b" 1")
  *         with socket.socket(fileno=descriptors[0]) as connection:
  *             connection.setblocking(True)
- *             serve(connection)
- *             connection.shutdown(socket.SHUT_RDWR)
+ *             try:
+ *                 serve(connection)
+ *                 connection.shutdown(socket.SHUT_RDWR)
+ *             except OSError:
+ *                 pass  # The client left first.
  *         channel.send(b"ack " + number + b" 0")
  */
 #ifndef LIMPET_WORKER_H

@@ -48,6 +48,21 @@ static void now_is_monotonic_seconds(void **state)
 	assert_gives_in(fixture, "on_connect", expression, "true");
 }
 
+static void a_subnet_is_what_one_subscriber_has(void **state)
+{
+	struct fixture *fixture = *state;
+
+	request(fixture, FIXTURE_REQUEST);
+	assert_gives(fixture, "limpet.subnet('192.0.2.7')", "192.0.2.7");
+	assert_gives(fixture, "limpet.subnet('::ffff:192.0.2.7')", "192.0.2.7");
+	assert_gives(fixture, "limpet.subnet('2001:db8:1:2:3:4:5:6')", "2001:db8:1:2::/64");
+	assert_gives(fixture, "limpet.subnet('2001:db8:1:2::')", "2001:db8:1:2::/64");
+	assert_gives(fixture, "limpet.subnet('2001:db8:1:3::')", "2001:db8:1:3::/64");
+	assert_gives(fixture, "limpet.subnet(nil)", "nil");
+	assert_raises(fixture, "limpet.subnet('here')", "limpet.subnet(ip): \"here\" is no address");
+	assert_raises(fixture, "limpet.subnet({})", "limpet.subnet(ip): ip must be a string, not a table");
+}
+
 static void cidr_knows_what_lies_in_networks(void **state)
 {
 	static const char *const cases[][2] = {
@@ -221,6 +236,7 @@ int main(void)
 		policy_test(refuse_takes_statuses_of_errors),
 		policy_test(refuse_takes_nothing_else),
 		policy_test(now_is_monotonic_seconds),
+		policy_test(a_subnet_is_what_one_subscriber_has),
 		policy_test(cidr_knows_what_lies_in_networks),
 		policy_test(log_lines_name_their_policy),
 		policy_test(log_lines_below_the_level_are_not_made),

@@ -174,6 +174,34 @@ static void wrong_calls_say_what_is_right(void **state)
 	assert_raises(fixture, "workers[1].load", "worker has no field 'load'; there are worker.id, worker.pid, ");
 }
 
+static void what_a_hook_does_to_workers_the_next_hook_does_not_see(void **state)
+{
+	static const char *const mischief[] = {
+		"workers[1] = workers[2]", "workers[1], workers[2] = workers[2], workers[1]",
+		"workers[#workers] = nil", "for i = 1, #workers do workers[i] = nil end",
+		"workers[2] = 'x'",        "workers[1] = conn",
+		"workers[3] = {}",
+	};
+	char source[512];
+
+	for (size_t i = 0; i < sizeof(mischief) / sizeof(mischief[0]); i++) {
+		struct fixture *fixture = *state;
+
+		snprintf(
+			source, sizeof(source),
+			"local function seen(workers) local ids = {} for i, w in ipairs(workers) do ids[i] = w.id end\n"
+			"return table.concat(ids) end\n"
+			"return { { on_connect = function(conn, workers) %s end },\n"
+			"{ on_connect = function(conn, workers) assert(seen(workers) == '1234' and #workers == 4)\n"
+			"return workers[3] end } }",
+			mischief[i]);
+		load(fixture, source);
+		for (int call = 0; call < 3; call++)
+			assert_worker(ask(fixture), 3);
+		assert_int_equal(lp_policy_errors(fixture->policy), 0);
+	}
+}
+
 static void workers_are_read_only(void **state)
 {
 	struct fixture *fixture = *state;
@@ -204,6 +232,7 @@ int main(void)
 		policy_test(nothing_is_chosen_when_no_worker_is_usable),
 		policy_test(bind_makes_a_session_and_gives_its_worker),
 		policy_test(wrong_calls_say_what_is_right),
+		policy_test(what_a_hook_does_to_workers_the_next_hook_does_not_see),
 		policy_test(workers_are_read_only),
 	};
 
