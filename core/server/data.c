@@ -4,13 +4,16 @@
 #include "server/data.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "server/setup.h"
+#include "worker/program.h"
 
 #define SHARED_ENTRIES 65536
 /* Workers beyond --workers, where each process of a program can become one. */
@@ -117,24 +120,48 @@ static int make_per_address(struct lp_data *data, struct lp_error *error)
 	return data->per_address ? 0 : lp_error_set(error, -ENOMEM, "no memory to count what each address has");
 }
 
-static int find_dialect(struct lp_data *data, struct lp_error *error)
+/* Workers are root's if we are, and stay so. */
+static bool workers_are_root(const struct limpet_options *options)
+{
+	return geteuid() == 0 && !options->user;
+}
+
+static int detect_dialect(struct lp_data *data, struct lp_error *error)
 {
 	const struct limpet_options *options = &data->options;
 	char reason[1024];
+	char lost[3 * PATH_MAX];
+	data->dialect = lp_dialect_detect(options->command, workers_are_root(options), reason, sizeof(reason), lost,
+					  sizeof(lost), error);
+	if (lost[0])
+		lp_log_write(&data->log, LP_LOG_WARNING, NULL, "%s", lost);
+	if (!data->dialect)
+		return error->code;
+	lp_log_write(&data->log, LP_LOG_INFO, NULL, "dialect %s: %s (--dialect chooses another)", data->dialect->name,
+		     reason);
+	return 0;
+}
+
+static int find_dialect(struct lp_data *data, struct lp_error *error)
+{
+	const struct limpet_options *options = &data->options;
+	char path[PATH_MAX];
+	char why[2 * PATH_MAX + 256];
 	if (!options->command || !options->command[0])
 		return lp_error_set(error, LP_EUSAGE, "there is no command to run as workers");
-	if (strcmp(options->dialect, "auto") == 0) {
-		data->dialect = lp_dialect_detect(options->command, reason, sizeof(reason), error);
-		if (!data->dialect)
-			return error->code;
-		lp_log_write(&data->log, LP_LOG_INFO, NULL, "dialect %s: %s (--dialect chooses another)",
-			     data->dialect->name, reason);
-		return 0;
-	}
+	if (strcmp(options->dialect, "auto") == 0)
+		return detect_dialect(data, error);
 	data->dialect = lp_dialect_find(options->dialect);
 	if (!data->dialect)
 		return lp_error_set(error, LP_EUSAGE, "there is no dialect %s; see limpet run --help",
 				    options->dialect);
+	enum lp_obstacle obstacle = data->dialect->registers
+					    ? lp_program_obstacle(options->command[0], workers_are_root(options), path)
+					    : LP_OBSTACLE_NONE;
+	if (obstacle != LP_OBSTACLE_NONE) {
+		lp_program_explain(obstacle, path, why, sizeof(why));
+		lp_log_write(&data->log, LP_LOG_WARNING, NULL, "%s", why);
+	}
 	return 0;
 }
 

@@ -1,9 +1,6 @@
 /*
- * Which dialect: by name, or by looking at the command.
- *
- * Looking is safe because it happens before anything is sent: a worker that got its connections in another package's
- * dialect would keep them and answer nothing. So the choice is made from what is installed where Node would look for it,
- * from the script's folder upwards, and two answers are an error rather than a guess.
+ * Which dialect: by name, or by looking at the command. That is only whether our library can be put in front of it: then
+ * what each process does decides the rest, where it listens, and for whose messages (node_process.c, preload/node.c).
  */
 #include "worker/dialect.h"
 
@@ -13,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "worker/program.h"
 
 static const struct lp_dialect *const dialects[] = {
 	&lp_dialect_cluster,        &lp_dialect_socketio_sticky,         &lp_dialect_native,
@@ -77,25 +76,6 @@ bool lp_dialect_say_shutdown(const struct lp_dialect *dialect, struct lp_dialect
 	return saying->says_shutdown;
 }
 
-static bool is_node(const char *file)
-{
-	const char *slash = strrchr(file, '/');
-	const char *name = slash ? slash + 1 : file;
-	return strcmp(name, "node") == 0 || strcmp(name, "nodejs") == 0;
-}
-
-/* A file whose first line names node: "#!/usr/bin/env node". */
-static bool runs_node(const char *file)
-{
-	char line[128];
-	FILE *stream = fopen(file, "re");
-	if (!stream)
-		return false;
-	bool found = fgets(line, sizeof(line), stream) && strncmp(line, "#!", 2) == 0 && strstr(line, "node");
-	fclose(stream);
-	return found;
-}
-
 /* The folder where Node would begin to look for packages: that of the script, else the working one. */
 static void find_folder(char *const *arguments, char *folder)
 {
@@ -145,14 +125,16 @@ static unsigned look_in(const char *folder, const struct lp_dialect **dialect, c
 	return found;
 }
 
-const struct lp_dialect *lp_dialect_detect(char *const *command, char *reason, size_t size, struct lp_error *error)
+/*
+ * What a program speaks that nothing can be preloaded into: the messages of the sticky package that is installed where Node
+ * would look for it, from the script's folder upwards; node:cluster's when there is none. Two are an error rather than a
+ * guess: a worker that got its connections in another package's dialect would keep them and answer nothing.
+ */
+static const struct lp_dialect *detect_installed(char *const *command, char *reason, size_t size,
+						 struct lp_error *error)
 {
 	char folder[PATH_MAX];
-	if (!is_node(command[0]) && !runs_node(command[0])) {
-		snprintf(reason, size, "%s is not Node", command[0]);
-		return &lp_dialect_native;
-	}
-	find_folder(is_node(command[0]) ? command + 1 : command, folder);
+	find_folder(lp_program_is_node(command[0]) && command[1] ? command + 1 : command, folder);
 	for (;;) {
 		const struct lp_dialect *dialect = NULL;
 		unsigned found = look_in(folder, &dialect, reason, size);
@@ -174,4 +156,30 @@ const struct lp_dialect *lp_dialect_detect(char *const *command, char *reason, s
 	}
 	snprintf(reason, size, "no sticky package is installed beside the script");
 	return &lp_dialect_cluster;
+}
+
+const struct lp_dialect *lp_dialect_detect(char *const *command, bool as_root, char *reason, size_t size, char *lost,
+					   size_t lost_size, struct lp_error *error)
+{
+	char path[PATH_MAX];
+	char why[PATH_MAX * 2 + 256];
+	enum lp_obstacle obstacle = lp_program_obstacle(command[0], as_root, path);
+	lost[0] = '\0';
+	if (obstacle == LP_OBSTACLE_NONE) {
+		bool is_node = lp_program_is_node(command[0]);
+		snprintf(reason, size,
+			 is_node ? "%s is a Node program" : "%s is no Node program; what it starts may be", command[0]);
+		return is_node ? &lp_dialect_node : &lp_dialect_any;
+	}
+	lp_program_explain(obstacle, path, why, sizeof(why));
+	if (!lp_program_is_node(command[0])) {
+		snprintf(lost, lost_size, "%s", why);
+		snprintf(reason, size, "no library can be put in front of %s", path);
+		return obstacle == LP_OBSTACLE_STATIC ? &lp_dialect_native : &lp_dialect_any;
+	}
+	snprintf(lost, lost_size,
+		 "%s; without it sessions are known only if workers tell them (a sticky package), and a kept "
+		 "connection stays with its first worker",
+		 why);
+	return detect_installed(command, reason, size, error);
 }

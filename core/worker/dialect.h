@@ -64,6 +64,9 @@ struct lp_dialect {
 	/** Besides, those that are Node's have a channel of Node's own (node_process.h): it is what the rest of this describes. */
 	bool has_node_channel;
 
+	/** A program finds a listener at LP_CHANNEL_FD, and is told of it (LISTEN_FDS). */
+	bool gives_listener;
+
 	/** Messages of workers may carry descriptors that mean something (lp_channel_bounce). */
 	bool takes_descriptors;
 
@@ -111,6 +114,9 @@ extern const struct lp_dialect lp_dialect_native;
 extern const struct lp_dialect lp_dialect_preload;
 extern const struct lp_dialect lp_dialect_node;
 
+/** `preload` as `auto` chooses it: those of its processes that are Node's speak `node`. */
+extern const struct lp_dialect lp_dialect_any;
+
 /**
  * The dialect of a name.
  *
@@ -153,16 +159,21 @@ bool lp_dialect_say_shutdown(const struct lp_dialect *dialect, struct lp_dialect
 /**
  * Choose a dialect by looking at a command (--dialect auto).
  *
- * A command that runs Node speaks the dialect of the sticky package that is installed beside its script, and `cluster`
- * when there is none; any other command speaks `native`.
+ * A Node program speaks `node`, any other `preload`, and so does what either starts, each process by what it is. Where no
+ * library can be preloaded, a Node program speaks the dialect of the sticky package that is installed beside its script, or
+ * `cluster`; a static program `native`.
  *
- * @param command  The worker's file and arguments, NULL-terminated.
- * @param reason   Filled with why, for the log: "found node_modules/@socket.io/sticky".
- * @param size     Bytes of reason.
- * @param error    Filled on failure.
+ * @param command    The worker's file and arguments, NULL-terminated.
+ * @param as_root    Workers run as root.
+ * @param reason     Filled with why, for the log: "found node_modules/@socket.io/sticky".
+ * @param size       Bytes of reason.
+ * @param lost       Filled with why nothing can be preloaded, and what is lost; "" if it can.
+ * @param lost_size  Bytes of lost.
+ * @param error      Filled on failure.
  *
  * @return Static; or NULL when several sticky packages are installed and the user has to say which.
  */
-const struct lp_dialect *lp_dialect_detect(char *const *command, char *reason, size_t size, struct lp_error *error);
+const struct lp_dialect *lp_dialect_detect(char *const *command, bool as_root, char *reason, size_t size, char *lost,
+					   size_t lost_size, struct lp_error *error);
 
 #endif

@@ -26,13 +26,14 @@
 #include "worker/acceptor.h"
 #include "worker/pidfd.h"
 #include "worker/placeholder.h"
+#include "worker/ports.h"
 #include "worker/process_record.h"
 
 #define BACKLOG 256
 
 #define LIBRARY "liblimpet-preload.so"
 
-#define VARIABLES 8
+#define VARIABLES 9
 
 /* A socket that processes come to. */
 struct door {
@@ -149,6 +150,16 @@ static int __attribute__((format(printf, 2, 3))) add(struct lp_registry *registr
 	return 0;
 }
 
+/* Many programs ask PORT where to listen. One that is none of ours was meant for us, or left over: at that port nothing would
+ * come to them. --worker-env PORT=… goes before this. */
+static int add_port(struct lp_registry *registry)
+{
+	const struct lp_ports ports = {.ours = registry->config.addresses};
+	const char *port = getenv("PORT");
+	bool is_ours = port && atoi(port) > 0 && lp_ports_is_ours(&ports, atoi(port));
+	return is_ours || !lp_ports_first(&ports) ? 0 : add(registry, "PORT=%d", lp_ports_first(&ports));
+}
+
 static int make_environment(struct lp_registry *registry, struct lp_error *error)
 {
 	const struct lp_registry_config *config = &registry->config;
@@ -166,12 +177,14 @@ static int make_environment(struct lp_registry *registry, struct lp_error *error
 		status = add(registry, "LIMPET_PRELOAD_LEARN=%s", config->learn ? config->learn : "");
 	if (!status && config->node_process)
 		status = add(registry, "LIMPET_PRELOAD_NODE=%s", registry->nodes.path);
-	if (!status && !config->node_process)
+	if (!status && config->gives_listener)
 		status = add(registry, "LISTEN_FDS=1");
-	if (!status && !config->node_process)
+	if (!status && config->gives_listener)
 		status = add(registry, "LISTEN_PID=0"); /* The library makes it the process's own. */
 	if (!status)
 		status = add(registry, "UV_USE_IO_URING=0"); /* io_uring goes around the C library. */
+	if (!status)
+		status = add_port(registry);
 	return status ? lp_error_set(error, status, "no memory for the workers' environment") : 0;
 }
 

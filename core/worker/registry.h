@@ -40,10 +40,11 @@ struct lp_registry_config {
 	const char *addresses; /**< All ports and paths, "5000,unix:/run/x": those that workers mean when they bind. */
 	const char *learn;     /**< As --learn says it, or NULL. */
 	bool adopts;           /**< Orphans of programs are our children (orphans.h). */
+	bool gives_listener;   /**< Programs are told that descriptor 3 is a listener. */
 	/** A process has come that has proved who it is. */
 	void (*registered)(void *owner, const struct lp_registered *who);
 	/** Where a Node process gets the channel of Node's own (dialect `node`), which it has to prove like a worker. NULL: there
-	 * is no door for it; else nobody is told of descriptor 3. */
+	 * is no door for it. */
 	void (*node_process)(void *owner, const struct lp_registered *who);
 	void *owner;
 };

@@ -343,8 +343,7 @@ static void start_process(struct lp_slot *slot)
 	const struct lp_supervisor_config *config = &slots->config;
 	int worker_end = -1;
 	int status = 0;
-	if (slots->registry &&
-	    !config->dialect->has_node_channel) /* Node programs find nothing at LP_CHANNEL_FD, as under Node. */
+	if (config->dialect->gives_listener)
 		worker_end = status = lp_registry_placeholder(slots->registry);
 	else if (!slots->registry)
 		status = lp_slot_open_channel(slot, -1, &worker_end);

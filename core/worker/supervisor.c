@@ -328,16 +328,11 @@ static int open_registry(struct lp_slots *slots, struct lp_error *error)
 					      .addresses = config->addresses,
 					      .learn = config->learn,
 					      .adopts = config->adopts,
+					      .gives_listener = config->dialect->gives_listener,
 					      .node_process =
 						      config->dialect->has_node_channel ? on_node_process : NULL,
 					      .registered = on_registered,
 					      .owner = slots};
-	if (lp_is_static_program(config->command[0]))
-		lp_log_write(config->log, LP_LOG_WARNING, NULL,
-			     "%s is linked statically, as programs in Go mostly are: liblimpet-preload.so reaches only "
-			     "what it "
-			     "starts in turn; such a program itself has to speak the native dialect (limpet/worker.h)",
-			     config->command[0]);
 	return lp_registry_open(&slots->registry, &registry, error);
 }
 

@@ -5,4 +5,4 @@ const http = require('node:http');
 http.createServer((request, response) => {
 	response.setHeader('Connection', 'close'); // So that a browser's next request is routed, too.
 	response.end(`worker ${process.env.LIMPET_WORKER_ID}, pid ${process.pid}\n`);
-}).listen(3000);
+}).listen(process.env.PORT ?? 3000);

@@ -5,4 +5,4 @@
 
 const http = require('node:http');
 
-http.createServer((request, response) => response.end(`worker ${process.pid}\n`)).listen(3000);
+http.createServer((request, response) => response.end(`worker ${process.pid}\n`)).listen(process.env.PORT ?? 3000);

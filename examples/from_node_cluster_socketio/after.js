@@ -10,4 +10,4 @@ io.on('connection', (socket) => {
 	socket.on('say', (text) => io.emit('said', text));
 });
 
-server.listen(3000);
+server.listen(process.env.PORT || 3000);

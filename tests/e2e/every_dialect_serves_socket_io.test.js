@@ -9,7 +9,7 @@ const { once } = require('node:events');
 const { setImmediate: turn } = require('node:timers/promises');
 const test = require('node:test');
 const { acknowledged, connected, receiveAll, head } = require('./clients');
-const { run, runToItsEnd } = require('./harness');
+const { run } = require('./harness');
 
 const FORWARDED = { 'X-Forwarded-For': '203.0.113.9' };
 
@@ -79,8 +79,15 @@ for (const [name, command] of Object.entries(WORKERS)) {
 	}));
 }
 
-test('two packages beside a script are no guess: limpet asks which it is', async () => {
-	const { status, log } = await runToItsEnd('run --listen 127.0.0.1:0 -- node workers/sticky_session.js');
-	assert.equal(status, 2);
-	assert.match(log, /several sticky packages are installed.*--dialect/);
-});
+/** As limpet finds by itself: beside these scripts several sticky packages are installed, and what each does decides. */
+for (const [name, command] of Object.entries(WORKERS))
+	test(`${name}, without --dialect`, run(
+		`--workers 3 ${command.replace(/--dialect \S+ /, '')}`,
+		async (limpet) => {
+			for (const transports of TRANSPORTS) {
+				const client = await open(limpet, transports);
+				assert.equal(await echo(client, 7), 7);
+				client.close();
+			}
+			await limpet.said(/dialect node: node is a Node program/);
+		}));

@@ -14,7 +14,7 @@ const { BINARY, eventually, run } = require('./harness');
 const EXAMPLES = path.resolve(__dirname, '../../examples');
 
 test('shared_store: four workers count together, and hear of each other', run(
-	`--workers 4 --policy round_robin -- node ${EXAMPLES}/shared_store/server.js`, { env: { PORT: '3000' } },
+	`--workers 4 --policy round_robin -- node ${EXAMPLES}/shared_store/server.js`,
 	async (limpet) => {
 		const visits = await Promise.all(Array.from({ length: 40 }, () => limpet.get('/')));
 		const numbers = visits.map(({ json }) => json.visit).sort((a, b) => a - b);

@@ -26,7 +26,7 @@ const WORKER = `
 		let asRoot;
 		try { asRoot = process.setuid(0) ?? 'root again'; } catch (error) { asRoot = error.code; }
 		response.end(JSON.stringify({ pid: process.pid, asRoot }));
-	}).listen(3000);
+	}).listen(process.env.PORT ?? process.env.LIMPET_PRELOAD_LISTEN?.slice('unix:'.length) ?? 3000);
 `;
 
 const POLICY = 'return { on_request = function(conn, workers) return workers[1] end }';

@@ -171,6 +171,7 @@ const struct lp_dialect lp_dialect_preload = {
 	.sessions = LP_SESSIONS_LEARNT,
 	.socket_type = SOCK_SEQPACKET,
 	.registers = true,
+	.gives_listener = true,
 	.takes_descriptors = true,
 	.language = LP_LANGUAGE_FRAMES,
 	.keep_until_read = true,

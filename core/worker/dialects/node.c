@@ -32,3 +32,22 @@ const struct lp_dialect lp_dialect_node = {
 	.receive = lp_node_receive,
 	.drain = lp_node_drain,
 };
+
+/* Behind a shell, env or make there may be anything: each process is taken for what it is. */
+const struct lp_dialect lp_dialect_any = {
+	.name = "preload",
+	.socket_type = SOCK_STREAM,
+	.registers = true,
+	.has_node_channel = true,
+	.sessions = LP_SESSIONS_LEARNT,
+	.gives_listener = true,
+	.readiness = "waits for connections on the port that limpet listens on, or on descriptor 3",
+	.keep_until_read = true,
+	.environment = {"NODE_CHANNEL_SERIALIZATION_MODE=json", "NODE_APP_INSTANCE=%i", "pm_id=%i", "instances=%n",
+			NULL},
+	.open = lp_node_open_by_library,
+	.close = lp_node_close,
+	.address = lp_node_address,
+	.receive = lp_node_receive,
+	.drain = lp_node_drain,
+};
