@@ -96,15 +96,18 @@ async function registered(limpet, came, present = came) {
 	assert.equal((await workerPids(limpet)).length, present);
 }
 
-/** Sessions by each transport reach the process that opened them. Resolves to those processes. */
-async function assertSessions(limpet, transports, sessions = SESSIONS) {
+/**
+ * Sessions by each transport reach the process that opened them, also through a proxy at an address. Resolves to those
+ * processes.
+ */
+async function assertSessions(limpet, transports, sessions = SESSIONS, address = limpet.address) {
 	const pids = await workerPids(limpet);
 	const all = new Set();
 	const staying = await occupy(limpet, pids);
 	for (const transport of transports)
 		for (const [name, makeAgent] of Object.entries(transport === 'polling' ? AGENTS : { websockets: () => undefined })) {
 			const agent = makeAgent();
-			const options = { transports: TRANSPORTS[transport], agent };
+			const options = { transports: TRANSPORTS[transport], agent, address };
 			const seen = await many(sessions, () => useSession(limpet, options)).catch((error) => {
 				throw new Error(`${transport}, ${name}: ${error.message}`, { cause: error });
 			});

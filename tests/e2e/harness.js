@@ -234,9 +234,9 @@ class Limpet {
 		return clients.request(options?.address ?? this.address, target, options);
 	}
 
-	/** A Socket.IO client; options as socket.io-client takes them. It, too, is closed behind the test. */
-	socket(options) {
-		const client = io(`http://${this.address}`, { forceNew: true, reconnection: false, timeout: false, ...options });
+	/** A Socket.IO client; options as socket.io-client takes them, and the address of a proxy. It, too, is closed behind the test. */
+	socket({ address = this.address, ...options } = {}) {
+		const client = io(`http://${address}`, { forceNew: true, reconnection: false, timeout: false, ...options });
 		this.#clients.push(client);
 		return client;
 	}

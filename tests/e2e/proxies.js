@@ -28,6 +28,10 @@ const PROXIES = {
 				fastcgi_temp_path fastcgi;
 				uwsgi_temp_path uwsgi;
 				scgi_temp_path scgi;
+				map $http_upgrade $connection_upgrade {
+					default upgrade;
+					'' '';
+				}
 				upstream limpet {
 					server ${server};
 					keepalive 16;
@@ -37,7 +41,9 @@ const PROXIES = {
 					location / {
 						proxy_pass http://limpet;
 						proxy_http_version 1.1;
-						proxy_set_header Connection "";
+						proxy_request_buffering off;
+						proxy_set_header Upgrade $http_upgrade;
+						proxy_set_header Connection $connection_upgrade;
 						proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
 					}
 				}
