@@ -250,9 +250,13 @@ int lp_session_rules_learnt(const struct lp_session_rule *rules, size_t count, c
 	for (size_t i = 0; i < count && !status; i++)
 		for (unsigned j = 0; j < rules[i].learnt_count && !status; j++) {
 			const struct lp_session_field *from = &rules[i].learnt[j];
-			char field[LP_SESSION_NAME_MAX + sizeof("cookie:")];
-			int length = snprintf(field, sizeof(field), "%s%.*s", places[from->place].prefix,
-					      LP_SLICE_ARG(from->name));
+			struct lp_slice carried = rules[i].carried.name;
+			bool same = carried.length == from->name.length &&
+				    memcmp(carried.bytes, from->name.bytes, carried.length) == 0;
+			char field[LP_SESSION_FIELD_SIZE];
+			int length = snprintf(field, sizeof(field), "%s%.*s%s%.*s", places[from->place].prefix,
+					      LP_SLICE_ARG(from->name), same ? "" : "=", same ? 0 : (int)carried.length,
+					      carried.bytes);
 
 			status = add_field(&learnt, field, (size_t)length, error);
 		}

@@ -29,8 +29,11 @@
 /** The most rules. */
 #define LP_SESSION_RULES_MAX 16
 
+/** Room for one of the places that lp_session_rules_learnt writes. */
+#define LP_SESSION_FIELD_SIZE (2 * LP_SESSION_NAME_MAX + sizeof("cookie:=,"))
+
 /** Room for lp_session_rules_learnt. */
-#define LP_SESSION_LEARNT_SIZE (LP_SESSION_LEARNT_MAX * (LP_SESSION_NAME_MAX + sizeof("cookie:,")))
+#define LP_SESSION_LEARNT_SIZE (LP_SESSION_LEARNT_MAX * LP_SESSION_FIELD_SIZE)
 
 enum lp_session_place {
 	LP_SESSION_COOKIE,
@@ -80,7 +83,8 @@ int lp_session_rules_new(const char *const *texts, size_t count, struct lp_sessi
 bool lp_session_rule_is_sid(const struct lp_session_rule *rule);
 
 /**
- * Write what the worker's library has to look for in responses, in the form of --learn: "cookie:NAME,header:NAME".
+ * Write what the worker's library has to look for in responses, in the form of --learn: "cookie:NAME,header:NAME". Where
+ * requests carry it under another name, that follows: "header:NAME=CARRIED".
  *
  * @param rules  Parsed.
  * @param count  How many.

@@ -12,18 +12,29 @@
 /* The longest key that a worker can name. */
 #define KEY_MAX 1024
 
+/* "NAME" or "NAME=CARRIED". Returns whether it is sound. */
+static bool read_names(struct lp_learn_rule *rule, const char *text, size_t length)
+{
+	const char *equals = memchr(text, '=', length);
+	size_t name = equals ? (size_t)(equals - text) : length;
+	size_t carried = equals ? length - name - 1 : 0;
+	if (!name || name > LP_LEARN_NAME_MAX || carried > LP_LEARN_NAME_MAX)
+		return false;
+	memcpy(rule->name, text, name);
+	if (carried)
+		memcpy(rule->carried, equals + 1, carried);
+	return true;
+}
+
 void lp_learn_init(struct lp_learn *learn, const char *text)
 {
 	memset(learn, 0, sizeof(*learn));
 	while (text && *text && learn->count < LP_LEARN_MAX) {
+		struct lp_learn_rule *rule = &learn->rules[learn->count];
 		size_t length = strcspn(text, ",");
-		bool is_cookie = strncmp(text, "cookie:", 7) == 0;
 		bool is_header = strncmp(text, "header:", 7) == 0;
-		if ((is_cookie || is_header) && length > 7 && length - 7 <= LP_LEARN_NAME_MAX) {
-			struct lp_learn_rule *rule = &learn->rules[learn->count++];
-			rule->is_cookie = is_cookie;
-			memcpy(rule->name, text + 7, length - 7);
-		}
+		rule->is_cookie = strncmp(text, "cookie:", 7) == 0;
+		learn->count += (rule->is_cookie || is_header) && read_names(rule, text + 7, length - 7);
 		text += length + (text[length] == ',');
 	}
 }
@@ -90,22 +101,28 @@ static void carry_cookies(struct lp_carried *carried, const char *name, struct l
 	}
 }
 
-static void carry_header(const struct lp_learn *learn, struct lp_carried *carried, struct lp_slice line)
+static void carry_header(struct lp_carried *carried, const char *name, struct lp_slice header, struct lp_slice value)
+{
+	if (lp_http_is_name(header, name))
+		carry(carried, read_value(value.bytes, value.bytes + value.length, false));
+	else if (lp_http_is_name(header, "Cookie"))
+		carry_cookies(carried, name, value);
+}
+
+static void carry_line(const struct lp_learn *learn, struct lp_carried *carried, struct lp_slice line)
 {
 	struct lp_framing unused = {0};
 	struct lp_slice value;
-	struct lp_slice name = lp_framing_take(&unused, line, &value);
-	for (unsigned i = 0; i < learn->count && name.bytes; i++) {
-		if (lp_http_is_name(name, learn->rules[i].name))
-			carry(carried, read_value(value.bytes, value.bytes + value.length, false));
-		else if (lp_http_is_name(name, "Cookie"))
-			carry_cookies(carried, learn->rules[i].name, value);
+	struct lp_slice header = lp_framing_take(&unused, line, &value);
+	for (unsigned i = 0; i < learn->count && header.bytes; i++) {
+		carry_header(carried, learn->rules[i].name, header, value);
+		if (*learn->rules[i].carried)
+			carry_header(carried, learn->rules[i].carried, header, value);
 	}
 }
 
 void lp_learn_carried(const struct lp_learn *learn, const struct lp_request *request, struct lp_carried *carried)
 {
-	const char *end = request->headers.bytes + request->headers.length;
 	carried->count = 0;
 	if (!learn->count)
 		return;
@@ -113,13 +130,17 @@ void lp_learn_carried(const struct lp_learn *learn, const struct lp_request *req
 		carried->count = LP_CARRIED_MAX + 1;
 		return;
 	}
-	for (unsigned i = 0; i < learn->count; i++)
+	for (unsigned i = 0; i < learn->count; i++) {
 		carry(carried, lp_request_parameter(request->query, learn->rules[i].name));
+		if (*learn->rules[i].carried)
+			carry(carried, lp_request_parameter(request->query, learn->rules[i].carried));
+	}
+	const char *end = request->headers.bytes + request->headers.length;
 	for (const char *at = request->headers.bytes; at < end;) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
 		const char *stop = newline ? newline : end;
-		carry_header(learn, carried,
-			     (struct lp_slice){at, (size_t)(stop - at) - (stop > at && stop[-1] == '\r')});
+		carry_line(learn, carried,
+			   (struct lp_slice){at, (size_t)(stop - at) - (stop > at && stop[-1] == '\r')});
 		at = newline ? newline + 1 : end;
 	}
 }

@@ -4,7 +4,7 @@
  *
  *   - A sid is learnt only where a body begins with an open packet, in answer to a request that asks for a session.
  *   - A cookie or header is learnt only if the request did not carry the same value, in a cookie, header or parameter of
- *     that name: what is merely repeated is no session that was opened here.
+ *     that name, or of the name that requests have for it: what is merely repeated is no session that was opened here.
  */
 #ifndef LP_PRELOAD_LEARN_H
 #define LP_PRELOAD_LEARN_H
@@ -26,8 +26,9 @@
 #define LP_CARRIED_MAX 7
 
 struct lp_learn_rule {
-	bool is_cookie; /**< Else a header. */
-	char name[LP_LEARN_NAME_MAX + 1];
+	bool is_cookie;                      /**< Else a header. */
+	char name[LP_LEARN_NAME_MAX + 1];    /**< In responses. */
+	char carried[LP_LEARN_NAME_MAX + 1]; /**< In requests: a cookie, header or parameter. "": `name`. */
 };
 
 struct lp_learn {
@@ -48,7 +49,7 @@ typedef void (*lp_learn_cb)(struct lp_slice key);
  * Read the rules.
  *
  * @param learn  Filled.
- * @param text   "cookie:JSESSIONID,header:X-Session"; NULL or "" for none. What is no rule is passed over: limpet has
+ * @param text   "cookie:JSESSIONID,header:X-Session=token"; NULL or "" for none. What is no rule is passed over: limpet has
  *               checked the text already.
  */
 void lp_learn_init(struct lp_learn *learn, const char *text);

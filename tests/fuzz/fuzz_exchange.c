@@ -107,15 +107,14 @@ static void feed(struct reference *reference, const char *bytes, size_t length)
 			return;
 		}
 		const char *at = llhttp_get_error_pos(&reference->parser);
-		bool goes_on = llhttp_should_keep_alive(&reference->parser) || reference->is_interim;
+		bool goes_on = llhttp_should_keep_alive(&reference->parser);
 		reference->fed += (size_t)(at - bytes);
 		bytes = at;
 		llhttp_resume(&reference->parser);
-		if (!reference->is_interim) {
-			reference->ends[reference->count] = reference->fed;
-			if (++reference->count == MESSAGES_MAX || !goes_on)
-				reference->given_up = true; /* It passes over what follows. */
-		}
+		if (!reference->is_interim)
+			reference->ends[reference->count++] = reference->fed;
+		if (reference->count == MESSAGES_MAX || !goes_on)
+			reference->given_up = true; /* It passes over what follows. */
 		reference->is_interim = false;
 		reference->open = false;
 	}

@@ -230,6 +230,11 @@ static void rules_that_are_none_are_passed_over(void **state)
 	assert_string_equal(learn.rules[0].name, "a");
 	assert_false(learn.rules[1].is_cookie);
 	assert_string_equal(learn.rules[1].name, "b");
+	lp_learn_init(&learn, "header:a=b,cookie:c=,header:=d");
+	assert_int_equal(learn.count, 2);
+	assert_string_equal(learn.rules[0].name, "a");
+	assert_string_equal(learn.rules[0].carried, "b");
+	assert_string_equal(learn.rules[1].carried, "");
 	lp_learn_init(&learn, "cookie:1,cookie:2,cookie:3,cookie:4,cookie:5,cookie:6,cookie:7,cookie:8,cookie:9");
 	assert_int_equal(learn.count, LP_LEARN_MAX);
 }
