@@ -46,6 +46,8 @@ need_tests() {
 	is_command gunicorn gunicorn
 	is_command uvicorn uvicorn
 	is_command puma puma
+	is_command daphne daphne
+	is_command php php-cli
 	[ -e /usr/sbin/nginx ] || is_command nginx nginx-light
 	[ -e /usr/sbin/haproxy ] || is_command haproxy haproxy
 	for module in eventlet gevent socketio flask_socketio uvloop aiohttp; do

@@ -18,6 +18,7 @@
 #include "preload/bindings.h"
 #include "preload/descriptors.h"
 #include "preload/real.h"
+#include "preload/sigterm.h"
 #include "worker/frame.h"
 #include "worker/rights.h"
 
@@ -50,6 +51,13 @@ static void acknowledge(struct lp_preload_channel *channel)
 {
 	struct lp_frame ack = {.kind = LP_FRAME_ACK, .number = channel->arrived, .open = -1};
 	channel->ack_due = send_frame(channel, &ack, -1, false) == -EAGAIN;
+}
+
+/* The frame after it, or the channel's end, says the same to limpet as no answer: so none is worth waiting for. */
+static void say_sigterm(const struct lp_preload_channel *channel)
+{
+	struct lp_frame frame = {.kind = LP_FRAME_SIGTERM, .number = lp_handles_sigterm()};
+	send_frame(channel, &frame, -1, true);
 }
 
 static int connect_to(const char *path)
@@ -108,6 +116,8 @@ int lp_preload_channel_open(struct lp_preload_channel *channel, const char *path
 	if (!status)
 		status = send_listens(channel, 0);
 	if (!status)
+		say_sigterm(channel);
+	if (!status)
 		status = send_frame(channel, &(struct lp_frame){.kind = LP_FRAME_READY}, -1, true);
 	if (status)
 		lp_preload_channel_close(channel);
@@ -156,8 +166,10 @@ int lp_preload_channel_take(struct lp_preload_channel *channel, int flags)
 			lp_real()->close(fd);
 		if (known && frame.kind == LP_FRAME_EACH)
 			channel->each = (int)frame.number;
-		if (known && frame.kind == LP_FRAME_DRAIN)
+		if (known && frame.kind == LP_FRAME_DRAIN) {
 			channel->drained = true;
+			say_sigterm(channel);
+		}
 	}
 }
 

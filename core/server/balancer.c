@@ -163,6 +163,15 @@ static void on_empty(void *owner)
 		uv_timer_start(&balancer->drain, on_drained, 0, 0); /* Not here: a decision may be under way. */
 }
 
+static void log_draining(struct limpet_balancer *balancer)
+{
+	unsigned long long waiting = lp_connections_waiting(&balancer->connections);
+	lp_log_write(&balancer->data.log, LP_LOG_INFO, NULL,
+		     "draining: %llu connection%s wait%s for a decision; workers have %g s to finish (--drain-timeout)",
+		     waiting, waiting == 1 ? "" : "s", waiting == 1 ? "s" : "",
+		     balancer->data.options.drain_timeout_ms / 1000.0);
+}
+
 void limpet_balancer_stop(struct limpet_balancer *balancer, int now, limpet_stopped_cb stopped, void *owner)
 {
 	if (balancer->state >= LP_BALANCER_CLOSING)
@@ -182,10 +191,7 @@ void limpet_balancer_stop(struct limpet_balancer *balancer, int now, limpet_stop
 	} else if (now) {
 		stop_workers(balancer, 0);
 	} else {
-		lp_log_write(&balancer->data.log, LP_LOG_INFO, NULL,
-			     "draining: %llu connections wait; workers have %u ms to finish",
-			     (unsigned long long)lp_connections_waiting(&balancer->connections),
-			     balancer->data.options.drain_timeout_ms);
+		log_draining(balancer);
 		balancer->state = LP_BALANCER_DRAINING;
 		balancer->stop_by_ms = uv_now(balancer->loop) + balancer->data.options.drain_timeout_ms;
 		bool empty = balancer->connections.live == 0;

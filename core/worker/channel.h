@@ -68,6 +68,8 @@ struct lp_channel_events {
 	void (*on_takes_messages)(struct lp_channel *channel);
 	/** The worker gives a connection back between two requests. @param fd The receiver's. */
 	void (*on_bounced)(struct lp_channel *channel, int fd);
+	/** Whether the worker's program handles SIGTERM. Said with every "ready", before it, and after a drain. */
+	void (*on_sigterm)(struct lp_channel *channel, bool handled);
 	/** The worker's end is closed, or it does not speak the dialect: close the channel, now or later. */
 	void (*on_end)(struct lp_channel *channel);
 };
@@ -245,6 +247,9 @@ void lp_channel_report_open(struct lp_channel *channel, uint64_t open);
 
 /** The connection that rode with the message being taken is given back. @param channel Open. */
 void lp_channel_bounce(struct lp_channel *channel);
+
+/** Whether the worker's program handles SIGTERM. @param channel Open. @param handled So it says. */
+void lp_channel_set_sigterm(struct lp_channel *channel, bool handled);
 
 /**
  * Send bytes without a descriptor, behind those that wait already.

@@ -105,6 +105,11 @@ void lp_channel_bounce(struct lp_channel *channel)
 		channel->events->on_bounced(channel, fd);
 }
 
+void lp_channel_set_sigterm(struct lp_channel *channel, bool handled)
+{
+	channel->events->on_sigterm(channel, handled);
+}
+
 void lp_channel_end(struct lp_channel *channel)
 {
 	if (channel->ended)

@@ -127,14 +127,17 @@ void lp_slot_lose_worker(struct lp_slot *slot, struct lp_process *process)
 	struct lp_worker *worker = slot->worker;
 	hear_out(slot, process);
 	lp_node_process_ended(slots, worker->pid);
-	if (slot->has_hung_up)
-		uv_timer_stop(&slot->timer);
+	uv_timer_stop(&slot->timer); /* Which hearing it out may have started. */
 	slot->has_hung_up = false;
 	lp_unread_worker_ended(&slots->unread, worker->id);
 	lp_sessions_forget_worker(slots->config.sessions, worker->id);
 	if (slots->count)
 		lp_count_forget_worker(slots->count, worker->id);
 	lp_workers_forget_listens(slots->config.workers, worker->id, true);
+	slot->handles_sigterm = false;
+	slot->hurried = false;
+	slot->told = false;
+	slot->session = 0;
 	worker->pid = 0;
 	worker->connections = 0;
 	worker->started_ns = 0;
@@ -271,6 +274,8 @@ void lp_slot_on_accepted(struct lp_slot *slot, struct lp_connection *connection,
 		lp_unread_keep(&slot->slots->unread, connection);
 	else
 		settle(slot, connection);
+	if (slot->slots->stopping)
+		lp_slot_end_if_idle(slot);
 }
 
 static void on_accepted(struct lp_channel *channel, struct lp_connection *connection)
@@ -289,6 +294,8 @@ void lp_slot_on_returned(struct lp_slot *slot, struct lp_connection *connection,
 		settle(slot, connection);
 	else
 		config->events->on_returned(config->owner, connection, slot->worker->id, reason);
+	if (slot->slots->stopping)
+		lp_slot_end_if_idle(slot);
 }
 
 static void on_returned(struct lp_channel *channel, struct lp_connection *connection, enum lp_return_reason reason)
@@ -386,6 +393,13 @@ static void on_bounced(struct lp_channel *channel, int fd)
 	slots->config.events->on_bounced(slots->config.owner, fd);
 }
 
+static void on_sigterm(struct lp_channel *channel, bool handled)
+{
+	struct lp_slot *slot = channel->owner;
+	slot->handles_sigterm = handled;
+	lp_slot_end_if_idle(slot);
+}
+
 static void on_end(struct lp_channel *channel)
 {
 	lp_slot_close_channel(channel->owner);
@@ -407,6 +421,7 @@ static const struct lp_channel_events channel_events = {
 	.on_placeholder = on_placeholder,
 	.on_takes_messages = on_takes_messages,
 	.on_bounced = on_bounced,
+	.on_sigterm = on_sigterm,
 	.on_end = on_end,
 };
 

@@ -38,6 +38,7 @@ static const struct {
 	[LP_FRAME_BOUNCE] = {{"bounce", 6}, 0, 0},
 	[LP_FRAME_LISTEN] = {{"listen", 6}, NUMBER, 0},
 	[LP_FRAME_UNLISTEN] = {{"unlisten", 8}, NUMBER, 0},
+	[LP_FRAME_SIGTERM] = {{"sigterm", 7}, NUMBER, 0},
 	[LP_FRAME_GET] = {{"get", 3}, NUMBER | NAME | KEY, 1},
 	[LP_FRAME_SET] = {{"set", 3}, NUMBER | NAME | KEY | MAYBE_VALUE, 0},
 	[LP_FRAME_ACQUIRE] = {{"acquire", 7}, NUMBER | NAME | KEY, 1},
@@ -109,6 +110,19 @@ static bool take_key(struct cursor *cursor, struct lp_slice *key)
 	return key->length && key->length <= LP_FRAME_KEY_MAX;
 }
 
+/** The longest word that a later version may have. */
+#define WORD_MAX 32
+
+static bool is_word(struct lp_slice word)
+{
+	if (word.length == 0 || word.length > WORD_MAX)
+		return false;
+	for (size_t i = 0; i < word.length; i++)
+		if ((word.bytes[i] < 'a' || word.bytes[i] > 'z') && word.bytes[i] != '-')
+			return false;
+	return true;
+}
+
 static int find_kind(struct lp_slice word)
 {
 	for (size_t kind = 0; kind < KINDS; kind++) {
@@ -116,7 +130,7 @@ static int find_kind(struct lp_slice word)
 		    memcmp(word.bytes, kinds[kind].word.bytes, word.length) == 0)
 			return (int)kind;
 	}
-	return -EINVAL;
+	return is_word(word) ? -EOPNOTSUPP : -EINVAL;
 }
 
 /** Read what follows the word, to the end. */
@@ -150,8 +164,10 @@ static bool take_rest(struct cursor *cursor, struct lp_frame *frame)
 
 int lp_frame_parse(struct lp_frame *frame, const char *bytes, size_t length)
 {
-	const char *blank = length ? memchr(bytes, ' ', length) : NULL;
-	int kind = find_kind((struct lp_slice){bytes, blank ? (size_t)(blank - bytes) : length});
+	size_t word = 0;
+	while (word < length && bytes[word] != ' ' && bytes[word] != '\n')
+		word++;
+	int kind = find_kind((struct lp_slice){bytes, word});
 	if (kind < 0)
 		return kind;
 	struct lp_frame read = {.kind = (enum lp_frame_kind)kind, .open = -1};

@@ -19,6 +19,10 @@
  *
  *     to a worker     "each NUMBER": which later requests of a connection to give back (enum lp_frame_each)
  *     from a worker   "listen NUMBER": it listens at that one of limpet's addresses, counted from 0    "unlisten NUMBER"
+ *     from a worker   "sigterm NUMBER": whether the program handles SIGTERM (1) or a drain has to come first (0);
+ *                     said with "ready", and again when it is told to drain
+ *
+ * A word that one side does not know is passed over, so that limpet and its workers can be of different versions.
  */
 #ifndef LP_WORKER_FRAME_H
 #define LP_WORKER_FRAME_H
@@ -58,6 +62,7 @@ enum lp_frame_kind {
 	LP_FRAME_BOUNCE,     /**< A descriptor comes with it: decide anew which worker this connection goes to. */
 	LP_FRAME_LISTEN,     /**< number: of limpet's addresses, from 0; the worker listens there. */
 	LP_FRAME_UNLISTEN,   /**< It does so no longer. */
+	LP_FRAME_SIGTERM,    /**< number: 1 if the worker's program handles SIGTERM, else 0. */
 
 	LP_FRAME_GET,     /**< Of the store: number is the request's, 0 when no reply is wanted; name the collection. */
 	LP_FRAME_SET,     /**< Without a value: delete. */
@@ -100,7 +105,8 @@ struct lp_frame {
  * @param bytes   One whole message.
  * @param length  Its length.
  *
- * @return 0, or -EINVAL: an unknown word, a number that is none, too much or too little behind it.
+ * @return 0; -EOPNOTSUPP: a word (small letters and hyphens) that is not known here: pass it over; or -EINVAL: no word, or
+ *         a known one with too much or too little behind it, or a number that is none.
  */
 int lp_frame_parse(struct lp_frame *frame, const char *bytes, size_t length);
 

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "worker/session.h"
+
 /* As /proc/net/tcp writes TCP_LISTEN. */
 #define LISTEN_STATE 0x0a
 
@@ -20,8 +22,9 @@ struct sockets {
 	size_t count;
 };
 
-static void read_sockets(struct sockets *sockets, pid_t pid)
+static void read_sockets(void *owner, pid_t pid)
 {
+	struct sockets *sockets = owner;
 	char path[64];
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	DIR *folder = opendir(path);
@@ -65,16 +68,9 @@ static bool find_listener(const struct sockets *sockets, const char *table, unsi
 bool lp_listens_itself(pid_t pid, unsigned *port)
 {
 	struct sockets *sockets = calloc(1, sizeof(*sockets));
-	DIR *folder = sockets ? opendir("/proc") : NULL;
-	struct dirent *entry;
 	char table[64];
-	while (folder && (entry = readdir(folder))) {
-		pid_t other = (pid_t)strtol(entry->d_name, NULL, 10);
-		if (other > 0 && getsid(other) == pid)
-			read_sockets(sockets, other);
-	}
-	if (folder)
-		closedir(folder);
+	if (sockets)
+		lp_session_each(pid, read_sockets, sockets);
 	snprintf(table, sizeof(table), "/proc/%d/net/tcp", (int)pid);
 	bool found = sockets && find_listener(sockets, table, port);
 	snprintf(table, sizeof(table), "/proc/%d/net/tcp6", (int)pid);

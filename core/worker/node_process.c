@@ -188,6 +188,12 @@ static void on_bounced(struct lp_channel *channel, int fd)
 	close(fd);
 }
 
+static void on_sigterm(struct lp_channel *channel, bool handled)
+{
+	(void)channel;
+	(void)handled;
+}
+
 static void on_end(struct lp_channel *channel)
 {
 	close_channel(owner_of(channel));
@@ -209,6 +215,7 @@ static const struct lp_channel_events channel_events = {
 	.on_placeholder = on_placeholder,
 	.on_takes_messages = on_takes_messages,
 	.on_bounced = on_bounced,
+	.on_sigterm = on_sigterm,
 	.on_end = on_end,
 };
 
@@ -299,9 +306,11 @@ void lp_node_process_ended(struct lp_slots *slots, pid_t pid)
 void lp_node_process_drain(struct lp_slot *slot)
 {
 	struct lp_list *all = &slot->slots->node_processes;
-	for (struct lp_list *link = all->next; link != all; link = link->next)
-		if (process_of(link)->slot == slot && process_of(link)->open)
-			lp_channel_drain(&process_of(link)->channel);
+	for (struct lp_list *link = all->next; link != all; link = link->next) {
+		struct lp_node_process *process = process_of(link);
+		if (process->slot == slot && process->open && !(process->works && slot->handles_sigterm))
+			lp_channel_drain(&process->channel);
+	}
 }
 
 void lp_node_process_flush(struct lp_slots *slots)

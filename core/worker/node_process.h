@@ -61,7 +61,8 @@ bool lp_node_process_has_number(const struct lp_slot *slot);
 /** A process has ended: hear its last words, and close its channel. @param slots All. @param pid Its number; any. */
 void lp_node_process_ended(struct lp_slots *slots, pid_t pid);
 
-/** Tell all processes that have a slot's number to finish. @param slot Any. */
+/** Tell all processes that have a slot's number to finish; but not a worker that handles SIGTERM, which it gets instead.
+ * @param slot Any. */
 void lp_node_process_drain(struct lp_slot *slot);
 
 /** Send what waits for each. @param slots All. */

@@ -30,10 +30,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "worker/ending.h"
 #include "worker/listens.h"
 #include "worker/pidfd.h"
 
@@ -150,7 +152,9 @@ void lp_slot_terminate(struct lp_slot *slot, int signal)
 
 static void on_idle(uv_timer_t *timer)
 {
-	lp_slot_terminate(timer->data, SIGTERM);
+	struct lp_slot *slot = timer->data;
+	slot->told = true;
+	lp_slot_terminate(slot, SIGTERM);
 }
 
 static void on_ignored(uv_timer_t *timer)
@@ -171,24 +175,8 @@ static void on_useless(uv_timer_t *timer)
 	uv_timer_start(timer, on_ignored, LP_SLOT_TERM_MS, 0);
 }
 
-static unsigned connections_of_all(const struct lp_slots *slots)
-{
-	unsigned connections = 0;
-	for (unsigned i = 0; i < slots->config.workers->count; i++)
-		connections += slots->config.workers->slots[i].connections;
-	return connections;
-}
-
-/* A program whose workers registered does not know that it is to end, and nobody knows which workers are whose. */
-static void terminate_programs(struct lp_slots *slots)
-{
-	for (unsigned i = 0; i < slots->config.processes; i++)
-		if (slots->all[i].has_process && !uv_is_active((uv_handle_t *)&slots->all[i].timer))
-			uv_timer_start(&slots->all[i].timer, on_idle, 0, 0);
-}
-
 /* Whether workers are told to finish in a way that the user knows them to understand: then they have all their time. */
-static bool told_as_wished(const struct lp_slots *slots)
+bool lp_slots_told_as_wished(const struct lp_slots *slots)
 {
 	return slots->config.stop_signal || slots->config.dialect->says_shutdown;
 }
@@ -206,14 +194,23 @@ void lp_slot_end_if_idle(struct lp_slot *slot)
 	if (!slots->stopping) {
 		if (is_idle && has_hung_up && !slot->uncounted)
 			uv_timer_start(&slot->timer, on_useless, slots->config.useless_ms, 0);
-	} else if (told_as_wished(slots) || slot->node) {
-		return; /* It has been told over Node's channel, and hangs up. */
-	} else if (slots->registry && !slot->has_hung_up) {
-		if (connections_of_all(slots) == 0)
-			terminate_programs(slots);
+	} else if (lp_slots_told_as_wished(slots)) {
+		return;
+	} else if (slots->registry) {
+		lp_ending_advance(slots);
 	} else if (is_idle) {
 		uv_timer_start(&slot->timer, on_idle, IDLE_MS, 0);
 	}
+}
+
+/* The slot whose program has started the worker, or NULL: it has ended. */
+static struct lp_slot *program_of(const struct lp_slot *slot)
+{
+	struct lp_slots *slots = slot->slots;
+	for (unsigned i = 0; i < slots->config.processes; i++)
+		if (slots->all[i].has_process && slots->all[i].process.pid == slot->session)
+			return &slots->all[i];
+	return NULL;
 }
 
 static void tell_to_finish(struct lp_slot *slot)
@@ -226,10 +223,17 @@ static void tell_to_finish(struct lp_slot *slot)
 		lp_channel_drain(&slot->channel);
 	if (!signal)
 		lp_node_process_drain(slot);
-	if (slot->has_process && signal)
+	if (slot->has_process && signal) {
+		slot->program_told = true;
 		lp_slot_terminate(slot, signal);
-	else if (slot->has_process && !slot->ready_ns)
+	} else if (slot->has_process && !slot->ready_ns && !slot->slots->registry) {
+		slot->program_told = true;
 		lp_slot_terminate(slot, SIGTERM); /* It has nothing to finish, and maybe does not listen to us. */
+	}
+	if (slot->has_member && signal && !program_of(slot)) {
+		slot->told = true;
+		lp_process_kill(&slot->member, signal);
+	}
 }
 
 void lp_slot_finish(struct lp_slot *slot)
@@ -239,7 +243,7 @@ void lp_slot_finish(struct lp_slot *slot)
 		tell_to_finish(slot);
 	if (slot->state == LP_SLOT_PAUSED || slot->state == LP_SLOT_VACANT)
 		end_slot(slot);
-	else
+	else if (!slot->slots->registry)
 		lp_slot_end_if_idle(slot);
 }
 
@@ -252,7 +256,8 @@ void lp_slot_kill_worker(struct lp_slot *slot, int signal)
 
 void lp_slot_on_part_closed(struct lp_slot *slot)
 {
-	if (slot->state != LP_SLOT_CLOSING || slot->has_process || slot->has_member || slot->has_channel)
+	if (slot->state != LP_SLOT_CLOSING || slot->has_process || slot->has_member || slot->has_channel ||
+	    slot->has_left)
 		return;
 	if (slot->slots->stopping)
 		end_slot(slot);
@@ -276,41 +281,134 @@ static void on_member_closed(struct lp_process *member)
 	lp_slot_on_part_closed(slot);
 }
 
-static void log_exit(const struct lp_slot *slot, pid_t pid, int64_t status, int signal)
+static void on_left_ended(struct lp_session *session)
 {
-	const char *next = slot->slots->stopping ? ""
-			   : slot->failures      ? "; starting another in its place after a pause"
-						 : "; starting another in its place";
-	enum lp_log_level level = slot->slots->stopping ? LP_LOG_INFO : LP_LOG_WARNING;
-	struct lp_log *log = slot->slots->config.log;
-	if (slot->process.is_watched)
-		lp_log_write(log, level, LP_LOG_ABOUT(.worker = slot->worker->id, .pid = pid),
-			     "worker %u (pid %d) ended%s", slot->worker->id, pid, next);
-	else if (signal)
-		lp_log_write(log, level, LP_LOG_ABOUT(.worker = slot->worker->id, .pid = pid),
-			     "worker %u (pid %d) was killed by signal %d (%s)%s", slot->worker->id, pid, signal,
-			     strsignal(signal), next);
+	struct lp_slot *slot = session->owner;
+	slot->has_left = false;
+	slot->goes_on = false;
+	lp_slot_on_part_closed(slot);
+}
+
+/* Whether a process is a worker: those are ended one by one. */
+static bool is_worker(void *owner, pid_t pid)
+{
+	const struct lp_slots *slots = ((const struct lp_slot *)owner)->slots;
+	for (unsigned i = 0; i < slots->config.workers->count; i++)
+		if (slots->config.workers->slots[i].pid == pid)
+			return true;
+	return false;
+}
+
+/* The program as a user knows it: "gunicorn" of "/usr/bin/gunicorn". */
+static const char *program_name(const struct lp_slot *slot)
+{
+	const char *path = slot->slots->config.command[0];
+	const char *slash = strrchr(path, '/');
+	return slash && slash[1] ? slash + 1 : path;
+}
+
+/* "worker 2", or the program if its workers are other processes. */
+static void name_process(const struct lp_slot *slot, pid_t pid, char *text, size_t size)
+{
+	if (slot->slots->registry && slot->worker->pid != pid)
+		snprintf(text, size, "%s", program_name(slot));
 	else
-		lp_log_write(log, level, LP_LOG_ABOUT(.worker = slot->worker->id, .pid = pid),
-			     "worker %u (pid %d) ended with status %lld%s", slot->worker->id, pid, (long long)status,
-			     next);
+		snprintf(text, size, "worker %u", slot->worker->id);
+}
+
+/* Whether a process has ended in the way that it was told to. */
+static bool is_as_told(const struct lp_slot *slot, int signal)
+{
+	const struct lp_slots *slots = slot->slots;
+	int told_by = slots->config.stop_signal ? slots->config.stop_signal : SIGTERM;
+	return slots->stopping && (signal == 0 || (signal == told_by && !slots->overdue));
+}
+
+/* What of an end is said. */
+struct ending {
+	char name[64];
+	bool is_worker; /* The process was the slot's worker itself. */
+	pid_t pid;
+	int64_t status;
+	int signal;
+};
+
+static void describe_ending(const struct lp_slot *slot, const struct ending *ending, char *text, size_t size)
+{
+	bool as_told = is_as_told(slot, ending->signal);
+	if (as_told && !ending->signal && ending->status && ending->status != 128 + SIGTERM)
+		snprintf(text, size, "ended, as told, with status %lld", (long long)ending->status);
+	else if (as_told)
+		snprintf(text, size, "ended, as told");
+	else if (slot->process.is_watched)
+		snprintf(text, size, "ended");
+	else if (ending->signal)
+		snprintf(text, size, "was killed by signal %d (%s)", ending->signal, strsignal(ending->signal));
+	else
+		snprintf(text, size, "ended with status %lld", (long long)ending->status);
+}
+
+static void log_ending(const struct lp_slot *slot, const struct ending *ending)
+{
+	bool stopping = slot->slots->stopping;
+	const char *next = stopping         ? ""
+			   : slot->goes_on  ? "; what it has started goes on: it is started again when that has ended"
+			   : slot->failures ? "; starting another in its place after a pause"
+					    : "; starting another in its place";
+	char how[96];
+	describe_ending(slot, ending, how, sizeof(how));
+	lp_log_write(slot->slots->config.log, stopping || slot->goes_on ? LP_LOG_INFO : LP_LOG_WARNING,
+		     LP_LOG_ABOUT(.worker = ending->is_worker ? slot->worker->id : 0, .pid = ending->pid),
+		     "%s (pid %d) %s%s", ending->name, ending->pid, how, next);
+}
+
+static bool has_workers_left(const struct lp_slots *slots, pid_t session)
+{
+	for (unsigned i = 0; i < slots->config.workers->count; i++)
+		if (slots->all[i].worker->pid && slots->all[i].session == session)
+			return true;
+	return false;
+}
+
+/*
+ * What a program has started, and is no worker, ends with limpet at the latest. When a program fails, it ends at once:
+ * the next will start its own. One that just ends may have gone into the background.
+ */
+static void hold_what_is_left(struct lp_slot *slot, const struct ending *ending)
+{
+	struct lp_slots *slots = slot->slots;
+	if (slot->has_left || (!slots->stopping && !slots->registry))
+		return;
+	slot->has_left = lp_session_hold(&slot->left, slots->config.loop, ending->pid, is_worker, on_left_ended, slot);
+	slot->goes_on = slot->has_left && !slots->stopping &&
+			((ending->status == 0 && ending->signal == 0) || has_workers_left(slots, ending->pid));
+	bool waits = slots->stopping && slots->registry && !lp_slots_told_as_wished(slots); /* ending.c says when. */
+	if (slot->has_left && !slot->goes_on && !waits)
+		lp_session_end(&slot->left, LP_SLOT_TERM_MS);
 }
 
 static void on_exit_of(struct lp_process *process, int64_t status, int signal)
 {
 	struct lp_slot *slot = process->owner;
+	struct ending ending = {.pid = slot->pid, .status = status, .signal = signal};
 	bool steady = slot->ready_ns && lp_clock_ns() - slot->ready_ns >= STEADY_MS * 1000000ull;
 	slot->failures = steady ? 0 : slot->failures + 1;
 	slot->slots->exits++;
-	log_exit(slot, slot->pid, status, signal);
 	if (slot->slots->registry)
 		lp_registry_process_ended(slot->slots->registry, slot->pid);
 	slot->state = LP_SLOT_CLOSING;
 	slot->ready_ns = 0;
+	slot->program_told = false;
 	uv_timer_stop(&slot->timer);
+	ending.is_worker = slot->worker->pid == slot->pid;
+	name_process(slot, slot->pid, ending.name, sizeof(ending.name));
 	if (!slot->has_member)
 		lp_slot_lose_worker(slot, process);
+	hold_what_is_left(slot, &ending);
+	log_ending(slot, &ending);
 	lp_process_close(process, on_process_closed);
+	if (slot->slots->stopping)
+		lp_slot_end_if_idle(slot);
 }
 
 /* Which the program that started it may make up for. */
@@ -320,13 +418,15 @@ static void on_member_exit(struct lp_process *member, int64_t status, int signal
 	(void)status;
 	(void)signal;
 	lp_log_write(slot->slots->config.log, LP_LOG_INFO,
-		     LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->worker->pid), "worker %u (pid %d) ended",
-		     slot->worker->id, slot->worker->pid);
+		     LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->worker->pid), "worker %u (pid %d) ended%s",
+		     slot->worker->id, slot->worker->pid, slot->slots->stopping ? ", as told" : "");
 	if (!slot->has_process)
 		slot->state = LP_SLOT_CLOSING;
 	lp_registry_process_ended(slot->slots->registry, slot->worker->pid);
 	lp_slot_lose_worker(slot, member);
 	lp_process_close(member, on_member_closed);
+	if (slot->slots->stopping)
+		lp_slot_end_if_idle(slot);
 }
 
 static void fail_to_start(struct lp_slot *slot, const char *what, int status)
@@ -449,9 +549,9 @@ int lp_slot_enter(struct lp_slot *slot, const struct lp_registered *who)
 	slot->state = LP_SLOT_RUNNING;
 	slot->worker->pid = who->pid;
 	slot->has_hung_up = false;
-	if (who->fd >= 0)
-		status = lp_slot_open_channel(slot, who->fd,
-					      NULL); /* Without it, it is a member still, and may come again. */
+	slot->session = getsid(who->pid);
+	if (who->fd >= 0) /* Without a channel it is a member still, and may come again. */
+		status = lp_slot_open_channel(slot, who->fd, NULL);
 	if (!status)
 		close(who->pidfd);
 	return status;

@@ -17,6 +17,7 @@
 #include "worker/ports.h"
 #include "worker/process.h"
 #include "worker/registry.h"
+#include "worker/session.h"
 #include "worker/stuck.h"
 #include "worker/supervisor.h"
 #include "worker/unread.h"
@@ -42,6 +43,7 @@ struct lp_slots {
 	uint64_t starts;
 	uint64_t exits;
 	bool stopping;                    /**< No process is started any more. */
+	bool overdue;                     /**< Stopping has taken too long: what now ends is made to end. */
 	struct lp_meeting *meeting;       /**< Where the workers' own messages go. */
 	struct lp_shared_sockets sockets; /**< The supervisor's to close. */
 	struct lp_ports ports;            /**< Which workers' servers have asked for. */
@@ -69,10 +71,18 @@ struct lp_slot {
 	bool has_member;
 	bool has_channel;
 	bool channel_open;
-	bool up;        /**< on_worker_up was called, and on_worker_down not since. */
-	bool full;      /**< The channel's queue has no room. */
-	bool reports;   /**< The worker tells how many connections it has open. */
-	bool uncounted; /**< It may have some that nobody counts. */
+	bool up;              /**< on_worker_up was called, and on_worker_down not since. */
+	bool full;            /**< The channel's queue has no room. */
+	bool reports;         /**< The worker tells how many connections it has open. */
+	bool uncounted;       /**< It may have some that nobody counts. */
+	bool handles_sigterm; /**< So says the worker's library. */
+	bool hurried;         /**< What is on the way to it has had its time (ending.c). */
+	bool told;            /**< The worker was sent what is to end it. */
+	bool program_told;    /**< So was the program that we started. */
+	bool has_left;        /**< The program has ended, and processes of its session have not. */
+	bool goes_on;         /**< They are what the program is about, as far as we know. */
+	pid_t session;        /**< Of a worker that registered; its program's pid, mostly. */
+	struct lp_session left;
 	struct lp_patience patience;
 	uint64_t ready_ns; /**< When a worker of the present process was first up; 0: not yet. */
 	unsigned failures;
@@ -208,5 +218,9 @@ void lp_slot_on_part_closed(struct lp_slot *slot);
 
 /** A worker has fewer connections than it had: while stopping, it may be done. @param slot Whose. */
 void lp_slot_end_if_idle(struct lp_slot *slot);
+
+/** Whether the user said how workers are told to finish: then nothing else is tried before the time is over.
+ * @param slots Started. */
+bool lp_slots_told_as_wished(const struct lp_slots *slots);
 
 #endif

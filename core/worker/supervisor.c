@@ -1,10 +1,12 @@
 /*
  * The supervisor keeps the slots (slot.c has their life) and ends them all in steps:
  *
- *     stop      every worker is told to finish; empty slots end
+ *     stop      every worker is told to finish, as soon as it can be told (ending.c); empty slots end
  *     grace     SIGTERM to those that are left
  *     2 s later SIGKILL
  *     the last slot has ended -> the kernel's count ends -> on_stopped
+ *
+ * Meanwhile the log says whom it waits for: at once, and again when that has changed, but ever less often.
  */
 #include "worker/supervisor.h"
 
@@ -16,16 +18,31 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "worker/ending.h"
 #include "worker/orphans.h"
 #include "worker/program.h"
 #include "worker/slot.h"
 
+/* How soon the log says again whom it waits for. */
+#define FIRST_REPORT_MS 1000
+#define LONGEST_REPORT_MS 8000
+
+/* Whom stopping waits for. */
+struct tally {
+	unsigned processes; /* That have not ended. */
+	unsigned workers;   /* Those with clients. */
+	unsigned clients;
+};
+
 struct lp_supervisor {
 	struct lp_slots slots; /* First: on_ended gets it. */
 	unsigned left;         /* Slots that have not ended. */
-	bool terminated;
 	struct lp_orphans orphans;
-	uv_timer_t timer; /* To the next step of stopping. */
+	uint64_t grace_ms;  /* From the beginning of stopping to SIGTERM. */
+	uv_timer_t timer;   /* To the next step of stopping. */
+	uv_timer_t report;  /* To the next report of whom it waits for. */
+	uint64_t report_ms; /* From this one to the next. */
+	struct tally reported;
 };
 
 /* Stopping */
@@ -81,11 +98,17 @@ static void on_orphans_closed(void *owner)
 	uv_close((uv_handle_t *)&supervisor->timer, on_timer_closed);
 }
 
+static void on_report_closed(uv_handle_t *handle)
+{
+	struct lp_supervisor *supervisor = handle->data;
+	lp_orphans_close(&supervisor->orphans, on_orphans_closed, supervisor);
+}
+
 static void on_registry_closed(void *owner)
 {
 	struct lp_supervisor *supervisor = owner;
 	supervisor->slots.registry = NULL;
-	lp_orphans_close(&supervisor->orphans, on_orphans_closed, supervisor);
+	uv_close((uv_handle_t *)&supervisor->report, on_report_closed);
 }
 
 static void on_node_processes_closed(struct lp_slots *slots)
@@ -102,25 +125,7 @@ static void on_slot_ended(struct lp_slots *slots)
 	if (slots->registry)
 		lp_node_process_close_all(slots, on_node_processes_closed);
 	else
-		uv_close((uv_handle_t *)&supervisor->timer, on_timer_closed);
-}
-
-/* The slot whose program has started a process, or NULL: the process leads a session of its own, or is an orphan. */
-static struct lp_slot *find_program_of(struct lp_slots *slots, pid_t pid)
-{
-	pid_t session = getsid(pid);
-	for (unsigned i = 0; i < slots->config.processes; i++)
-		if (session > 0 && slots->all[i].has_process && slots->all[i].process.pid == session)
-			return &slots->all[i];
-	return NULL;
-}
-
-/* Members whose program has ended, or that went out of its group: nobody else ends them. */
-static void signal_orphans(struct lp_slots *slots, int signal)
-{
-	for (unsigned i = 0; i < slots->config.workers->count; i++)
-		if (slots->all[i].has_member && !find_program_of(slots, slots->all[i].member.pid))
-			lp_process_kill(&slots->all[i].member, signal);
+		uv_close((uv_handle_t *)&supervisor->report, on_report_closed);
 }
 
 static void signal_all(struct lp_supervisor *supervisor, int signal)
@@ -132,20 +137,86 @@ static void signal_all(struct lp_supervisor *supervisor, int signal)
 		else if (slot->has_process)
 			lp_process_kill(&slot->process, signal);
 	}
-	signal_orphans(&supervisor->slots, signal);
+	for (unsigned i = 0; i < supervisor->slots.config.workers->count; i++) {
+		struct lp_slot *slot = &supervisor->slots.all[i];
+		if (slot->has_member)
+			lp_process_kill(&slot->member, signal);
+		if (signal == SIGKILL)
+			lp_session_kill(&slot->left);
+	}
+}
+
+static struct tally count_left(const struct lp_slots *slots)
+{
+	struct tally tally = {0};
+	for (unsigned i = 0; i < slots->config.workers->count; i++) {
+		const struct lp_slot *slot = &slots->all[i];
+		tally.processes += (slot->has_process && slot->process.pid) + (slot->has_member && slot->member.pid);
+		tally.workers += slot->worker->connections > 0;
+		tally.clients += slot->worker->connections;
+	}
+	return tally;
+}
+
+static const char *plural(unsigned count)
+{
+	return count == 1 ? "" : "s";
+}
+
+static void report(struct lp_supervisor *supervisor, struct tally tally)
+{
+	struct lp_log *log = supervisor->slots.config.log;
+	supervisor->reported = tally;
+	if (tally.clients)
+		lp_log_write(log, LP_LOG_INFO, NULL,
+			     "%u worker%s %s %u client%s; press again to stop at once (or send SIGTERM again)",
+			     tally.workers, plural(tally.workers), tally.workers == 1 ? "has" : "have", tally.clients,
+			     plural(tally.clients));
+	else
+		lp_log_write(
+			log, LP_LOG_INFO, NULL,
+			"no clients are left, but %u process%s %s not ended yet; press again to stop at once (or send "
+			"SIGTERM again)",
+			tally.processes, tally.processes == 1 ? "" : "es", tally.processes == 1 ? "has" : "have");
+}
+
+static void on_report(uv_timer_t *timer)
+{
+	struct lp_supervisor *supervisor = timer->data;
+	struct tally tally = count_left(&supervisor->slots);
+	if (memcmp(&tally, &supervisor->reported, sizeof(tally)) != 0) {
+		report(supervisor, tally);
+		supervisor->report_ms *= 2;
+	}
+	if (supervisor->report_ms > LONGEST_REPORT_MS)
+		supervisor->report_ms = LONGEST_REPORT_MS;
+	uv_timer_start(timer, on_report, supervisor->report_ms, 0);
+}
+
+/* Nobody wonders about a moment in which there are no clients. */
+static void begin_reports(struct lp_supervisor *supervisor)
+{
+	struct tally tally = count_left(&supervisor->slots);
+	if (tally.clients)
+		report(supervisor, tally);
+	supervisor->report_ms = FIRST_REPORT_MS;
+	uv_timer_start(&supervisor->report, on_report, supervisor->report_ms, 0);
 }
 
 static void on_stop_timer(uv_timer_t *timer)
 {
 	struct lp_supervisor *supervisor = timer->data;
-	if (supervisor->terminated) {
+	struct tally left = count_left(&supervisor->slots);
+	if (supervisor->slots.overdue) {
 		signal_all(supervisor, SIGKILL);
 		return;
 	}
-	supervisor->terminated = true;
+	supervisor->slots.overdue = true;
 	lp_log_write(supervisor->slots.config.log, LP_LOG_WARNING, NULL,
-		     "%u workers have not finished in time; they are terminated, and killed in %d ms", supervisor->left,
-		     LP_SLOT_TERM_MS);
+		     "%u process%s (with %u client%s) %s not finished in time (--drain-timeout %g s): SIGTERM now, "
+		     "SIGKILL in %d s",
+		     left.processes, left.processes == 1 ? "" : "es", left.clients, plural(left.clients),
+		     left.processes == 1 ? "has" : "have", (double)supervisor->grace_ms / 1000, LP_SLOT_TERM_MS / 1000);
 	signal_all(supervisor, SIGTERM);
 	uv_timer_start(timer, on_stop_timer, LP_SLOT_TERM_MS, 0);
 }
@@ -162,13 +233,19 @@ void lp_supervisor_stop(struct lp_supervisor *supervisor, uint64_t grace_ms)
 		supervisor->slots.stopping = true;
 		for (unsigned i = 0; i < supervisor->slots.config.workers->count; i++)
 			lp_slot_finish(&supervisor->slots.all[i]);
+		lp_ending_advance(&supervisor->slots);
 	}
 	if (supervisor->left == 0)
 		return;
-	if (grace_ms == 0)
+	if (grace_ms == 0) {
+		supervisor->slots.overdue = true;
+		uv_timer_stop(&supervisor->report);
 		signal_all(supervisor, SIGKILL);
-	else if (!supervisor->terminated)
+	} else if (!supervisor->slots.overdue) {
+		supervisor->grace_ms = grace_ms;
 		uv_timer_start(&supervisor->timer, on_stop_timer, grace_ms, 0);
+		begin_reports(supervisor);
+	}
 }
 
 /* Starting */
@@ -402,6 +479,8 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 	watch_turns(supervisor);
 	uv_timer_init(config->loop, &supervisor->timer);
 	supervisor->timer.data = supervisor;
+	uv_timer_init(config->loop, &supervisor->report);
+	supervisor->report.data = supervisor;
 	for (unsigned i = 0; i < count; i++)
 		lp_slot_prepare(&all[i], &supervisor->slots, i);
 	if (supervisor->slots.registry && config->adopts)

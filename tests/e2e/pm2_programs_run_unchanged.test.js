@@ -70,7 +70,7 @@ test('--stop-with SIGINT: past --drain-timeout it is terminated', run(
 		await limpet.said(/^instance 0 listens$/); // By then it has its handler.
 		limpet.signal('SIGTERM');
 		await limpet.said(/^instance 0 stops: SIGINT/);
-		await limpet.said(/^limpet: 1 workers have not finished in time/);
+		await limpet.said(/^limpet: 1 process \(with 0 clients\) has not finished in time/);
 		await limpet.said(/^limpet: worker 1 .* was killed by signal 15/);
 		assert.deepEqual(await limpet.ended(), { status: 0, signal: null });
 	}));
@@ -79,7 +79,7 @@ test('--stop-with SIGQUIT: a native worker, too, is told by its signal', run(
 	'--workers 1 --stop-with SIGQUIT --drain-timeout 60s --dialect native -- python3 workers/native.py',
 	async (limpet) => {
 		limpet.signal('SIGTERM');
-		await limpet.said(/^limpet: worker 1 .* was killed by signal 3/);
+		await limpet.said(/^limpet: worker 1 .* ended, as told$/);
 		assert.deepEqual(await limpet.ended(), { status: 0, signal: null });
 	}));
 

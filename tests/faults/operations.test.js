@@ -271,7 +271,7 @@ test('56: a log that takes nothing does not hold routing up', async (t) => {
 			assert.equal(read().length, 65536);
 			limpet.signal('SIGHUP');
 			await eventually('it is reloaded', async () => (await limpet.counts()).reloads === 21);
-			assert.match(read(), /^limpet: \d\d lines of this log were lost: .*\nlimpet: reloaded /);
+			assert.match(read(), /^\S+ warning limpet: \d\d lines of this log were lost: .*\n\S+ info limpet: reloaded /);
 			fs.closeSync(pipe);
 		}));
 

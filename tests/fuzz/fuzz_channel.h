@@ -147,6 +147,12 @@ static inline void fuzz_on_bounced(struct lp_channel *channel, int fd)
 	close(fd);
 }
 
+static inline void fuzz_on_sigterm(struct lp_channel *channel, bool handled)
+{
+	(void)channel;
+	(void)handled;
+}
+
 static inline void fuzz_on_end(struct lp_channel *channel)
 {
 	FUZZ_CHECK(!fuzz_channel_of(channel)->ended);
@@ -197,6 +203,7 @@ static inline void fuzz_channel_open(struct fuzz_channel *fuzz, const struct lp_
 		.on_placeholder = fuzz_on_placeholder,
 		.on_takes_messages = fuzz_on_takes_messages,
 		.on_bounced = fuzz_on_bounced,
+		.on_sigterm = fuzz_on_sigterm,
 		.on_end = fuzz_on_end,
 	};
 	static struct lp_log log = {.fd = -1};

@@ -49,6 +49,8 @@ static void every_kind_of_frame_is_read(void **state)
 		{"each 0", LP_FRAME_EACH, LP_EACH_NONE, -1, NULL},
 		{"each 2", LP_FRAME_EACH, LP_EACH_REQUEST, -1, NULL},
 		{"bounce", LP_FRAME_BOUNCE, 0, -1, NULL},
+		{"sigterm 0", LP_FRAME_SIGTERM, 0, -1, NULL},
+		{"sigterm 1", LP_FRAME_SIGTERM, 1, -1, NULL},
 		{"session x", LP_FRAME_SESSION, 0, -1, "x"},
 		{"session lv_VI97HAXpY6yYWAAAC", LP_FRAME_SESSION, 0, -1, "lv_VI97HAXpY6yYWAAAC"},
 		{"forget \xc3\xa9t\xc3\xa9", LP_FRAME_FORGET, 0, -1, "\xc3\xa9t\xc3\xa9"},
@@ -167,8 +169,6 @@ static const char *const nearly_frames[] = {
 	"ack 1 9223372036854775808",
 	"ack1",
 	"ACK 1",
-	"ac 1",
-	"acknowledge 1",
 	"nack",
 	"nack 0",
 	"nack 1 1",
@@ -220,6 +220,24 @@ static const char *const nearly_frames[] = {
 	"refused 1",
 	"{\"cmd\":\"NODE_HANDLE_ACK\"}\n",
 };
+
+/* As a later version of the other side may say them. */
+static void a_word_that_is_not_known_is_told_from_what_is_no_frame(void **state)
+{
+	static const char *const words[] = {"ac 1",       "acknowledge 1", "re",
+					    "readyx",     "pause",         "pause 5 key\nvalue",
+					    "keep-alive", "telephone\n",   "x \xff\x01"};
+	static const char *const none[] = {
+		"", " ", "READY", "re4dy 1", "\xff", "{}", "re_dy", "a\tb", "abcdefghijklmnopqrstuvwxyzabcdefg"};
+	struct lp_frame frame;
+	(void)state;
+	for (size_t i = 0; i < COUNT(words); i++)
+		if (parse_text(&frame, words[i]) != -EOPNOTSUPP)
+			fail_msg("\"%s\" is no word", words[i]);
+	for (size_t i = 0; i < COUNT(none); i++)
+		if (parse_text(&frame, none[i]) != -EINVAL)
+			fail_msg("\"%s\" is a word", none[i]);
+}
 
 static void what_is_nearly_a_frame_is_refused(void **state)
 {
@@ -327,6 +345,7 @@ int main(void)
 		cmocka_unit_test(every_frame_of_the_meeting_place_is_read),
 		cmocka_unit_test(a_value_has_61440_bytes_at_most),
 		cmocka_unit_test(the_longest_head_fits_its_bound),
+		cmocka_unit_test(a_word_that_is_not_known_is_told_from_what_is_no_frame),
 		cmocka_unit_test(what_is_nearly_a_frame_is_refused),
 		cmocka_unit_test(a_key_has_1024_bytes_at_most),
 		cmocka_unit_test(a_key_outside_its_range_is_not_written),

@@ -87,6 +87,11 @@ static void on_frame(struct lp_channel *channel, const struct lp_frame *frame)
 	     LP_SLICE_ARG(frame->key), LP_SLICE_ARG(frame->value));
 }
 
+static void on_sigterm(struct lp_channel *channel, bool handled)
+{
+	note(channel, "sigterm %d; ", handled);
+}
+
 static void on_end(struct lp_channel *channel)
 {
 	note(channel, "end; ");
@@ -101,6 +106,7 @@ static const struct lp_channel_events events = {
 	.on_open = on_open,
 	.on_letter = on_letter,
 	.on_frame = on_frame,
+	.on_sigterm = on_sigterm,
 	.on_end = on_end,
 };
 
@@ -295,6 +301,21 @@ static void what_is_no_frame_is_logged_and_passed_over(void **state)
 	assert_news(fixture, "ack 1 1", "ack 1; open 1; ");
 }
 
+static void a_word_of_a_newer_worker_is_passed_over(void **state)
+{
+	struct fixture *fixture = *state;
+	hand_over(fixture, 1);
+	assert_news(fixture, "pause 5\nfor a while", "");
+	assert_logged(fixture, "worker 3 sent \"pause 5\\x0afor a while\"");
+	assert_news(fixture, "ack 1 1", "ack 1; open 1; ");
+}
+
+static void whether_sigterm_is_handled_is_heard(void **state)
+{
+	assert_news(*state, "sigterm 1", "sigterm 1; ");
+	assert_news(*state, "sigterm 0", "sigterm 0; ");
+}
+
 static void a_long_strange_message_is_logged_in_part(void **state)
 {
 	struct fixture *fixture = *state;
@@ -361,6 +382,8 @@ int main(void)
 		WITH_CHANNEL(what_is_for_the_meeting_place_is_passed_up),
 		WITH_CHANNEL(messages_stay_apart_and_in_order),
 		WITH_CHANNEL(what_is_no_frame_is_logged_and_passed_over),
+		WITH_CHANNEL(a_word_of_a_newer_worker_is_passed_over),
+		WITH_CHANNEL(whether_sigterm_is_handled_is_heard),
 		WITH_CHANNEL(a_long_strange_message_is_logged_in_part),
 		WITH_CHANNEL(an_ack_of_what_was_never_sent_ends_the_channel),
 		WITH_CHANNEL(a_nack_of_what_was_never_sent_ends_the_channel),

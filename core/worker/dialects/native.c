@@ -6,10 +6,12 @@
  * An ack is cumulative and says the worker's whole state, so one can stand for many and a repeated one changes nothing.
  * That is why there is no state here: what is in flight is the channel's, what is open comes with the acks.
  *
- * A frame that is none is logged and passed over: it may be a newer worker's word. An ack or nack of a connection that
+ * A frame that is none is logged and passed over. So is a word that is not known: it may be a newer worker's. Only the
+ * author of a worker wants to hear of that, so for the library it is a detail. An ack or nack of a connection that
  * was never sent is different. It means that the two ends count differently, and then every later ack would let go of
  * connections that may not have arrived; so the channel is closed, and what was in flight goes to other workers.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <uv.h>
@@ -42,7 +44,7 @@ static size_t address(struct lp_channel *channel, const struct lp_connection *co
 	return lp_frame_write(&(struct lp_frame){.kind = LP_FRAME_CONNECTION, .number = connection->number}, out);
 }
 
-static void log_strange_frame(struct lp_channel *channel, const char *bytes, size_t length)
+static void log_strange_frame(struct lp_channel *channel, enum lp_log_level level, const char *bytes, size_t length)
 {
 	char shown[SHOWN_MAX * 4 + 1];
 	size_t used = 0;
@@ -54,7 +56,7 @@ static void log_strange_frame(struct lp_channel *channel, const char *bytes, siz
 			used += (size_t)snprintf(shown + used, 5, "\\x%02x", byte);
 	}
 	shown[used] = '\0';
-	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
+	lp_log_limited(channel->log, level, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
 		       "worker %u sent \"%s\"%s, which is no frame of the native dialect; it is passed over",
 		       channel->worker, shown, length > SHOWN_MAX ? "…" : "");
 }
@@ -97,7 +99,8 @@ static long receive(struct lp_channel *channel, const char *bytes, size_t length
 	struct lp_frame frame;
 	int status = lp_frame_parse(&frame, bytes, length);
 	if (status) {
-		log_strange_frame(channel, bytes, length);
+		bool is_newer = status == -EOPNOTSUPP && channel->dialect->registers;
+		log_strange_frame(channel, is_newer ? LP_LOG_DEBUG : LP_LOG_WARNING, bytes, length);
 		return (long)length;
 	}
 	switch (frame.kind) {
@@ -117,6 +120,9 @@ static long receive(struct lp_channel *channel, const char *bytes, size_t length
 	case LP_FRAME_UNLISTEN:
 		lp_channel_listen(channel, frame.number, frame.kind == LP_FRAME_LISTEN);
 		break;
+	case LP_FRAME_SIGTERM:
+		lp_channel_set_sigterm(channel, frame.number != 0);
+		break;
 	case LP_FRAME_SESSION:
 	case LP_FRAME_FORGET:
 		lp_channel_session(channel, frame.key, frame.kind == LP_FRAME_SESSION);
@@ -126,7 +132,7 @@ static long receive(struct lp_channel *channel, const char *bytes, size_t length
 	case LP_FRAME_EACH:
 	case LP_FRAME_VALUE:
 	case LP_FRAME_REFUSED:
-		log_strange_frame(channel, bytes, length);
+		log_strange_frame(channel, LP_LOG_WARNING, bytes, length);
 		break;
 	default:
 		lp_channel_frame(channel, &frame);
