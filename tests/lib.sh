@@ -40,6 +40,7 @@ need_tests() {
 	is_command chromium chromium
 	is_command wrk wrk
 	is_command valgrind valgrind
+	is_command promtool prometheus
 	is_command clang-format clang-format
 	is_command lowdown lowdown
 	is_command groff groff-base

@@ -28,6 +28,7 @@ void lp_histogram_add(struct lp_histogram *histogram, uint64_t value)
 {
 	histogram->counts[bucket_of(value)]++;
 	histogram->total++;
+	histogram->sum += value;
 	if (value > histogram->highest)
 		histogram->highest = value;
 }

@@ -16,6 +16,7 @@
 struct lp_histogram {
 	uint64_t counts[LP_HISTOGRAM_BUCKETS];
 	uint64_t total;
+	uint64_t sum;     /**< Of all values. */
 	uint64_t highest; /**< Exact. */
 };
 

@@ -414,6 +414,7 @@ static int parse_command(int argc, char **argv, struct lp_command_line *line, st
 	options->settings = line->lists + LP_FLAG_SETTINGS * parser.list_size;
 	options->trusted = line->lists + LP_FLAG_TRUSTED * parser.list_size;
 	options->worker_env = line->lists + LP_FLAG_WORKER_ENV * parser.list_size;
+	options->admin_hosts = line->lists + LP_FLAG_ADMIN_HOSTS * parser.list_size;
 	line->tool.files = line->lists + LP_FLAG_FILES * parser.list_size;
 	line->tool.headers = line->lists + LP_FLAG_HEADERS * parser.list_size;
 	line->tool.alpn = line->lists + LP_FLAG_ALPN * parser.list_size;

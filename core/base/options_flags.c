@@ -272,6 +272,11 @@ static const struct lp_flag run_flags[] = {
 	 .help = "what limpet status, reload and the like call this balancer (default the first listener's port)"},
 	{LP_FLAG_TEXT, "--control", "PATH", FIELD(control), .check = check_control,
 	 .help = "the unix socket that they ask (default NAME.control in /run/limpet or $XDG_RUNTIME_DIR/limpet)"},
+	{LP_FLAG_TEXT, "--admin", "ADDRESS", FIELD(admin), .check = check_listen,
+	 .help = "serve /metrics (Prometheus), /healthz, /readyz and /status.json at 127.0.0.1:PORT or unix:/PATH"},
+	{LP_FLAG_LIST, "--admin-host", "NAME", LIST(LP_FLAG_ADMIN_HOSTS, admin_hosts, admin_host_count),
+	 .help = "a name under which --admin may be asked, in addition to its address and localhost; repeatable. With one, "
+		 "ADDRESS may be reachable from other machines"},
 	{LP_FLAG_CHOICE, "--log-level", "LEVEL", FIELD(log_level), .choices = log_levels,
 	 .help = "the least important lines that are logged"},
 	{LP_FLAG_CHOICE, "--log-format", "FORMAT", FIELD(log_format), .choices = log_formats,

@@ -320,6 +320,16 @@ uint64_t lp_connections_waiting(const struct lp_connections *connections)
 	return sum_of(connections, ALL_WAITING);
 }
 
+uint64_t lp_connections_in_flight_at(const struct lp_connections *connections, unsigned worker)
+{
+	unsigned second = lp_connections_second_carrier(connections, worker);
+	uint64_t sum = 0;
+	for (unsigned state = 0; state < LP_CONNECTION_STATES; state++)
+		if (is_in(ALL_IN_FLIGHT, state))
+			sum += connections->by_state[worker][state] + connections->by_state[second][state];
+	return sum;
+}
+
 uint64_t lp_connections_in_flight(const struct lp_connections *connections)
 {
 	return sum_of(connections, ALL_IN_FLIGHT);

@@ -218,6 +218,9 @@ uint64_t lp_connections_waiting(const struct lp_connections *connections);
 /** Connections that are with a worker, and of which we have a copy: QUEUED to UNREAD. @param connections The table. */
 uint64_t lp_connections_in_flight(const struct lp_connections *connections);
 
+/** Connections that are with a worker, QUEUED to UNREAD. @param connections The table. @param worker Its id. */
+uint64_t lp_connections_in_flight_at(const struct lp_connections *connections, unsigned worker);
+
 /** A state's name, for messages. @param state Any. @return Static. */
 const char *lp_connection_state_name(enum lp_connection_state state);
 

@@ -16,7 +16,8 @@
 	OUTCOME(HEAD_TIMEOUT, "head_timeout", "its request head did not come within --head-timeout")                   \
 	OUTCOME(NO_WORKER, "no_worker", "no worker could take it within --head-timeout")                               \
 	OUTCOME(NO_ROOM, "no_room", "--max-waiting connections waited already")                                        \
-	OUTCOME(PUSHED_OUT, "pushed_out", "its head was not complete, and --max-waiting connections waited")           \
+	OUTCOME(PUSHED_OUT, "pushed_out", "it made room for others, as --max-waiting connections waited")              \
+	OUTCOME(CLOSED_FOR_ROOM, "closed_for_room", "it was closed to make room, as --max-waiting connections waited") \
 	OUTCOME(STOPPING, "stopping", "limpet was stopping")                                                           \
 	OUTCOME(PER_ADDRESS, "per_address", "its address had too many connections (--max-per-ip)")                     \
 	OUTCOME(ADDRESS_RATE, "address_rate", "its address opened too many connections (--max-rate-per-ip)")           \

@@ -219,13 +219,28 @@ size_t lp_policy_bytes(const struct lp_policy *policy)
 	return (size_t)lua_gc(policy->lua, LUA_GCCOUNT, 0) * 1024 + (size_t)lua_gc(policy->lua, LUA_GCCOUNTB, 0);
 }
 
+void lp_policy_hook_counts(const struct lp_policy *policy, lp_policy_cursor at, uint64_t *counts)
+{
+	for (unsigned i = 0; i < LP_POLICY_RESULTS; i++)
+		counts[i] = at < policy->counted ? policy->counts[at][i] : 0;
+}
+
+const struct lp_histogram *lp_policy_durations(const struct lp_policy *policy)
+{
+	return &policy->durations;
+}
+
 bool lp_policy_hook_place(const struct lp_policy *policy, lp_policy_cursor at, struct lp_policy_hook_place *place)
 {
 	const struct lp_hook *hook = &policy->routing.all[at];
+	unsigned number = 0;
 
 	if (at >= policy->routing.count)
 		return false;
+	for (uint32_t i = 0; i <= hook->unit; i++)
+		number += strcmp(policy->units[i].script, policy->units[hook->unit].script) == 0;
 	*place = (struct lp_policy_hook_place){
+		.number = number,
 		.script = policy->units[hook->unit].script,
 		.table = policy->units[hook->unit].name,
 		.hook = lp_api_policy.members[hook->kind].name,
@@ -353,9 +368,19 @@ static void end(struct lp_policy *policy)
 	lua_settop(policy->lua, LP_SLOTS);
 }
 
-/* The verdict is none yet. */
-static void ask(struct lp_policy *policy, const struct lp_hook *hook, const struct lp_policy_conn *conn,
-		struct lp_verdict *verdict)
+static enum lp_policy_result result_of(const struct lp_verdict *verdict, bool stopped, bool failed)
+{
+	return stopped                              ? LP_POLICY_STOPPED
+	       : failed                             ? LP_POLICY_FAILED
+	       : verdict->kind == LP_VERDICT_WORKER ? LP_POLICY_CHOSE
+	       : verdict->kind == LP_VERDICT_REFUSE ? LP_POLICY_REFUSED
+	       : verdict->kind == LP_VERDICT_NONE   ? LP_POLICY_NO_OPINION
+						    : LP_POLICY_WAITS;
+}
+
+/* The verdict is none yet. Returns whether the hook was stopped. */
+static bool call_hook(struct lp_policy *policy, const struct lp_hook *hook, const struct lp_policy_conn *conn,
+		      struct lp_verdict *verdict)
 {
 	lua_State *L = policy->lua;
 	int status;
@@ -379,6 +404,23 @@ static void ask(struct lp_policy *policy, const struct lp_hook *hook, const stru
 	}
 	lp_trace_answered(policy, verdict);
 	end(policy);
+	return policy->lua == NULL;
+}
+
+/* Counting costs a few instructions; two looks at the clock would cost more than a short hook, so few are timed. */
+static void ask(struct lp_policy *policy, const struct lp_hook *hook, const struct lp_policy_conn *conn,
+		struct lp_verdict *verdict)
+{
+	uint32_t index = (uint32_t)(hook - policy->routing.all);
+	uint64_t errors = policy->errors;
+	bool timed = policy->asks++ % LP_POLICY_TIMED == 0;
+	uint64_t begun_ns = timed ? lp_clock_ns() : 0;
+	bool stopped = call_hook(policy, hook, conn, verdict);
+
+	if (timed)
+		lp_histogram_add(&policy->durations, lp_clock_ns() - begun_ns);
+	if (index < policy->counted)
+		policy->counts[index][result_of(verdict, stopped, policy->errors != errors)]++;
 }
 
 static bool runs_on(enum lp_hook_kind kind, enum lp_protocol protocol)

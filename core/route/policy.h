@@ -20,6 +20,7 @@
 
 #include "base/address.h"
 #include "base/error.h"
+#include "base/histogram.h"
 #include "base/log.h"
 #include "base/session_rule.h"
 #include "route/forwarded.h"
@@ -271,10 +272,37 @@ const char *lp_policy_hook_name(const struct lp_policy *policy, lp_policy_cursor
 /** The policy of that hook, as --policy names it, or NULL. @param policy Borrowed. @param at As for lp_policy_hook_name. */
 const char *lp_policy_hook_script(const struct lp_policy *policy, lp_policy_cursor at);
 
+/** What came of asking a hook. */
+enum lp_policy_result {
+	LP_POLICY_CHOSE,      /**< It returned a worker. */
+	LP_POLICY_REFUSED,    /**< It refused. */
+	LP_POLICY_NO_OPINION, /**< It returned nil, or a worker that cannot take the connection. */
+	LP_POLICY_WAITS,      /**< It asked for a session that it will be asked about again. */
+	LP_POLICY_FAILED,     /**< It raised an error, or returned what is no answer. */
+	LP_POLICY_STOPPED,    /**< It took too long, or too much memory. */
+	LP_POLICY_RESULTS
+};
+
+/** One timed call in so many. */
+#define LP_POLICY_TIMED 64
+
+/**
+ * How often a hook was asked, by what came of it, since the policies were loaded.
+ *
+ * @param policy  Borrowed.
+ * @param at      As for lp_policy_hook_place.
+ * @param counts  LP_POLICY_RESULTS numbers; filled.
+ */
+void lp_policy_hook_counts(const struct lp_policy *policy, lp_policy_cursor at, uint64_t *counts);
+
+/** Nanoseconds that hooks took; one call in LP_POLICY_TIMED is timed. @param policy Borrowed. */
+const struct lp_histogram *lp_policy_durations(const struct lp_policy *policy);
+
 /** Where a hook is written. Its texts live until the policy is freed or asked. */
 struct lp_policy_hook_place {
 	const char *script; /**< As --policy names it. */
 	const char *table;  /**< The table's own name, or NULL. */
+	unsigned number;    /**< Of the table among those of this script's name, from 1. */
 	const char *hook;   /**< "on_request"; static. */
 	int line;           /**< Where the function begins. */
 };

@@ -163,8 +163,13 @@ struct lp_policy {
 	struct lp_settings_use settings;
 	struct lp_policy_call call;
 	uint64_t errors;
-	uint64_t asked_ns;                      /**< Traced: when the running hook was asked. */
-	uint64_t traced_ns;                     /**< Of the time since, what telling has taken. */
+	uint64_t (*counts)
+		[LP_POLICY_RESULTS];   /**< By hook of the first state; a state that is made again has the same. */
+	uint32_t counted;              /**< Hooks that have counts. */
+	unsigned asks;                 /**< Of all hooks. */
+	struct lp_histogram durations; /**< Nanoseconds of one in LP_POLICY_TIMED. */
+	uint64_t asked_ns;             /**< Traced: when the running hook was asked. */
+	uint64_t traced_ns;            /**< Of the time since, what telling has taken. */
 	const void *conn_names[LP_CONN_FIELDS]; /**< The fields' names inside Lua, in the order of its members. */
 	int cache[LP_CACHED];                   /**< References in the registry to what has been found out. */
 	const void *workers_table;              /**< LP_SLOT_WORKERS, to know it again. */

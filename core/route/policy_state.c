@@ -251,6 +251,10 @@ static int make_state(struct lp_policy *policy, struct lp_error *error)
 		lua_rawgeti(policy->lua, LUA_REGISTRYINDEX, loading.slots[slot]);
 	lp_policy_note_collected(policy);
 	lp_policy_plan_collection(policy);
+	if (!policy->counts) {
+		policy->counts = calloc(policy->routing.count + 1, sizeof(*policy->counts));
+		policy->counted = policy->counts ? policy->routing.count : 0;
+	}
 	return 0;
 }
 
@@ -376,6 +380,7 @@ void lp_policy_free(struct lp_policy *policy)
 		return;
 	drop_state(policy);
 	forget_hooks(policy);
+	free(policy->counts);
 	lp_guard_free(policy->guard, policy->host->retired);
 	for (size_t i = 0; i < policy->source_count; i++)
 		lp_source_deinit(&policy->sources[i]);

@@ -38,6 +38,7 @@ struct lp_worker {
 	/** Connections that this slot's workers have taken for good, never sent to another before. */
 	uint64_t acknowledged;
 	uint64_t moved;      /**< The same of those that another had given back before. */
+	uint32_t starts;     /**< Processes that became ready in this slot. */
 	uint64_t returned;   /**< How often one of them gave a connection back. */
 	uint64_t started_ns; /**< When the process became ready, on the monotonic clock. */
 	uint32_t listens;    /**< A bit for each address that it takes connections of; so the next. */

@@ -87,6 +87,11 @@ static void part_closed(struct limpet_balancer *balancer)
 		balancer->stopped(balancer, balancer->owner);
 }
 
+static void on_admin_closed(void *owner)
+{
+	part_closed(owner);
+}
+
 static void on_control_closed(void *owner)
 {
 	part_closed(owner);
@@ -110,9 +115,15 @@ static void on_drain_closed(uv_handle_t *handle)
 static void close_parts(struct limpet_balancer *balancer)
 {
 	struct lp_control *control = balancer->control;
+	struct lp_admin *admin = balancer->admin;
 	balancer->state = LP_BALANCER_CLOSING;
 	balancer->closing = 1; /* Ours, until all have been told. */
 	balancer->control = NULL;
+	balancer->admin = NULL;
+	if (admin) {
+		balancer->closing++;
+		lp_admin_close(admin, on_admin_closed, balancer);
+	}
 	if (control) {
 		balancer->closing++;
 		lp_control_close(control, on_control_closed, balancer);
@@ -398,6 +409,19 @@ static int open_control(struct limpet_balancer *balancer, struct lp_error *error
 	return 0;
 }
 
+static int open_admin(struct limpet_balancer *balancer, struct lp_error *error)
+{
+	const struct limpet_options *options = &balancer->data.options;
+	struct lp_admin_config config = {.loop = balancer->loop,
+					 .log = &balancer->data.log,
+					 .address = options->admin,
+					 .hosts = options->admin_hosts,
+					 .host_count = options->admin_host_count,
+					 .owner = balancer};
+	config.pages = lp_balancer_pages(&config.page_count);
+	return options->admin ? lp_admin_open(&balancer->admin, &config, error) : 0;
+}
+
 /* What each listener is, for the call. NULL without memory. */
 static struct lp_listener_identity *identify_listeners(const struct limpet_balancer *balancer)
 {
@@ -456,7 +480,8 @@ int limpet_balancer_start(struct limpet_balancer *balancer, char *error_text, si
 	balancer->drain.data = balancer;
 	balancer->drain_open = true;
 	if (open_connections(balancer, &error) || open_waiting(balancer, &error) || open_listeners(balancer, &error) ||
-	    open_control(balancer, &error) || lp_make_run_folder(&balancer->data, folder, &error) ||
+	    open_control(balancer, &error) || open_admin(balancer, &error) ||
+	    lp_make_run_folder(&balancer->data, folder, &error) ||
 	    lp_give_up_root(&balancer->data, balancer->listeners, balancer->listener_count,
 			    balancer->control ? lp_control_where(balancer->control) : NULL, &error) ||
 	    start_workers(balancer, folder, &error)) {
@@ -479,6 +504,7 @@ int limpet_balancer_reload(struct limpet_balancer *balancer, char *error_text, s
 	int status = lp_data_reload(data, &error);
 	/* Two Lua states and a trial came and went; what glibc keeps of that grows from reload to reload. */
 	malloc_trim(0);
+	balancer->reload_refused = status != 0;
 	if (status) {
 		balancer->failed_reloads++;
 		lp_clock_format(time(NULL), balancer->refused.at);

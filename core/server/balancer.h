@@ -6,6 +6,7 @@
 
 #include "base/control_path.h"
 #include "limpet/balancer.h"
+#include "server/admin.h"
 #include "server/control.h"
 #include "server/data.h"
 #include "server/listener.h"
@@ -36,6 +37,7 @@ struct limpet_balancer {
 	size_t listener_count; /* Open ones. */
 	char *addresses;       /* Their ports and paths, as workers mean them. */
 	struct lp_control *control;
+	struct lp_admin *admin;
 	char name[LP_CONTROL_NAME_MAX + 1];
 	uv_timer_t drain; /* Ends DRAINING. */
 	bool drain_open;
@@ -44,6 +46,7 @@ struct limpet_balancer {
 	uint64_t reloads;
 	uint64_t failed_reloads;
 	struct lp_refused_reload refused; /* The last one. */
+	bool reload_refused;              /* The last reload was. */
 	time_t started;
 	uint64_t rollbacks;
 	uint64_t bounced;
@@ -56,5 +59,8 @@ struct limpet_balancer {
 /** Answer a request of the control socket: lp_control_answer_cb, whose owner is the balancer. @param owner A balancer.
  * @param request A line. @param answer Set for free(). @param length Its bytes. @return 0, -ENOENT or -ENOMEM. */
 int lp_balancer_answer(void *owner, const char *request, char **answer, size_t *length);
+
+/** The pages of the admin listener, whose owner is the balancer; static. @param count Set to how many. */
+const struct lp_admin_page *lp_balancer_pages(size_t *count);
 
 #endif

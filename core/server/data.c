@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/admin.h"
 #include "server/setup.h"
 #include "worker/program.h"
 
@@ -222,7 +223,8 @@ static int adopt(struct lp_data *data, struct lp_trial *trial, struct lp_loaded 
 		loaded->twin = trial;
 	else
 		lp_trial_free(trial);
-	lp_clock_format(time(NULL), loaded->at);
+	loaded->when = time(NULL);
+	lp_clock_format(loaded->when, loaded->at);
 	return 0;
 }
 
@@ -261,6 +263,8 @@ int lp_data_init(struct lp_data *data, const struct limpet_options *options, str
 	status = start_log(data, error);
 	if (!status)
 		status = lp_setup_check_listeners(options, error);
+	if (!status && options->admin)
+		status = lp_admin_check(options->admin, options->admin_host_count, error);
 	if (!status)
 		status = choose_dialect(data, error);
 	if (!status)

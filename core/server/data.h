@@ -20,7 +20,8 @@
 /** Policies that were loaded together. All zero: none. */
 struct lp_loaded {
 	struct lp_policy *policy;
-	struct lp_trial *twin;       /**< The same, to compare the next ones with; NULL without --max-moved. */
+	struct lp_trial *twin; /**< The same, to compare the next ones with; NULL without --max-moved. */
+	time_t when;
 	char at[LP_CLOCK_TEXT_SIZE]; /**< When: "2026-11-29T05:14:12Z". */
 };
 

@@ -1,5 +1,6 @@
 /*
- * What the control socket is asked: a table of requests, each with a function that answers.
+ * What the control socket and the admin listener are asked: a table of requests and one of pages, each with a function that
+ * answers.
  *
  * They run on the loop, between two decisions. Those that change something answer {"ok": …}, as answers.h has it.
  */
@@ -12,29 +13,35 @@
 
 #include "server/answers.h"
 #include "server/decisions_text.h"
+#include "server/metrics.h"
+
+/* What the status and the metrics are made of. Counts are the caller's memory. */
+static struct lp_status status_of(const struct limpet_balancer *balancer, struct limpet_counts *counts)
+{
+	static const struct lp_histogram none;
+	limpet_balancer_counts(balancer, counts);
+	return (struct lp_status){.name = balancer->name,
+				  .state = balancer->state < LP_BALANCER_DRAINING    ? "running"
+					   : balancer->state == LP_BALANCER_DRAINING ? "draining"
+										     : "stopping",
+				  .started = balancer->started,
+				  .counts = counts,
+				  .workers = &balancer->data.workers, .connections = &balancer->connections,
+				  .wanted = balancer->data.processes,
+				  .latency = balancer->supervisor ? lp_supervisor_latency(balancer->supervisor) : &none,
+				  .options = &balancer->data.options,
+				  .listeners = balancer->listeners,
+				  .listener_count = balancer->listener_count,
+				  .policy = balancer->data.current.policy,
+				  .loaded = balancer->data.current.at,
+				  .refused = &balancer->refused,
+				  .dialect = balancer->data.dialect->name};
+}
 
 static char *status_text(const struct limpet_balancer *balancer)
 {
 	struct limpet_counts counts;
-	limpet_balancer_counts(balancer, &counts);
-	const struct lp_histogram none = {0};
-	const struct lp_histogram *latency = balancer->supervisor ? lp_supervisor_latency(balancer->supervisor) : &none;
-	struct lp_status status = {.name = balancer->name,
-				   .state = balancer->state < LP_BALANCER_DRAINING    ? "running"
-					    : balancer->state == LP_BALANCER_DRAINING ? "draining"
-										      : "stopping",
-				   .started = balancer->started,
-				   .counts = &counts,
-				   .workers = &balancer->data.workers,
-				   .wanted = balancer->data.processes,
-				   .latency = latency,
-				   .options = &balancer->data.options,
-				   .listeners = balancer->listeners,
-				   .listener_count = balancer->listener_count,
-				   .policy = balancer->data.current.policy,
-				   .loaded = balancer->data.current.at,
-				   .refused = &balancer->refused,
-				   .dialect = balancer->data.dialect->name};
+	struct lp_status status = status_of(balancer, &counts);
 	return lp_status_text(&status);
 }
 
@@ -171,4 +178,63 @@ int lp_balancer_answer(void *owner, const char *request, char **answer, size_t *
 		return *answer ? 0 : -ENOMEM;
 	}
 	return -ENOENT;
+}
+
+/* Pages of the admin listener */
+
+static char *make_status(void *owner, int *code, size_t *length)
+{
+	char *text = status_text(owner);
+	(void)code;
+	*length = text ? strlen(text) : 0;
+	return text;
+}
+
+static char *make_metrics(void *owner, int *code, size_t *length)
+{
+	const struct limpet_balancer *balancer = owner;
+	struct limpet_counts counts;
+	struct lp_status status = status_of(balancer, &counts);
+	struct lp_metrics metrics = {.status = &status,
+				     .decisions = balancer->data.decisions,
+				     .loaded = balancer->data.current.when,
+				     .last_reload_successful = !balancer->reload_refused};
+	(void)code;
+	return lp_metrics_text(&metrics, length);
+}
+
+static char *make_sentence(const char *sentence, size_t *length)
+{
+	*length = strlen(sentence);
+	return strdup(sentence);
+}
+
+/* That it answers is the answer. */
+static char *make_health(void *owner, int *code, size_t *length)
+{
+	(void)owner;
+	(void)code;
+	return make_sentence("ok\n", length);
+}
+
+/* Whether new clients are welcome. */
+static char *make_readiness(void *owner, int *code, size_t *length)
+{
+	const struct limpet_balancer *balancer = owner;
+	bool stops = balancer->state != LP_BALANCER_RUNNING;
+	bool is_ready = !stops && balancer->data.workers.usable_count > 0;
+	*code = is_ready ? 200 : 503;
+	return make_sentence(is_ready ? "ok\n" : stops ? "stopping\n" : "no worker takes connections\n", length);
+}
+
+const struct lp_admin_page *lp_balancer_pages(size_t *count)
+{
+	static const struct lp_admin_page pages[] = {
+		{"/metrics", "text/plain; version=0.0.4; charset=utf-8", make_metrics},
+		{"/healthz", "text/plain; charset=utf-8", make_health},
+		{"/readyz", "text/plain; charset=utf-8", make_readiness},
+		{"/status.json", "application/json", make_status},
+	};
+	*count = sizeof(pages) / sizeof(pages[0]);
+	return pages;
 }

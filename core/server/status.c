@@ -101,14 +101,15 @@ static json_t *moment_of(uint64_t ns)
 	return json_string(text);
 }
 
-static json_t *worker_of(const struct lp_worker *worker)
+static json_t *worker_of(const struct lp_status *status, const struct lp_worker *worker)
 {
+	uint64_t in_flight = lp_connections_in_flight_at(status->connections, worker->id);
 	uint64_t uptime_ms = worker->started_ns ? (lp_clock_ns() - worker->started_ns) / 1000000 : 0;
 	return json_pack("{s:i, s:i, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "id", (int)worker->id,
 			 "pid", (int)worker->pid, "state", lp_status_of_worker(worker), "usable", worker->usable,
 			 "stuck", worker->stuck, "connections", (json_int_t)worker->connections, "waiting",
 			 (json_int_t)worker->waiting, "sessions", (json_int_t)worker->sessions, "handed_over",
-			 (json_int_t)(worker->acknowledged + worker->moved + worker->waiting), "moved",
+			 (json_int_t)(worker->acknowledged + worker->moved + in_flight), "moved",
 			 (json_int_t)worker->moved, "returned", (json_int_t)worker->returned, "uptime_ms",
 			 (json_int_t)uptime_ms, "since", moment_of(worker->started_ns));
 }
@@ -132,13 +133,14 @@ static json_t *latency_of(const struct lp_histogram *latency)
 }
 
 /* A slot without a process is no worker. */
-static json_t *workers_of(const struct lp_workers *workers)
+static json_t *workers_of(const struct lp_status *status)
 {
+	const struct lp_workers *workers = status->workers;
 	json_t *list = json_array();
 	int status = 0;
 	for (unsigned i = 0; i < workers->count; i++)
 		if (workers->slots[i].pid)
-			status |= json_array_append_new(list, worker_of(&workers->slots[i]));
+			status |= json_array_append_new(list, worker_of(status, &workers->slots[i]));
 	return whole(list, status);
 }
 
@@ -213,7 +215,7 @@ static json_t *body_of(const struct lp_status *status)
 {
 	return json_pack(
 		"{s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:{s:I, s:I}}", "counts", counts_of(status->counts), "workers",
-		workers_of(status->workers), "listeners", listeners_of(status->listeners, status->listener_count),
+		workers_of(status), "listeners", listeners_of(status->listeners, status->listener_count),
 		"policies", policies_of(status->options), "policy_files", lp_status_files(status->policy),
 		"policies_loaded", status->loaded, "last_refused_reload", refused_reload_of(status->refused),
 		"descriptors", "open", (json_int_t)lp_descriptors_count(), "limit", (json_int_t)lp_descriptors_limit());

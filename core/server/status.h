@@ -28,6 +28,7 @@ struct lp_status {
 	time_t started;
 	const struct limpet_counts *counts;
 	const struct lp_workers *workers;
+	const struct lp_connections *connections;
 	unsigned wanted;                    /**< How many workers the options ask for. */
 	const struct lp_histogram *latency; /**< Microseconds from ready to acknowledged. */
 	const struct limpet_options *options;

@@ -128,7 +128,7 @@ static void dispense_with(struct lp_waiting *waiting, struct lp_connection *conn
 		       "%u connections wait (--max-waiting); one from %s is closed to make room",
 		       waiting->config.max_waiting, client);
 	if (connection->half_closed || (connection->state == LP_LOOKING && !connection->seen))
-		lp_end_early(waiting, connection, LP_OUTCOME_PUSHED_OUT);
+		lp_end_early(waiting, connection, LP_OUTCOME_CLOSED_FOR_ROOM);
 	else
 		lp_end_refused(waiting, connection, LP_OUTCOME_PUSHED_OUT, connection->state == LP_LOOKING ? 408 : 503);
 }

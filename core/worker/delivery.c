@@ -39,8 +39,10 @@ static void set_up(struct lp_slot *slot, bool up)
 	lp_slot_update_usable(slot);
 	if (up) {
 		uv_timer_stop(&slot->timer);
-		if (!slot->worker->started_ns)
+		if (!slot->worker->started_ns) {
 			slot->worker->started_ns = lp_clock_ns();
+			slot->worker->starts++;
+		}
 		if (!slot->ready_ns)
 			slot->ready_ns = slot->worker->started_ns;
 		lp_log_write(slots->config.log, LP_LOG_INFO,

@@ -104,6 +104,11 @@ struct limpet_options {
 	 * NAME.control in the run-time folder (/run/limpet, or $XDG_RUNTIME_DIR/limpet), unless `control` names another.
 	 * "": called after its first listener. NULL: it has no name, and without `control` no control socket. */
 	const char *name;
+	/** Where metrics and the status are served over HTTP: "127.0.0.1:9090" or "unix:/path". NULL: nowhere. */
+	const char *admin;
+	const char *const
+		*admin_hosts; /**< Host names, beside the address and localhost, that requests there may say. */
+	size_t admin_host_count;
 	int log_fd;             /**< Where the log goes. */
 	const char *log_level;  /**< "error", "warning", "info", "debug". */
 	const char *log_format; /**< "text" (with the time, except in a journal), "json". */

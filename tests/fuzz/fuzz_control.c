@@ -12,7 +12,7 @@
 #include "fuzz.h"
 #include "server/control.h"
 
-enum { INPUT_MAX = 1024 };
+enum { INPUT_MAX = 2 * LP_CONTROL_LINE_MAX };
 
 static const char reply[] = "the answer\n";
 
