@@ -137,11 +137,11 @@ static json_t *workers_of(const struct lp_status *status)
 {
 	const struct lp_workers *workers = status->workers;
 	json_t *list = json_array();
-	int status = 0;
+	int failed = 0;
 	for (unsigned i = 0; i < workers->count; i++)
 		if (workers->slots[i].pid)
-			status |= json_array_append_new(list, worker_of(status, &workers->slots[i]));
-	return whole(list, status);
+			failed |= json_array_append_new(list, worker_of(status, &workers->slots[i]));
+	return whole(list, failed);
 }
 
 static json_t *policies_of(const struct limpet_options *options)
@@ -215,10 +215,10 @@ static json_t *body_of(const struct lp_status *status)
 {
 	return json_pack(
 		"{s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:{s:I, s:I}}", "counts", counts_of(status->counts), "workers",
-		workers_of(status), "listeners", listeners_of(status->listeners, status->listener_count),
-		"policies", policies_of(status->options), "policy_files", lp_status_files(status->policy),
-		"policies_loaded", status->loaded, "last_refused_reload", refused_reload_of(status->refused),
-		"descriptors", "open", (json_int_t)lp_descriptors_count(), "limit", (json_int_t)lp_descriptors_limit());
+		workers_of(status), "listeners", listeners_of(status->listeners, status->listener_count), "policies",
+		policies_of(status->options), "policy_files", lp_status_files(status->policy), "policies_loaded",
+		status->loaded, "last_refused_reload", refused_reload_of(status->refused), "descriptors", "open",
+		(json_int_t)lp_descriptors_count(), "limit", (json_int_t)lp_descriptors_limit());
 }
 
 /* jansson 2.14 does not look at what its callback returns for an object's key. So the failure is kept here. */

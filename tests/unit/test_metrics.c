@@ -29,8 +29,7 @@ static int set_up(void **state)
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 	lp_log_init(&fixture->log, -1, LP_LOG_ERROR, LP_LOG_TEXT);
 	lp_workers_init(&fixture->workers, 6, 1);
-	if (lp_region_open(&fixture->region, 1 << 20) ||
-	    lp_connections_open(&fixture->connections, &fixture->region, &fixture->workers))
+	if (lp_connections_open(&fixture->connections, &fixture->region, &fixture->workers))
 		return -1;
 	fixture->host = (struct lp_policy_host){.workers = &fixture->workers, .log = &fixture->log};
 	lp_policy_load(&fixture->policy, &fixture->host, (const char *const[]){"random", "random"}, 2, NULL);

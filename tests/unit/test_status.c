@@ -36,11 +36,15 @@ static char *make_text(unsigned which)
 	lp_log_init(&log, -1, LP_LOG_ERROR, LP_LOG_TEXT);
 	struct lp_policy_host host = {.workers = &workers, .log = &log};
 	assert_int_equal(lp_policy_load(&policy, &host, (const char *const[]){"random"}, 1, NULL), 0);
+	struct lp_region region = {0};
+	struct lp_connections connections = {0};
+	assert_int_equal(lp_connections_open(&connections, &region, &workers), 0);
 	struct lp_status status = {.name = "web",
 				   .state = "running",
 				   .started = 1,
 				   .counts = &counts,
 				   .workers = &workers,
+				   .connections = &connections,
 				   .wanted = 3,
 				   .latency = &latency,
 				   .options = &options,
@@ -55,6 +59,8 @@ static char *make_text(unsigned which)
 	char *text = lp_status_text(&status);
 	failing = 0;
 	lp_policy_free(policy);
+	lp_connections_close(&connections);
+	lp_region_close(&region);
 	return text;
 }
 
