@@ -429,6 +429,11 @@ static bool runs_on(enum lp_hook_kind kind, enum lp_protocol protocol)
 	       (kind == LP_HOOK_REQUEST && protocol == LP_PROTOCOL_HTTP);
 }
 
+static bool is_benched(const struct lp_policy *policy, const struct lp_hook *hook)
+{
+	return policy->benched_count && policy->benches[policy->units[hook->unit].source].benched;
+}
+
 static void tell_of_workers(struct lp_policy *policy);
 
 struct lp_verdict lp_policy_decide(struct lp_policy *policy, const struct lp_policy_conn *conn,
@@ -443,6 +448,8 @@ struct lp_verdict lp_policy_decide(struct lp_policy *policy, const struct lp_pol
 	for (; *cursor < policy->routing.count && verdict.kind == LP_VERDICT_NONE && policy->lua; ++*cursor) {
 		const struct lp_hook *hook = &policy->routing.all[*cursor];
 
+		if (is_benched(policy, hook))
+			continue;
 		if (hook->kind != LP_HOOK_CONNECT && conn->protocol == LP_PROTOCOL_UNSEEN)
 			verdict.kind = LP_VERDICT_LOOK;
 		else if (runs_on(hook->kind, conn->protocol) && lp_policy_refresh(policy))
@@ -463,7 +470,7 @@ static void tell_worker_event(struct lp_policy *policy, enum lp_hook_kind kind, 
 		lua_State *L = policy->lua;
 		int status;
 
-		if (hook->kind != kind || !lp_policy_refresh(policy))
+		if (hook->kind != kind || is_benched(policy, hook) || !lp_policy_refresh(policy))
 			continue;
 		begin(policy, hook, NULL);
 		lua_rawgeti(L, LUA_REGISTRYINDEX, hook->function);

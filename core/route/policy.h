@@ -222,8 +222,8 @@ bool lp_policy_looks(const struct lp_policy *policy);
  * An error in a hook, or an answer that is none, is logged with file and line (bounded) and counted, and is no opinion.
  * A hook that takes more than the host's limits is stopped; so it is with that, and the other policies of the set are
  * not asked about this connection. The next call makes the set anew from the sources that were loaded: what policies
- * kept in Lua is gone, sessions and limpet.shared stay. A set that is stopped too often is benched: for a while it is not
- * asked at all.
+ * kept in Lua is gone, sessions and limpet.shared stay. A policy that is stopped too often is benched: for a while it is
+ * not asked, and the others are.
  *
  * @param policy  Borrowed.
  * @param conn    Borrowed for the call.
@@ -253,7 +253,7 @@ uint64_t lp_policy_errors(const struct lp_policy *policy);
 /** Calls that took too much time, memory or stack and were stopped, since loading. @param policy Borrowed. */
 uint64_t lp_policy_kills(const struct lp_policy *policy);
 
-/** For how many more milliseconds the policies are benched; 0 when they are asked. @param policy Borrowed. */
+/** For how many more milliseconds any of the policies is benched; 0 when all are asked. @param policy Borrowed. */
 uint64_t lp_policy_benched_ms(const struct lp_policy *policy);
 
 /** Bytes that Lua holds now, garbage that is not yet collected included. @param policy Borrowed. */

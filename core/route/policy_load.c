@@ -40,7 +40,7 @@ const struct lp_api_type lp_api_policy = {
 			  {0},
 		  }};
 
-static int add_hook(struct lp_hooks *hooks, struct lp_hook hook)
+int lp_policy_add_hook(struct lp_hooks *hooks, struct lp_hook hook)
 {
 	struct lp_hook *all = reallocarray(hooks->all, hooks->count + 1, sizeof(*all));
 
@@ -51,14 +51,16 @@ static int add_hook(struct lp_hooks *hooks, struct lp_hook hook)
 	return 0;
 }
 
-static int add_unit(struct lp_policy *policy, const char *script, const char *name, enum lp_route_each each)
+int lp_policy_add_unit(struct lp_policy *policy, size_t source, const char *name, enum lp_route_each each)
 {
+	const char *script = policy->sources[source].name;
 	struct lp_policy_unit *units = reallocarray(policy->units, policy->unit_count + 1, sizeof(*units));
 
 	if (!units)
 		return -ENOMEM;
 	policy->units = units;
 	units[policy->unit_count++] = (struct lp_policy_unit){
+		.source = source,
 		.script = strdup(script),
 		.name = name ? strdup(name) : NULL,
 		.each = each,
@@ -160,7 +162,7 @@ static int take_policy(lua_State *L, const struct shape *shape)
 	if (status < 0)
 		return status;
 	push_own_field(L, lp_api_policy.members[LP_FIELD_NAME].name);
-	status = add_unit(policy, shape->script, lua_tostring(L, -1), each);
+	status = lp_policy_add_unit(policy, policy->loading_source, lua_tostring(L, -1), each);
 	lua_pop(L, 1);
 
 	for (int kind = 0; kind < LP_HOOKS && status == 0; kind++) {
@@ -173,12 +175,12 @@ static int take_policy(lua_State *L, const struct shape *shape)
 			continue;
 		}
 		line = line_of(L); /* Before luaL_ref takes the function away. */
-		status = add_hook(hooks, (struct lp_hook){
-						 .kind = kind,
-						 .unit = policy->unit_count - 1,
-						 .line = line,
-						 .function = luaL_ref(L, LUA_REGISTRYINDEX),
-					 });
+		status = lp_policy_add_hook(hooks, (struct lp_hook){
+							   .kind = kind,
+							   .unit = policy->unit_count - 1,
+							   .line = line,
+							   .function = luaL_ref(L, LUA_REGISTRYINDEX),
+						   });
 	}
 	if (status < 0)
 		return refuse_shape(shape, lp_error_words(status), "");
@@ -265,8 +267,9 @@ int lp_policy_run_setups(struct lp_policy *policy, struct lp_error *error)
 		const struct lp_hook *hook = &policy->events.all[i];
 		int status;
 
-		if (hook->kind != LP_HOOK_SETUP)
+		if (hook->kind != LP_HOOK_SETUP || hook->function == LUA_NOREF)
 			continue;
+		policy->loading_source = policy->units[hook->unit].source;
 		lua_rawgeti(L, LUA_REGISTRYINDEX, hook->function);
 		lp_options_push(L);
 		policy->call = (struct lp_policy_call){.script = policy->units[hook->unit].script, .hook = hook};

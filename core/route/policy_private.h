@@ -2,6 +2,7 @@
  * What the policy*.c files share. Nobody else includes this: it knows Lua.
  *
  *     policy_state.c    a Lua state: made from the sources, guarded, abandoned, made again
+ *     policy_bench.c    policies that are not asked for a while
  *     policy.c          the calls: asking hooks, judging what they answer, telling errors; the collector
  *     policy_source.c   from names to texts: finding, reading, keeping, compiling
  *     policy_load.c     from texts to hooks: running, checking the shape
@@ -84,15 +85,16 @@ enum lp_hook_kind {
 
 /** One table with hooks: a file's own, or one of the list that a file returned. */
 struct lp_policy_unit {
-	char *script; /**< As --policy names it. */
-	char *name;   /**< The table's `name`, or NULL. */
+	size_t source; /**< Index of what it was loaded from. */
+	char *script;  /**< As --policy names it. */
+	char *name;    /**< The table's `name`, or NULL. */
 	enum lp_route_each each;
 };
 
 struct lp_hook {
 	enum lp_hook_kind kind;
 	uint32_t unit; /**< Index of its unit. */
-	int function;  /**< Reference in the registry. */
+	int function;  /**< Reference in the registry; LUA_NOREF where its source is unloaded. */
 	int line;      /**< Where the function begins. */
 };
 
@@ -128,6 +130,19 @@ struct lp_policy_call {
 	const struct lp_requiring *requiring; /**< The modules that run now, the innermost first. */
 };
 
+/** No source in particular. */
+#define LP_NO_SOURCE SIZE_MAX
+
+/** How often what one --policy names was stopped, and until when it is not asked (policy_bench.c). */
+struct lp_policy_bench {
+	uint64_t kills;
+	uint64_t kill_ns[LP_POLICY_KILLS_MAX]; /**< When the last ones were; kill n at n % limits.kills. */
+	uint64_t until_ns;                     /**< When the last bench ends, or ended; 0: there was none. */
+	uint64_t next_ms;                      /**< How long the next one is; 0: as long as the first. */
+	bool benched;
+	bool unloaded; /**< It does not load, and is left out of the state. */
+};
+
 /** Names of settings that are noted although none of them is given. */
 #define LP_SETTINGS_MISSED 8
 
@@ -149,9 +164,9 @@ struct lp_policy {
 	size_t source_count;
 	struct lp_policy_limits limits; /**< The host's, with the defaults. */
 	uint64_t kills;
-	uint64_t kill_ns[LP_POLICY_KILLS_MAX]; /**< When the last ones were; kill n at n % limits.kills. */
-	uint64_t benched_until_ns;
-	uint64_t bench_ms; /**< How long the next bench is. */
+	struct lp_policy_bench *benches; /**< By source. */
+	size_t benched_count;            /**< How many of them are benched. */
+	size_t loading_source;           /**< Which is being loaded, or set up; LP_NO_SOURCE: none. */
 	const struct lp_policy_host *host;
 	struct lp_policy_unit *units;
 	uint32_t unit_count;
@@ -283,7 +298,7 @@ static inline void lp_policy_release(struct lp_policy *policy)
 void lp_policy_check_depth(lua_State *lua);
 
 /**
- * Whether the policies can be asked: makes the state anew after a stop, unless they are benched.
+ * Whether the policies can be asked: makes the state anew after a stop, or the end of a bench. False when all are benched.
  *
  * @param policy  Between calls. After false its `lua` is NULL.
  */
@@ -301,6 +316,15 @@ bool lp_policy_refresh(struct lp_policy *policy);
  * @return Whether the state is gone.
  */
 bool lp_policy_kill(struct lp_policy *policy, int status);
+
+/** Count a stop, which may bench. @param policy Borrowed. @param source Whose hook it was, or LP_NO_SOURCE. */
+void lp_policy_note_kill(struct lp_policy *policy, size_t source);
+
+/** Bench what does not load any more, and leave it out. @param policy Borrowed. @param source Which, or LP_NO_SOURCE: all. */
+void lp_policy_unload(struct lp_policy *policy, size_t source);
+
+/** End the benches whose time is over. @param policy Borrowed. @return Whether any has ended: then make the state anew. */
+bool lp_policy_end_benches(struct lp_policy *policy);
 
 /** Turns what was raised into one line, for LP_SLOT_HANDLER. @param lua Opened. @return 1. */
 int lp_policy_on_error(lua_State *lua);
@@ -321,6 +345,21 @@ void lp_policy_plan_collection(struct lp_policy *policy);
  * @return 0, LP_EPOLICY or negative errno. Units and hooks already added stay.
  */
 int lp_policy_load_script(struct lp_policy *policy, struct lp_source *source, struct lp_error *error);
+
+/**
+ * Add a unit.
+ *
+ * @param policy  Being built.
+ * @param source  Which of its sources it is from.
+ * @param name    The table's `name`, or NULL. Copied.
+ * @param each    The table's `route_each`.
+ *
+ * @return 0 or -ENOMEM.
+ */
+int lp_policy_add_unit(struct lp_policy *policy, size_t source, const char *name, enum lp_route_each each);
+
+/** Add a hook. @param hooks To which. @param hook Copied. @return 0 or -ENOMEM. */
+int lp_policy_add_hook(struct lp_hooks *hooks, struct lp_hook hook);
 
 /**
  * Call every setup(options).

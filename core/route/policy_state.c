@@ -3,8 +3,7 @@
  *
  *     state      `lua`   goes on to
  *     ready      there   gone, by a call that took too much time, memory or stack (a kill)
- *     gone       NULL    ready, at the next call; benched, when it was one kill too many, or making it anew fails
- *     benched    NULL    ready, at the first call after the bench
+ *     gone       NULL    ready, at the next call, without what does not load any more (policy_bench.c)
  *
  * All of a state's memory is one arena, so that it can be thrown away at any instruction. A call that takes too long is
  * first asked to end: a hook is set that raises an error at the next instruction, which says the line, and which the
@@ -34,19 +33,23 @@
 #define KILL_WINDOW_MS 60000u
 #define BENCH_MS 60000u
 
-/* Benches in a row get longer until here. */
-#define BENCH_MS_MAX (UINT64_C(15) * 60000)
-
 /* Nothing waits for a file or setup() as connections wait for hooks. */
 #define LOADING_TIMES 10u
 
-#define MS_NS UINT64_C(1000000)
-
 #define STOPPED "stopped, because it ran for more than"
+
+/* Which hooks there are, and whose. */
+struct layout {
+	struct lp_policy_unit *units;
+	uint32_t unit_count;
+	struct lp_hooks routing;
+	struct lp_hooks events;
+};
 
 /* What build is given, and leaves. */
 struct loading {
 	struct lp_policy *policy;
+	struct layout before; /* Of the state before. */
 	struct lp_error *error;
 	int status;
 	int slots[LP_SLOTS + 1]; /* References to what goes into each. */
@@ -142,6 +145,64 @@ static void note_slot(lua_State *L, struct loading *loading, enum lp_slot slot)
 	loading->slots[slot] = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+static void free_layout(struct layout *layout)
+{
+	for (uint32_t i = 0; i < layout->unit_count; i++) {
+		free(layout->units[i].script);
+		free(layout->units[i].name);
+	}
+	free(layout->units);
+	free(layout->routing.all);
+	free(layout->events.all);
+}
+
+static struct layout take_layout(struct lp_policy *policy)
+{
+	struct layout layout = {policy->units, policy->unit_count, policy->routing, policy->events};
+
+	policy->units = NULL;
+	policy->unit_count = 0;
+	policy->routing = (struct lp_hooks){0};
+	policy->events = (struct lp_hooks){0};
+	return layout;
+}
+
+/* Copy the hooks of a unit, to none of whose functions there is a way. */
+static int keep_hooks(struct lp_policy *policy, const struct lp_hooks *before, uint32_t unit, struct lp_hooks *hooks)
+{
+	int status = 0;
+
+	for (uint32_t i = 0; i < before->count && !status; i++) {
+		struct lp_hook hook = before->all[i];
+
+		if (hook.unit != unit)
+			continue;
+		hook.unit = policy->unit_count - 1;
+		hook.function = LUA_NOREF;
+		status = lp_policy_add_hook(hooks, hook);
+	}
+	return status;
+}
+
+/* The places of a source that is left out: others are known by theirs, to connections that wait among them. */
+static int keep_places(struct lp_policy *policy, const struct layout *before, size_t source)
+{
+	int status = 0;
+
+	for (uint32_t i = 0; i < before->unit_count && !status; i++) {
+		const struct lp_policy_unit *unit = &before->units[i];
+
+		if (unit->source != source)
+			continue;
+		status = lp_policy_add_unit(policy, source, unit->name, unit->each);
+		if (!status)
+			status = keep_hooks(policy, &before->routing, i, &policy->routing);
+		if (!status)
+			status = keep_hooks(policy, &before->events, i, &policy->events);
+	}
+	return status;
+}
+
 /* Everything of loading that may raise. The frame's first slots are those of the state, in the same places. */
 static int build(lua_State *L)
 {
@@ -159,8 +220,12 @@ static int build(lua_State *L)
 	for (int slot = LP_SLOT_HANDLER; slot <= LP_SLOTS; slot++)
 		note_slot(L, loading, slot);
 
-	for (size_t i = 0; i < policy->source_count && loading->status == 0; i++)
-		loading->status = lp_policy_load_script(policy, &policy->sources[i], loading->error);
+	for (size_t i = 0; i < policy->source_count && loading->status == 0; i++) {
+		policy->loading_source = i;
+		loading->status = policy->benches[i].unloaded
+					  ? keep_places(policy, &loading->before, i)
+					  : lp_policy_load_script(policy, &policy->sources[i], loading->error);
+	}
 	if (loading->status == 0)
 		loading->status = lp_policy_run_setups(policy, loading->error);
 	lua_gc(L, LUA_GCCOLLECT, 0);
@@ -183,21 +248,6 @@ static void drop_state(struct lp_policy *policy)
 	lp_arena_free(policy->arena);
 	policy->arena = NULL;
 	policy->lua = NULL;
-}
-
-static void forget_hooks(struct lp_policy *policy)
-{
-	for (uint32_t i = 0; i < policy->unit_count; i++) {
-		free(policy->units[i].script);
-		free(policy->units[i].name);
-	}
-	free(policy->units);
-	free(policy->routing.all);
-	free(policy->events.all);
-	policy->units = NULL;
-	policy->unit_count = 0;
-	policy->routing = (struct lp_hooks){0};
-	policy->events = (struct lp_hooks){0};
 }
 
 static void run_loading(struct lp_policy *policy, struct loading *loading)
@@ -228,25 +278,36 @@ static int make_state(struct lp_policy *policy, struct lp_error *error)
 {
 	struct loading loading = {.policy = policy, .error = error};
 
-	forget_hooks(policy);
+	policy->loading_source = LP_NO_SOURCE;
+	loading.before = take_layout(policy);
 	policy->workers_filled = false;
 	policy->told_generation = 0;
 	memset(policy->told, 0, sizeof(policy->told));
 	policy->calls = 0;
 	policy->arena = lp_arena_new(policy->limits.memory_bytes);
 	policy->lua = policy->arena ? lua_newstate(allocate, policy) : NULL;
-	if (!policy->lua) {
-		drop_state(policy);
-		return lp_error_set(error, -ENOMEM, "policies: no memory for Lua in %zu bytes",
-				    policy->limits.memory_bytes);
+	if (policy->lua) {
+		lua_atpanic(policy->lua, on_panic);
+		luaJIT_setmode(policy->lua, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+		run_loading(policy, &loading);
+	} else {
+		loading.status = lp_error_set(error, -ENOMEM, "policies: no memory for Lua in %zu bytes",
+					      policy->limits.memory_bytes);
 	}
-	lua_atpanic(policy->lua, on_panic);
-	luaJIT_setmode(policy->lua, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
-	run_loading(policy, &loading);
 	if (loading.status < 0) {
+		struct layout failed = take_layout(policy);
+
+		/* The next state has the places of the last one that was. */
+		free_layout(&failed);
+		policy->units = loading.before.units;
+		policy->unit_count = loading.before.unit_count;
+		policy->routing = loading.before.routing;
+		policy->events = loading.before.events;
 		drop_state(policy);
 		return loading.status;
 	}
+	free_layout(&loading.before);
+	policy->loading_source = LP_NO_SOURCE;
 	for (int slot = LP_SLOT_HANDLER; slot <= LP_SLOTS; slot++)
 		lua_rawgeti(policy->lua, LUA_REGISTRYINDEX, loading.slots[slot]);
 	lp_policy_note_collected(policy);
@@ -319,7 +380,6 @@ static struct lp_policy *new_policy(const struct lp_policy_host *host, struct lp
 		return NULL;
 	}
 	policy->limits = with_defaults(host->limits);
-	policy->bench_ms = policy->limits.bench_ms;
 	return policy;
 }
 
@@ -328,6 +388,9 @@ static int complete(struct lp_policy *policy, struct lp_error *error)
 {
 	int status;
 
+	policy->benches = calloc(policy->source_count + 1, sizeof(*policy->benches));
+	if (!policy->benches)
+		return lp_error_set(error, -ENOMEM, "policies: %s", lp_error_words(-ENOMEM));
 	if (policy->source_count > 0) {
 		status = lp_guard_new(&policy->guard, on_ask, policy);
 		if (status < 0)
@@ -378,47 +441,18 @@ void lp_policy_free(struct lp_policy *policy)
 {
 	if (!policy)
 		return;
+	struct layout layout = take_layout(policy);
+
 	drop_state(policy);
-	forget_hooks(policy);
+	free_layout(&layout);
 	free(policy->counts);
 	lp_guard_free(policy->guard, policy->host->retired);
 	for (size_t i = 0; i < policy->source_count; i++)
 		lp_source_deinit(&policy->sources[i]);
 	free(policy->sources);
+	free(policy->benches);
 	free(policy->settings.read);
 	free(policy);
-}
-
-static void bench(struct lp_policy *policy, const char *why)
-{
-	policy->benched_until_ns = lp_policy_now_ns(policy) + policy->bench_ms * MS_NS;
-	lp_log_write(policy->host->log, LP_LOG_ERROR, NULL,
-		     "policies are benched for %g s, %s; until then each connection goes to the least busy worker (a "
-		     "reload ends it)",
-		     (double)policy->bench_ms / 1000, why);
-	policy->bench_ms *= 2;
-	if (policy->bench_ms > BENCH_MS_MAX)
-		policy->bench_ms = BENCH_MS_MAX;
-}
-
-/* Benches grow while one follows soon after another. */
-static void count_kill(struct lp_policy *policy)
-{
-	uint64_t window_ns = policy->limits.kill_window_ms * MS_NS;
-	uint64_t now_ns = lp_policy_now_ns(policy);
-	uint64_t *oldest = &policy->kill_ns[policy->kills % policy->limits.kills];
-	uint64_t first_ns = policy->kill_ns[(policy->kills + 1) % policy->limits.kills];
-	char why[64];
-
-	*oldest = now_ns;
-	policy->kills++;
-	if (policy->kills < policy->limits.kills || now_ns - (policy->limits.kills > 1 ? first_ns : now_ns) > window_ns)
-		return;
-	if (policy->benched_until_ns && now_ns > policy->benched_until_ns + window_ns + policy->bench_ms * MS_NS)
-		policy->bench_ms = policy->limits.bench_ms;
-	snprintf(why, sizeof(why), "after being stopped %u times in %g s", policy->limits.kills,
-		 (double)policy->limits.kill_window_ms / 1000);
-	bench(policy, why);
 }
 
 /* From a handler of xpcall no message comes out but Lua's own, that there was an error in it. */
@@ -454,33 +488,38 @@ bool lp_policy_kill(struct lp_policy *policy, int status)
 {
 	char client[LP_IP_TEXT_SIZE];
 	struct lp_log_about about = lp_policy_about(policy, client);
+	size_t source = LP_NO_SOURCE;
 	struct lp_error line;
 
 	if (status != LP_POLICY_ABANDONED && !policy->call.stopped && lp_arena_refusals(policy->arena) == 0)
 		return false;
+	if (policy->call.hook)
+		source = policy->units[policy->call.hook->unit].source;
 	describe_kill(policy, status, &line);
 	policy->errors++;
 	lp_log_limited(policy->host->log, LP_LOG_ERROR, LP_LOG_TOPIC_POLICY, &about, "%s; the policies start anew",
 		       line.text);
 	drop_state(policy);
-	count_kill(policy);
+	lp_policy_note_kill(policy, source);
 	return true;
 }
 
 bool lp_policy_ready(struct lp_policy *policy)
 {
-	struct lp_error error;
+	if (lp_policy_end_benches(policy))
+		drop_state(policy);
+	while (!policy->lua) {
+		struct lp_error error;
 
-	if (policy->lua)
-		return true;
-	if (lp_policy_benched_ms(policy) > 0)
-		return false;
-	if (make_state(policy, &error) == 0)
-		return true;
-	policy->errors++;
-	lp_log_limited(policy->host->log, LP_LOG_ERROR, LP_LOG_TOPIC_POLICY, NULL, "%s", error.text);
-	bench(policy, "because they no longer load");
-	return false;
+		if (policy->source_count && policy->benched_count == policy->source_count)
+			return false;
+		if (make_state(policy, &error) == 0)
+			break;
+		policy->errors++;
+		lp_log_limited(policy->host->log, LP_LOG_ERROR, LP_LOG_TOPIC_POLICY, NULL, "%s", error.text);
+		lp_policy_unload(policy, policy->loading_source);
+	}
+	return true;
 }
 
 static void refresh(void *subject)
@@ -502,13 +541,4 @@ bool lp_policy_refresh(struct lp_policy *policy)
 uint64_t lp_policy_kills(const struct lp_policy *policy)
 {
 	return policy->kills;
-}
-
-uint64_t lp_policy_benched_ms(const struct lp_policy *policy)
-{
-	uint64_t now_ns = lp_policy_now_ns(policy);
-
-	return policy->lua || policy->benched_until_ns <= now_ns
-		       ? 0
-		       : (policy->benched_until_ns - now_ns + MS_NS - 1) / MS_NS;
 }

@@ -140,7 +140,7 @@ struct limpet_counts {
 	uint64_t policy_errors;    /**< Hooks that raised an error or returned no answer of theirs. */
 	uint64_t policy_kills;     /**< Hooks that were stopped: out of time or memory. */
 	uint64_t
-		policy_benched_ms; /**< For how long policies will not be asked, having been stopped too often; 0: asked. */
+		policy_benched_ms; /**< For how long a policy will not be asked, having been stopped too often; 0: all are. */
 	uint64_t reloads;          /**< That took. */
 	uint64_t failed_reloads;
 	uint64_t rollbacks; /**< Reloads that took, and were undone because the new policies failed at once. */

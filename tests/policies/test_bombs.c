@@ -253,7 +253,9 @@ static void a_policy_that_is_stopped_too_often_is_benched(void **state)
 		set_off(fixture);
 	}
 	assert_int_equal(lp_policy_benched_ms(fixture->policy), 100);
-	assert_said(fixture, "policies are benched for 0.1 s, after being stopped 3 times in 1 s");
+	assert_said(fixture,
+		    "is benched for 0.1 s, after being stopped 3 times in 1 s; until then each connection goes to the "
+		    "least busy worker");
 	request(fixture, FIXTURE_REQUEST);
 	assert_no_opinion(ask(fixture));
 	set_off(fixture);
@@ -281,8 +283,107 @@ static void one_that_no_longer_loads_is_benched_at_once(void **state)
 	fixture_forget(fixture);
 	assert_no_opinion(ask(fixture));
 	assert_said(fixture, "no more");
-	assert_said(fixture, "benched for 60 s, because they no longer load");
+	assert_said(fixture, "is benched for 60 s, because it no longer loads");
 	assert_no_opinion(ask(fixture));
+}
+
+/* Three policies as one file each: the second is the bomb. */
+static void load_three(struct fixture *fixture, const char *bomb)
+{
+	static const char *const others[] = {
+		"return { on_connect = function(conn) if conn.port == 1 then return limpet.refuse(403) end end }",
+		"return { on_worker_up = function() limpet.shared:incr('heard') end,\n"
+		"on_request = function(conn, workers) return workers[2] end }",
+	};
+	static char files[3][80];
+	const char *const sources[] = {others[0], bomb, others[1]};
+	const char *const names[] = {files[0], files[1], files[2]};
+
+	for (int i = 0; i < 3; i++) {
+		FILE *file;
+
+		snprintf(files[i], sizeof(files[i]), "%s/%d.lua", fixture->folder, i);
+		file = fopen(files[i], "w");
+		fputs(sources[i], file);
+		fclose(file);
+	}
+	fixture_load_names_at(fixture, names, 3, __FILE__, __LINE__);
+	for (int i = 0; i < 3; i++)
+		unlink(files[i]);
+}
+
+static void assert_others_are_asked(struct fixture *fixture)
+{
+	struct lp_verdict verdict;
+
+	request(fixture, FIXTURE_REQUEST);
+	fixture->conn.port = 1;
+	verdict = ask(fixture);
+	assert_int_equal(verdict.kind, LP_VERDICT_REFUSE);
+	assert_int_equal(verdict.status, 403);
+	fixture->conn.port = 2;
+	assert_worker(ask(fixture), 2);
+}
+
+static void one_that_is_stopped_too_often_costs_no_other_policy(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t now_ns = 1;
+
+	fixture->host.now_ns = &now_ns;
+	fixture->host.limits =
+		(struct lp_policy_limits){.time_ms = 5, .kills = 3, .kill_window_ms = 1000, .bench_ms = 100};
+	load_three(fixture,
+		   "return { on_request = function(conn) if conn.path == '/bomb' then while true do end end end }");
+	fixture->conn.port = 2;
+	for (int i = 0; i < 3; i++) {
+		request(fixture, "GET /bomb HTTP/1.1\r\n\r\n");
+		assert_no_opinion(ask(fixture));
+	}
+	assert_int_equal(lp_policy_kills(fixture->policy), 3);
+	assert_said(fixture, "/1.lua is benched for 0.1 s, after being stopped 3 times in 1 s; the other policies are "
+			     "asked as before");
+	assert_int_equal(lp_policy_benched_ms(fixture->policy), 100);
+	assert_others_are_asked(fixture);
+	request(fixture, "GET /bomb HTTP/1.1\r\n\r\n");
+	assert_worker(ask(fixture), 2);
+	assert_int_equal(lp_policy_kills(fixture->policy), 3);
+
+	now_ns += 100 * UINT64_C(1000000);
+	assert_int_equal(lp_policy_benched_ms(fixture->policy), 0);
+	request(fixture, "GET /bomb HTTP/1.1\r\n\r\n");
+	assert_no_opinion(ask(fixture));
+	assert_int_equal(lp_policy_kills(fixture->policy), 4);
+	assert_others_are_asked(fixture);
+	fixture->host.now_ns = NULL;
+}
+
+static void one_that_no_longer_loads_costs_no_other_policy(void **state)
+{
+	struct fixture *fixture = *state;
+	lp_policy_cursor waiting = 0;
+
+	fixture->host.limits = (struct lp_policy_limits){.time_ms = 5, .kills = 10};
+	load_three(fixture,
+		   "assert(limpet.shared:incr('loads') < 2, 'no more')\n"
+		   "return { on_hello = function() end, setup = function() end, on_worker_down = function() end,\n"
+		   "on_request = function(conn) if conn.path == '/bomb' then while true do end end end }");
+	fixture->conn.port = 2;
+	assert_int_equal(lp_policy_decide(fixture->policy, &fixture->conn, &waiting).kind, LP_VERDICT_LOOK);
+	request(fixture, "GET /bomb HTTP/1.1\r\n\r\n");
+	assert_no_opinion(ask(fixture));
+	assert_others_are_asked(fixture);
+	assert_said(fixture, "no more");
+	assert_said(fixture,
+		    "/1.lua is benched for 60 s, because it no longer loads; the other policies are asked as before");
+
+	/* One that waited among the hooks of before finds its place. */
+	fixture->conn.port = 2;
+	assert_worker(lp_policy_decide(fixture->policy, &fixture->conn, &waiting), 2);
+	assert_string_equal(lp_policy_hook_name(fixture->policy, 1), "on_hello");
+	assert_string_equal(lp_policy_hook_name(fixture->policy, 3), "on_request");
+	assert_null(lp_policy_hook_name(fixture->policy, 4));
+	lp_policy_worker_down(fixture->policy, 1);
 }
 
 static void files_and_setup_are_stopped_too(void **state)
@@ -351,6 +452,8 @@ int main(void)
 		policy_test(what_policies_shared_survives_a_stop),
 		policy_test(a_policy_that_is_stopped_too_often_is_benched),
 		policy_test(one_that_no_longer_loads_is_benched_at_once),
+		policy_test(one_that_is_stopped_too_often_costs_no_other_policy),
+		policy_test(one_that_no_longer_loads_costs_no_other_policy),
 		policy_test(files_and_setup_are_stopped_too),
 		policy_test(a_worker_event_is_stopped_too),
 		policy_test(a_shrunken_table_of_workers_at_the_cap_does_no_harm),
