@@ -135,12 +135,12 @@ async function assertAllHear(limpet, options, count = 9) {
 }
 
 /** Plain requests are answered. Resolves to the processes that did, as their answers say. */
-async function assertRequests(limpet, requests = SESSIONS) {
+async function assertRequests(limpet, requests = SESSIONS, path = '/') {
 	const all = new Set();
 	for (const makeAgent of Object.values(AGENTS)) {
 		const agent = makeAgent();
 		const seen = await many(requests, async () => {
-			const { status, json } = await limpet.get('/', { agent });
+			const { status, json } = await limpet.get(path, { agent });
 			assert.equal(status, 200);
 			return json.pid;
 		});
@@ -238,4 +238,4 @@ class KeptConnection {
 	}
 }
 
-module.exports = { AT_PORT, KeptConnection, assertAllHear, assertSessions, many, registered, testServers, workerPids };
+module.exports = { AT_PORT, KeptConnection, assertAllHear, assertRequests, assertSessions, many, registered, testServers, workerPids };
