@@ -10,6 +10,10 @@
  * When the worker dies the kernel first gives us what it had said, then end-of-file; so its last acknowledgements count.
  * (A SEQPACKET socket reports ECONNRESET in between; reading goes on past it.)
  *
+ * A channel that nothing can be sent through any more, for whatever reason, ends: it is heard out, and then on_end runs
+ * (lp_channel_give_up). A worker that has closed only one direction, or an error that nobody thought of, leaves no channel
+ * that is neither open nor closed.
+ *
  * ENOBUFS, ENOMEM and ETOOMANYREFS (too many descriptors of ours in flight) are not told of by any event when they
  * end, so a timer tries again.
  */
@@ -60,7 +64,8 @@ static ssize_t send_now(struct lp_channel *channel, const char *bytes, size_t le
 			       strerror((int)-sent));
 		return UV_ENOBUFS;
 	default:
-		channel->broken = channel->broken || sent < 0;
+		if (sent < 0)
+			lp_channel_give_up(channel, (int)sent);
 		return sent < 0 ? UV_EPIPE : sent;
 	}
 }
@@ -88,11 +93,21 @@ static int send_connection(struct lp_channel *channel, struct lp_connection *con
 	return 0;
 }
 
+/* A worker that has closed its end ends the channel while it is heard out; one that has not is left alone now. */
+static void end_given_up(struct lp_channel *channel)
+{
+	lp_channel_hear_out(channel);
+	if (channel->ended)
+		return;
+	channel->failed = true;
+	lp_channel_end(channel);
+}
+
 static void on_retry(uv_timer_t *retry)
 {
 	struct lp_channel *channel = retry->data;
 	if (channel->given_up)
-		lp_channel_end(channel);
+		end_given_up(channel);
 	else
 		lp_channel_flush(channel);
 }
@@ -100,15 +115,17 @@ static void on_retry(uv_timer_t *retry)
 /* Out of something that no event tells the return of: try again a little later. */
 static void retry_later(struct lp_channel *channel)
 {
-	uv_timer_start(&channel->retry, on_retry, RETRY_MS, 0);
+	if (!channel->given_up)
+		uv_timer_start(&channel->retry, on_retry, RETRY_MS, 0);
 }
 
 void lp_channel_give_up(struct lp_channel *channel, int status)
 {
-	if (channel->broken)
+	if (channel->given_up || channel->ended)
 		return;
-	lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
-		       "worker %u: its channel is closed: %s", channel->worker, lp_error_words(status));
+	if (status != UV_EPIPE && status != UV_ECONNRESET)
+		lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
+			       "worker %u: its channel is closed: %s", channel->worker, lp_error_words(status));
 	channel->broken = true;
 	channel->given_up = true;
 	uv_timer_start(&channel->retry, on_retry, 0, 0);
@@ -204,7 +221,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 		channel->polled =
 			0; /* libuv has stopped watching: an error is pending, behind what can still be read. */
 	if (status < 0 || events & UV_READABLE)
-		lp_channel_hear(channel);
+		lp_channel_hear_some(channel);
 	if (channel->ended)
 		return;
 	if (events & UV_WRITABLE) {
@@ -329,7 +346,7 @@ int lp_channel_send_descriptor(struct lp_channel *channel, struct lp_slice messa
 	if (sent < 0)
 		return (int)sent;
 	if (lp_buffer_append(&channel->out, message.bytes + sent, message.length - (size_t)sent))
-		channel->broken = true; /* Half a message can never be mended. */
+		lp_channel_give_up(channel, -ENOMEM); /* Half a message can never be mended. */
 	return 0;
 }
 

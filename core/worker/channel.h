@@ -102,8 +102,9 @@ struct lp_channel {
 	bool drained;      /**< It was told. */
 	bool skipping;     /**< Inside a message that is too long. */
 	size_t skip_bytes; /**< How much of it has yet to come; of a dialect that speaks V8's frames. */
-	bool broken;       /**< The worker's end is closed; what it said before may still be unread. */
-	bool given_up;     /**< By us: on_end is to be called. */
+	bool broken;       /**< Nothing can be sent any more; what the worker said before may still be unread. */
+	bool given_up;     /**< on_end is called soon, when that has been read. */
+	bool failed;       /**< It ends by an error or by us; the worker has not closed its end. */
 	bool ended;        /**< on_end was called. */
 	bool hearing;      /**< Inside lp_channel_hear. */
 	uint64_t heard_ns; /**< When the worker was heard last; 0: nobody has asked yet (lp_channel_heard_ns). */
@@ -180,6 +181,16 @@ void lp_channel_drain(struct lp_channel *channel);
  */
 void lp_channel_close(struct lp_channel *channel, void (*closed)(struct lp_channel *channel));
 
+/**
+ * Read all that a worker has said that has ended, or whose channel has failed: its last acknowledgements count.
+ *
+ * @param channel  Open, and not inside one of its events.
+ */
+void lp_channel_hear_out(struct lp_channel *channel);
+
+/** As lp_channel_hear, for one turn of the loop: what takes longer waits for the next. @param channel Open. */
+void lp_channel_hear_some(struct lp_channel *channel);
+
 /** The worker's end is closed, or what it says makes no sense: on_end runs, once. @param channel Open. */
 void lp_channel_end(struct lp_channel *channel);
 
@@ -209,10 +220,11 @@ void lp_channel_accept(struct lp_channel *channel, struct lp_connection *connect
 void lp_channel_return(struct lp_channel *channel, struct lp_connection *connection, enum lp_return_reason reason);
 
 /**
- * End a channel whose state is lost, soon: for want of memory something could not be said or heard.
+ * End a channel that is of no use any more, whatever the reason: something could not be said or heard, or half of it only.
+ * Every error leads here, and from here to on_end, after what the worker has said already was read.
  *
- * @param channel  Open; on_end runs on the loop, not from here.
- * @param status   Why, for the log.
+ * @param channel  Open; on_end runs on the loop, not from here. Twice is once.
+ * @param status   Why, for the log. UV_EPIPE and UV_ECONNRESET are not logged: workers end.
  */
 void lp_channel_give_up(struct lp_channel *channel, int status);
 

@@ -13,8 +13,12 @@
 #include "worker/meeting/v8frame.h"
 #include "worker/rights.h"
 
-/* Reads before the loop gets its turn: a talkative worker must not starve the others. */
+/* Reads before the loop gets its turn, and how long they may take: a talkative worker must not starve the others. */
 #define READS_A_TURN 64
+#define TURN_NS 1000000
+
+/* What the kernel can hold of a worker's last words, and more, in readings: somebody else may go on writing. */
+#define LAST_READS 4096
 
 static void drop_descriptor(struct lp_channel *channel)
 {
@@ -39,7 +43,10 @@ static ssize_t receive_now(struct lp_channel *channel, char *bytes)
 			channel->broken = true;
 			continue; /* Said once; what was queued before it can still be read, and then the end. */
 		}
-		return got == -EAGAIN ? UV_EAGAIN : 0;
+		if (got == -EAGAIN)
+			return UV_EAGAIN;
+		channel->failed = true;
+		return 0;
 	}
 }
 
@@ -78,9 +85,13 @@ static void pass_over(struct lp_channel *channel, const char *why)
 /*
  * Bytes of a stream: what the dialect leaves over waits in `in` for the rest of its message. There is always room for
  * what one reading leaves, so that only a message that is longer can find no memory: acknowledgements are not lost.
+ *
+ * The dialect looks at what waits from its beginning. Of a line whose end has not come it need not look each time.
  */
 static long take_stream(struct lp_channel *channel, const char *bytes, size_t length)
 {
+	bool goes_on =
+		channel->in.length && channel->dialect->language == LP_LANGUAGE_JSON && !memchr(bytes, '\n', length);
 	if (channel->in.length && lp_buffer_append(&channel->in, bytes, length))
 		pass_over(channel, "a message that there is no memory for");
 	else if (channel->in.length)
@@ -94,7 +105,7 @@ static long take_stream(struct lp_channel *channel, const char *bytes, size_t le
 		long used = channel->dialect->receive(channel, bytes, length);
 		return used < 0 ? used : lp_buffer_append(&channel->in, bytes + used, length - (size_t)used);
 	}
-	long used = channel->dialect->receive(channel, channel->in.bytes, channel->in.length);
+	long used = goes_on ? 0 : channel->dialect->receive(channel, channel->in.bytes, channel->in.length);
 	if (used < 0)
 		return used;
 	lp_buffer_consume(&channel->in, (size_t)used);
@@ -106,32 +117,45 @@ static long take_stream(struct lp_channel *channel, const char *bytes, size_t le
 	return 0;
 }
 
-static void hear(struct lp_channel *channel)
+/* Read once. Returns how many bytes were taken, or 0 when there is no more for now. */
+static size_t hear_once(struct lp_channel *channel)
 {
 	char bytes[LP_CHANNEL_READ_SIZE];
+	ssize_t got = receive_now(channel, bytes);
+	if (got == UV_EAGAIN)
+		return 0;
+	if (got == 0) {
+		lp_channel_end(channel);
+		return 0;
+	}
+	bool is_stream = channel->dialect->socket_type == SOCK_STREAM;
+	long status = is_stream ? take_stream(channel, bytes, (size_t)got)
+				: channel->dialect->receive(channel, bytes, (size_t)got);
+	drop_descriptor(channel);
+	if (status >= 0)
+		return (size_t)got;
+	lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
+		       "worker %u does not speak the dialect %s (%s); its channel is closed", channel->worker,
+		       channel->dialect->name, lp_error_words((int)status));
+	channel->failed = true;
+	lp_channel_end(channel);
+	return 0;
+}
+
+/* Read, so often at most, and until some time. */
+static void hear(struct lp_channel *channel, uint64_t until_ns)
+{
+	bool is_stream = channel->dialect->socket_type == SOCK_STREAM;
+	if (channel->hearing)
+		return; /* An event asks for more while bytes of this channel are being taken. */
+	channel->hearing = true;
+	channel->heard_ns = 0;
 	for (int reads = 0; reads < READS_A_TURN && !channel->ended; reads++) {
-		ssize_t got = receive_now(channel, bytes);
-		if (got == UV_EAGAIN)
-			break;
-		if (got == 0) {
-			lp_channel_end(channel);
-			return;
-		}
-		long status = channel->dialect->socket_type == SOCK_STREAM
-				      ? take_stream(channel, bytes, (size_t)got)
-				      : channel->dialect->receive(channel, bytes, (size_t)got);
-		drop_descriptor(channel);
-		if (status < 0) {
-			lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER,
-				       LP_LOG_ABOUT(.worker = channel->worker),
-				       "worker %u does not speak the dialect %s (%s); its channel is closed",
-				       channel->worker, channel->dialect->name, lp_error_words((int)status));
-			lp_channel_end(channel);
-			return;
-		}
-		if (got < LP_CHANNEL_READ_SIZE && channel->dialect->socket_type == SOCK_STREAM)
+		size_t got = hear_once(channel);
+		if (got == 0 || (is_stream && got < LP_CHANNEL_READ_SIZE) || (until_ns && lp_clock_ns() >= until_ns))
 			break;
 	}
+	channel->hearing = false;
 }
 
 uint64_t lp_channel_heard_ns(struct lp_channel *channel)
@@ -143,10 +167,22 @@ uint64_t lp_channel_heard_ns(struct lp_channel *channel)
 
 void lp_channel_hear(struct lp_channel *channel)
 {
+	hear(channel, 0);
+}
+
+void lp_channel_hear_some(struct lp_channel *channel)
+{
+	hear(channel, lp_clock_ns() + TURN_NS);
+}
+
+void lp_channel_hear_out(struct lp_channel *channel)
+{
+	size_t got = 1;
 	if (channel->hearing)
-		return; /* An event asks for more while bytes of this channel are being taken. */
+		return;
 	channel->hearing = true;
 	channel->heard_ns = 0;
-	hear(channel);
+	for (int reads = 0; got && reads < LAST_READS && !channel->ended; reads++)
+		got = hear_once(channel);
 	channel->hearing = false;
 }

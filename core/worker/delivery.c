@@ -13,10 +13,10 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "worker/node.h"
 
-/* Rounds of hearing a dead worker out; the kernel holds less than that. */
-#define LAST_WORDS 8
+/* How often it is told of one process that it is ready. */
+#define TELL_NS 1000000000ull
+#include "worker/node.h"
 
 void lp_slot_update_usable(struct lp_slot *slot)
 {
@@ -28,6 +28,19 @@ void lp_slot_update_usable(struct lp_slot *slot)
 }
 
 static const struct lp_channel_events channel_events;
+
+/* One that opens and closes its server all the time is not to fill the log. */
+static void tell_ready(struct lp_slot *slot)
+{
+	uint64_t now_ns = lp_clock_ns();
+	bool again = slot->told_pid == slot->worker->pid && now_ns - slot->told_ns < TELL_NS;
+	lp_log_write(slot->slots->config.log, again ? LP_LOG_DEBUG : LP_LOG_INFO,
+		     LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->worker->pid), "worker %u is ready (pid %d)",
+		     slot->worker->id, slot->worker->pid);
+	slot->told_pid = slot->worker->pid;
+	if (!again)
+		slot->told_ns = now_ns;
+}
 
 static void set_up(struct lp_slot *slot, bool up)
 {
@@ -45,9 +58,7 @@ static void set_up(struct lp_slot *slot, bool up)
 		}
 		if (!slot->ready_ns)
 			slot->ready_ns = slot->worker->started_ns;
-		lp_log_write(slots->config.log, LP_LOG_INFO,
-			     LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->worker->pid),
-			     "worker %u is ready (pid %d)", slot->worker->id, slot->worker->pid);
+		tell_ready(slot);
 		events->on_worker_up(slots->config.owner, slot->worker->id);
 	} else {
 		events->on_worker_down(slots->config.owner, slot->worker->id);
@@ -88,6 +99,9 @@ int lp_slot_open_channel(struct lp_slot *slot, int fd, int *worker_end)
 		return status;
 	slot->channel.owner = slot;
 	slot->channel.ports = &slot->slots->ports;
+	if (slot->is_cut_off)
+		uv_timer_stop(&slot->timer);
+	slot->is_cut_off = false;
 	slot->has_channel = true;
 	slot->channel_open = true;
 	slot->full = false;
@@ -116,8 +130,8 @@ void lp_slot_close_channel(struct lp_slot *slot)
  */
 static void hear_out(struct lp_slot *slot, struct lp_process *process)
 {
-	for (int i = 0; i < LAST_WORDS && slot->channel_open; i++)
-		lp_channel_hear(&slot->channel);
+	if (slot->channel_open)
+		lp_channel_hear_out(&slot->channel);
 	if (slot->channel_open)
 		lp_process_kill_rest(process);
 	lp_slot_close_channel(slot);
@@ -131,6 +145,7 @@ void lp_slot_lose_worker(struct lp_slot *slot, struct lp_process *process)
 	lp_node_process_ended(slots, worker->pid);
 	uv_timer_stop(&slot->timer); /* Which hearing it out may have started. */
 	slot->has_hung_up = false;
+	slot->is_cut_off = false;
 	lp_unread_worker_ended(&slots->unread, worker->id);
 	lp_sessions_forget_worker(slots->config.sessions, worker->id);
 	if (slots->count)
@@ -404,7 +419,11 @@ static void on_sigterm(struct lp_channel *channel, bool handled)
 
 static void on_end(struct lp_channel *channel)
 {
-	lp_slot_close_channel(channel->owner);
+	struct lp_slot *slot = channel->owner;
+	bool is_cut_off = channel->failed;
+	lp_slot_close_channel(slot);
+	if (is_cut_off)
+		lp_slot_cut_off(slot);
 }
 
 static const struct lp_channel_events channel_events = {

@@ -38,6 +38,9 @@
 /* Of a worker's message as JSON, what is kept between messages. */
 #define HEARD_BYTES 4096
 
+/* A message of node:cluster's own, at most. It is taken apart, and what takes it apart needs many times its size. */
+#define INTERNAL_MAX ((size_t)32 << 10)
+
 /* Bytes of a session's id. */
 #define SESSION_MAX 1024
 
@@ -294,7 +297,13 @@ static void on_takes_messages(struct lp_channel *channel, const struct lp_letter
 static void on_internal_message(struct lp_channel *channel, const struct lp_letter *letter)
 {
 	struct lp_slice cmd = letter->fields[LP_LETTER_CMD];
-	if (lp_json_is(cmd, LP_SLICE("NODE_CLUSTER"))) {
+	if (letter->bytes.length > INTERNAL_MAX) {
+		lp_log_limited(
+			channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
+			"worker %u sent a message of node:cluster's own of %zu bytes, and these have %zu at most; "
+			"it is dropped",
+			channel->worker, letter->bytes.length, INTERNAL_MAX);
+	} else if (lp_json_is(cmd, LP_SLICE("NODE_CLUSTER"))) {
 		json_t *message = parse_letter(channel, letter);
 		on_cluster_message(channel, message);
 		json_decref(message);
@@ -405,6 +414,9 @@ static void on_frame(struct lp_channel *channel, struct lp_slice frame)
 			"worker %u sent a message of %zu bytes that is no value as V8 writes it, or one with parts "
 			"that are unknown here; it is dropped",
 			channel->worker, frame.length);
+	if (!channel->ended)
+		lp_buffer_consume(&node_of(channel)->heard,
+				  node_of(channel)->heard.length); /* Large ones are given back. */
 }
 
 static long receive_frames(struct lp_channel *channel, const char *bytes, size_t length)

@@ -13,9 +13,6 @@
 #include "worker/node.h"
 #include "worker/slot.h"
 
-/* Rounds of hearing a dead process out; the kernel holds less than that. */
-#define LAST_WORDS 8
-
 /* Room for what a process is told first. */
 #define GREETING_MAX 32
 
@@ -196,7 +193,12 @@ static void on_sigterm(struct lp_channel *channel, bool handled)
 
 static void on_end(struct lp_channel *channel)
 {
-	close_channel(owner_of(channel));
+	struct lp_node_process *process = owner_of(channel);
+	bool is_cut_off = channel->failed && process->works;
+	struct lp_slot *slot = process->slot;
+	close_channel(process);
+	if (is_cut_off)
+		lp_slot_cut_off(slot);
 }
 
 static const struct lp_channel_events channel_events = {
@@ -297,8 +299,8 @@ bool lp_node_process_has_number(const struct lp_slot *slot)
 void lp_node_process_ended(struct lp_slots *slots, pid_t pid)
 {
 	struct lp_node_process *process = lp_node_process_find(slots, pid);
-	for (int i = 0; process && i < LAST_WORDS && process->open; i++)
-		lp_channel_hear(&process->channel);
+	if (process && process->open)
+		lp_channel_hear_out(&process->channel);
 	if (process)
 		close_channel(process);
 }

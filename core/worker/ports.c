@@ -33,15 +33,27 @@ static const struct lp_port *find(const struct lp_ports *ports, int number)
 	return NULL;
 }
 
+/* A place for one more, be it that of one that nobody asks for any more. NULL: there is none. */
+static struct lp_port *make_room(struct lp_ports *ports)
+{
+	if (ports->count < LP_PORTS_MAX)
+		return &ports->all[ports->count++];
+	for (size_t i = 0; i < ports->count; i++)
+		if (!ports->all[i].claims)
+			return &ports->all[i];
+	return NULL;
+}
+
 void lp_ports_claim(struct lp_ports *ports, int number)
 {
 	struct lp_port *port = (struct lp_port *)find(ports, number);
-	if (number == 0 || (!port && ports->count == LP_PORTS_MAX))
+	bool is_new = !port;
+	if (number != 0 && is_new)
+		port = make_room(ports);
+	if (number == 0 || !port)
 		return;
-	if (!port) {
-		port = &ports->all[ports->count++];
+	if (is_new)
 		*port = (struct lp_port){.number = any_path(number)};
-	}
 	port->claims++;
 }
 

@@ -16,7 +16,8 @@
  *
  * Inside RUNNING: the channel says ready -> up; not ready, or its end -> down. A channel may end long before its process
  * does (a worker that has disconnected finishes its work); the slot then waits for the exit, so there is never one
- * process too many. What goes through the channel is delivery.c's.
+ * process too many. A channel that has failed, or that we have ended, is another matter: its worker may not even know, so
+ * its process is ended when it has had --drain-timeout, unless it has come again. What goes through the channel is delivery.c's.
  *
  * Pauses: none after a process that was ready for STEADY_MS; else FIRST_PAUSE_MS, doubled with every further failure up to
  * LONGEST_PAUSE_MS, a fifth more or less by chance so that slots do not beat in time.
@@ -175,6 +176,28 @@ static void on_useless(uv_timer_t *timer)
 	uv_timer_start(timer, on_ignored, LP_SLOT_TERM_MS, 0);
 }
 
+/* Whatever connections it has: no others will ever come to it. */
+static void on_cut_off(uv_timer_t *timer)
+{
+	struct lp_slot *slot = timer->data;
+	lp_log_write(
+		slot->slots->config.log, LP_LOG_WARNING,
+		LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->worker->pid),
+		"worker %u (pid %d) has had no channel for %u ms (--drain-timeout), and has neither ended nor come "
+		"again; it is terminated, and another takes its place",
+		slot->worker->id, slot->worker->pid, slot->slots->config.useless_ms);
+	lp_slot_kill_worker(slot, SIGTERM);
+	uv_timer_start(timer, on_ignored, LP_SLOT_TERM_MS, 0);
+}
+
+void lp_slot_cut_off(struct lp_slot *slot)
+{
+	if (slot->state != LP_SLOT_RUNNING || slot->slots->stopping || !(slot->has_process || slot->has_member))
+		return;
+	slot->is_cut_off = true;
+	uv_timer_start(&slot->timer, on_cut_off, slot->slots->config.useless_ms, 0);
+}
+
 /* Whether workers are told to finish in a way that the user knows them to understand: then they have all their time. */
 bool lp_slots_told_as_wished(const struct lp_slots *slots)
 {
@@ -192,7 +215,7 @@ void lp_slot_end_if_idle(struct lp_slot *slot)
 	bool is_idle = slot->state == LP_SLOT_RUNNING && (slot->has_process || slot->has_member) &&
 		       !slot->channel_open && slot->worker->connections == 0;
 	if (!slots->stopping) {
-		if (is_idle && has_hung_up && !slot->uncounted)
+		if (is_idle && has_hung_up && !slot->uncounted && !slot->is_cut_off)
 			uv_timer_start(&slot->timer, on_useless, slots->config.useless_ms, 0);
 	} else if (lp_slots_told_as_wished(slots)) {
 		return;

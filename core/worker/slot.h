@@ -83,8 +83,11 @@ struct lp_slot {
 	bool goes_on;         /**< They are what the program is about, as far as we know. */
 	pid_t session;        /**< Of a worker that registered; its program's pid, mostly. */
 	struct lp_session left;
+	bool is_cut_off; /**< Its channel has failed: the timer runs to its end. */
 	struct lp_patience patience;
 	uint64_t ready_ns; /**< When a worker of the present process was first up; 0: not yet. */
+	pid_t told_pid;    /**< Of whom it was told that it is ready, and when. */
+	uint64_t told_ns;
 	unsigned failures;
 	uv_timer_t timer; /**< PAUSED: to the next start. RUNNING: to the remark that it is late. */
 };
@@ -136,6 +139,14 @@ void lp_slot_flush(struct lp_slot *slot);
 /** What carries a connection to the slot's worker. @param slot Its worker is usable. @param connection DECIDING.
  * @return A carrier. */
 unsigned lp_slot_carrier_for(const struct lp_slot *slot, const struct lp_connection *connection);
+
+/**
+ * The worker's channel has failed, or was ended by us: it gets nothing more. It may come again, if it registers; else its
+ * process is ended when it has had its time, so that the slot has a worker again, whatever the process does.
+ *
+ * @param slot  Without a channel.
+ */
+void lp_slot_cut_off(struct lp_slot *slot);
 
 /** Tell the worker to finish; an empty slot ends. @param slot Started; slots->stopping is set. */
 void lp_slot_finish(struct lp_slot *slot);

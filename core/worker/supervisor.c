@@ -366,11 +366,16 @@ static void on_registered(void *owner, const struct lp_registered *who)
  * Which number a Node process is told. All that a program starts have its slot's, for nobody knows yet which of them will
  * listen, as long as that one has not come; who comes later has one of its own. It may still turn out that two have the
  * same, when the first begins to listen after the second has come: then the second is in another slot, with the number
- * that it was told.
+ * that it was told. A process has one channel.
  */
 static struct lp_slot *find_number(struct lp_slots *slots, const struct lp_registered *who)
 {
 	struct lp_slot *own = who->slot && who->slot <= slots->config.processes ? &slots->all[who->slot - 1] : NULL;
+	struct lp_node_process *before = lp_node_process_find(slots, who->pid);
+	if (before)
+		lp_channel_hear(&before->channel); /* A program may become another, and keeps its number. */
+	if (lp_node_process_find(slots, who->pid))
+		return NULL;
 	if (own && own->has_process && lp_slot_is_free(own, who->pid))
 		return own;
 	for (unsigned i = slots->config.processes; i < slots->config.workers->count; i++)

@@ -77,6 +77,88 @@ static void a_dead_workers_last_words_count(void **state)
 	close_fixture(fixture);
 }
 
+/* Run the loop until the channel has ended, which is once. */
+static void run_to_the_end(struct fixture *fixture)
+{
+	while (fixture->ends == 0)
+		uv_run(&fixture->loop, UV_RUN_NOWAIT);
+	assert_true(fixture->channel.ended);
+	assert_int_equal(hand_over(fixture, 9, 80), UV_EPIPE);
+	lp_channel_close(&fixture->channel, NULL);
+	fixture->open = false;
+}
+
+/* It has closed one direction: nothing tells us of that but that nothing can be sent. */
+static void a_worker_that_reads_no_more_ends_its_channel_and_its_last_words_count(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_native);
+	(void)state;
+	hand_over(fixture, 0, 80);
+	assert_int_equal(send(fixture->worker_end, "ack 1 1", 7, 0), 7);
+	assert_int_equal(shutdown(fixture->worker_end, SHUT_RD), 0);
+	hand_over(fixture, 1, 80);
+	run_to_the_end(fixture);
+	assert_int_equal(fixture->ends, 1);
+	assert_true(fixture->channel.failed);
+	assert_int_equal(fixture->acknowledged, 1);
+	assert_int_equal(fixture->returned, 1);
+	assert_int_equal(fixture->reason, LP_RETURN_LOST);
+	close_fixture(fixture);
+}
+
+/* EMSGSIZE, of which no line of ours knows. */
+static void an_error_that_nobody_thought_of_ends_the_channel(void **state)
+{
+	enum { TOO_LONG = 8 << 20 };
+	struct fixture *fixture = open_fixture(&lp_dialect_native);
+	char *bytes = calloc(1, TOO_LONG);
+	(void)state;
+	hand_over(fixture, 0, 80);
+	lp_channel_send(&fixture->channel, bytes, TOO_LONG);
+	free(bytes);
+	run_to_the_end(fixture);
+	assert_true(fixture->channel.failed);
+	assert_int_equal(fixture->returned, 1);
+	close_fixture(fixture);
+}
+
+static void giving_up_is_once_and_not_from_inside(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_native);
+	(void)state;
+	lp_channel_give_up(&fixture->channel, -ENOMEM);
+	lp_channel_give_up(&fixture->channel, -EIO);
+	assert_int_equal(fixture->ends, 0);
+	run_to_the_end(fixture);
+	assert_int_equal(fixture->ends, 1);
+	close_fixture(fixture);
+}
+
+static void an_end_that_the_worker_has_made_is_no_failure(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_native);
+	(void)state;
+	close(fixture->worker_end);
+	fixture->worker_end = -1;
+	hand_over(fixture, 0, 80);
+	run_to_the_end(fixture);
+	assert_false(fixture->channel.failed);
+	assert_int_equal(fixture->returned, 1);
+	close_fixture(fixture);
+}
+
+static void one_that_speaks_another_language_has_failed(void **state)
+{
+	struct fixture *fixture = open_fixture(&lp_dialect_native);
+	(void)state;
+	say(fixture, "ack 7 0"); /* Of nothing that was sent. */
+	assert_int_equal(fixture->ends, 1);
+	assert_true(fixture->channel.failed);
+	lp_channel_close(&fixture->channel, NULL);
+	fixture->open = false;
+	close_fixture(fixture);
+}
+
 static void drain_follows_what_is_queued(void **state)
 {
 	struct fixture *fixture = open_fixture(&lp_dialect_native);
@@ -185,6 +267,11 @@ int main(void)
 		cmocka_unit_test(closing_returns_everything_on_its_way),
 		cmocka_unit_test(what_there_is_no_room_for_is_sent_in_order_when_there_is),
 		cmocka_unit_test(a_dead_workers_last_words_count),
+		cmocka_unit_test(a_worker_that_reads_no_more_ends_its_channel_and_its_last_words_count),
+		cmocka_unit_test(an_error_that_nobody_thought_of_ends_the_channel),
+		cmocka_unit_test(giving_up_is_once_and_not_from_inside),
+		cmocka_unit_test(an_end_that_the_worker_has_made_is_no_failure),
+		cmocka_unit_test(one_that_speaks_another_language_has_failed),
 		cmocka_unit_test(drain_follows_what_is_queued),
 		cmocka_unit_test(descriptors_from_a_worker_are_closed),
 		cmocka_unit_test(posting_sends_no_connection),

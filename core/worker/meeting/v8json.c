@@ -3,7 +3,8 @@
  * written last. Strings lose nothing, halves of surrogate pairs included: JSON has escapes for those.
  *
  * Limits: an object that came before is not looked for, and becomes null. Elements that an array does not have cost a few bytes
- * of JSON each, so there is a bound to them.
+ * of JSON each, so there is a bound to them. So there is to numbers that are no integers: the shortest digits that tell one
+ * are found by trying, and half a million of them, which are a few MiB, would hold everybody up.
  */
 #include "worker/meeting/v8json.h"
 
@@ -19,6 +20,9 @@
 
 /* Elements of all arrays most of whose elements are none: in JSON each is written. */
 #define SPARSE_MAX 65536
+
+/* Numbers that are no integers: those behind them become null. */
+#define FRACTIONS_MAX 8192
 
 static void put_escape(struct lp_v8_writer *writer, unsigned unit)
 {
@@ -81,12 +85,17 @@ static void put_bytes(struct lp_v8_writer *writer, struct lp_slice text, bool ut
 }
 
 /* With as few digits as tell it, as JavaScript does: numbers may be names. */
+static bool is_integer(double number)
+{
+	return fabs(number) < 1e15 && number == rint(number); /* Most are; the rest would do as well, slowly. */
+}
+
 static void put_number(struct lp_v8_writer *writer, double number)
 {
 	char text[32] = "null";
 	if (number == 0)
-		number = 0;                                  /* Of either sign. */
-	if (fabs(number) < 1e15 && number == rint(number)) { /* The most; the rest would do as well, slowly. */
+		number = 0; /* Of either sign. */
+	if (is_integer(number)) {
 		snprintf(text, sizeof(text), "%ld", (long)number);
 		lp_v8_put(writer, text, strlen(text));
 		return;
@@ -150,10 +159,11 @@ static void put_comma(struct lp_v8_writer *writer, size_t start)
 struct converter {
 	struct lp_v8 v8;
 	struct lp_v8_writer writer;
-	size_t start;    /* Of the text in the buffer. */
-	size_t member;   /* Where the last member began, for one that is left out. */
-	size_t sparse;   /* Elements of arrays with few, so far. */
-	bool no_element; /* What comes next belongs to no index of the array it is in. */
+	size_t start;     /* Of the text in the buffer. */
+	size_t member;    /* Where the last member began, for one that is left out. */
+	size_t sparse;    /* Elements of arrays with few, so far. */
+	size_t fractions; /* Numbers that are no integers, so far. */
+	bool no_element;  /* What comes next belongs to no index of the array it is in. */
 	bool *lossy;
 	uint32_t next[LP_V8_DEPTH_MAX]; /* Index of arrays with few elements, by their depth. */
 };
@@ -215,6 +225,15 @@ static bool is_no_element(struct converter *converter, const struct lp_v8_level 
 	return none;
 }
 
+/* A number that there are too many of becomes null. */
+static void bound_number(struct converter *converter, struct lp_v8_token *token)
+{
+	if (token->kind != LP_V8_NUMBER || is_integer(token->number) || converter->fractions++ < FRACTIONS_MAX)
+		return;
+	*converter->lossy = true;
+	token->number = (double)NAN;
+}
+
 /* A piece of the value; level is what it is in. */
 static int convert(struct converter *converter, const struct lp_v8_level *level, const struct lp_v8_token *token)
 {
@@ -261,14 +280,17 @@ int lp_v8_to_json(struct lp_slice value, struct lp_buffer *out, bool *lossy)
 	converter.start = out->length;
 	converter.lossy = lossy;
 	converter.sparse = 0;
+	converter.fractions = 0;
 	converter.no_element = false;
 	lp_v8_open_value(&converter.v8, value);
 	for (;;) {
 		const struct lp_v8_level *level =
 			converter.v8.depth ? &converter.v8.levels[converter.v8.depth - 1] : NULL;
 		status = lp_v8_next(&converter.v8, &token);
-		if (status == 1)
+		if (status == 1) {
+			bound_number(&converter, &token);
 			status = convert(&converter, level, &token);
+		}
 		if (status != 1 || converter.writer.status)
 			return status < 0 ? status : converter.writer.status;
 	}
