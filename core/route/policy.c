@@ -436,16 +436,23 @@ static bool is_benched(const struct lp_policy *policy, const struct lp_hook *hoo
 
 static void tell_of_workers(struct lp_policy *policy);
 
+/* Returns whether there are policies to ask. */
+static bool prepare(struct lp_policy *policy)
+{
+	if (!lp_policy_ready(policy))
+		return false;
+	if (policy->events.count && policy->told_generation != policy->host->workers->generation)
+		tell_of_workers(policy);
+	return policy->lua || lp_policy_ready(policy);
+}
+
 struct lp_verdict lp_policy_decide(struct lp_policy *policy, const struct lp_policy_conn *conn,
 				   lp_policy_cursor *cursor)
 {
 	struct lp_verdict verdict = {.kind = LP_VERDICT_NONE};
 
-	if (!lp_policy_ready(policy))
-		return verdict;
-	if (policy->events.count && policy->told_generation != policy->host->workers->generation)
-		tell_of_workers(policy);
-	for (; *cursor < policy->routing.count && verdict.kind == LP_VERDICT_NONE && policy->lua; ++*cursor) {
+	/* Made ready for each hook: one that was stopped took the state with it, and the others are still to be asked. */
+	for (; *cursor < policy->routing.count && verdict.kind == LP_VERDICT_NONE && prepare(policy); ++*cursor) {
 		const struct lp_hook *hook = &policy->routing.all[*cursor];
 
 		if (is_benched(policy, hook))

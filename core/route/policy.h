@@ -220,9 +220,8 @@ bool lp_policy_looks(const struct lp_policy *policy);
  * Ask where a connection belongs.
  *
  * An error in a hook, or an answer that is none, is logged with file and line (bounded) and counted, and is no opinion.
- * A hook that takes more than the host's limits is stopped; so it is with that, and the other policies of the set are
- * not asked about this connection. The next call makes the set anew from the sources that were loaded: what policies
- * kept in Lua is gone, sessions and limpet.shared stay. A policy that is stopped too often is benched: for a while it is
+ * A hook that takes more than the host's limits is stopped, and has no opinion. The set is made anew then, from the sources
+ * that were loaded, and the other policies are asked: what policies kept in Lua is gone, sessions and limpet.shared stay. A policy that is stopped too often is benched: for a while it is
  * not asked, and the others are.
  *
  * @param policy  Borrowed.

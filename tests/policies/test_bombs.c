@@ -338,7 +338,7 @@ static void one_that_is_stopped_too_often_costs_no_other_policy(void **state)
 	fixture->conn.port = 2;
 	for (int i = 0; i < 3; i++) {
 		request(fixture, "GET /bomb HTTP/1.1\r\n\r\n");
-		assert_no_opinion(ask(fixture));
+		assert_worker(ask(fixture), 2);
 	}
 	assert_int_equal(lp_policy_kills(fixture->policy), 3);
 	assert_said(fixture, "/1.lua is benched for 0.1 s, after being stopped 3 times in 1 s; the other policies are "
@@ -352,7 +352,7 @@ static void one_that_is_stopped_too_often_costs_no_other_policy(void **state)
 	now_ns += 100 * UINT64_C(1000000);
 	assert_int_equal(lp_policy_benched_ms(fixture->policy), 0);
 	request(fixture, "GET /bomb HTTP/1.1\r\n\r\n");
-	assert_no_opinion(ask(fixture));
+	assert_worker(ask(fixture), 2);
 	assert_int_equal(lp_policy_kills(fixture->policy), 4);
 	assert_others_are_asked(fixture);
 	fixture->host.now_ns = NULL;
@@ -371,7 +371,7 @@ static void one_that_no_longer_loads_costs_no_other_policy(void **state)
 	fixture->conn.port = 2;
 	assert_int_equal(lp_policy_decide(fixture->policy, &fixture->conn, &waiting).kind, LP_VERDICT_LOOK);
 	request(fixture, "GET /bomb HTTP/1.1\r\n\r\n");
-	assert_no_opinion(ask(fixture));
+	assert_worker(ask(fixture), 2);
 	assert_others_are_asked(fixture);
 	assert_said(fixture, "no more");
 	assert_said(fixture,
