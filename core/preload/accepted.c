@@ -18,15 +18,15 @@ static const struct lp_binding *binding_of(int fd)
 	return lp_bindings_get(lp_descriptors[fd].binding);
 }
 
-void lp_accepted_begin(int fd, int listener)
+void lp_accepted_begin(int fd, unsigned binding)
 {
 	if (fd >= LP_DESCRIPTORS_MAX)
 		return;
 	struct lp_exchange *exchange = lp_descriptor_make_exchange(fd);
 	if (exchange)
 		lp_exchange_begin(exchange, lp_self_each() != LP_EACH_NONE);
-	lp_descriptor_set(fd, &(struct lp_descriptor){
-				      .kind = LP_CONNECTION, .binding = lp_descriptors[listener].binding, .epoll = -1});
+	lp_descriptor_set(fd,
+			  &(struct lp_descriptor){.kind = LP_CONNECTION, .binding = (uint16_t)binding, .epoll = -1});
 }
 
 static sa_family_t kernel_family(int fd)
@@ -54,11 +54,11 @@ static socklen_t read_peer(int fd, struct sockaddr_storage *address)
 	return length;
 }
 
-void lp_accepted_peer(int fd, int listener, struct sockaddr *address, socklen_t *length)
+void lp_accepted_peer(int fd, unsigned binding, struct sockaddr *address, socklen_t *length)
 {
 	struct sockaddr_storage peer;
 	socklen_t true_length = read_peer(fd, &peer);
-	true_length = lp_address_express(&peer, true_length, binding_of(listener)->address.ss_family);
+	true_length = lp_address_express(&peer, true_length, lp_bindings_get(binding)->address.ss_family);
 	lp_address_give(address, length, &peer, true_length);
 }
 

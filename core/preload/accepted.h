@@ -13,20 +13,20 @@
 /**
  * Begin to follow a connection.
  *
- * @param fd        The connection, any number.
- * @param listener  LISTENER: the program's descriptor that it came for.
+ * @param fd       The connection, any number.
+ * @param binding  Of the listener that it came for.
  */
-void lp_accepted_begin(int fd, int listener);
+void lp_accepted_begin(int fd, unsigned binding);
 
 /**
  * The address that accept(2) tells. It is known also where the client has reset the connection already.
  *
- * @param fd        The connection, any number.
- * @param listener  LISTENER.
- * @param address   Filled. Checked by lp_address_check, as length.
- * @param length    In and out.
+ * @param fd       The connection, any number.
+ * @param binding  Of the listener that it came for.
+ * @param address  Filled. Checked by lp_address_check, as length.
+ * @param length   In and out.
  */
-void lp_accepted_peer(int fd, int listener, struct sockaddr *address, socklen_t *length);
+void lp_accepted_peer(int fd, unsigned binding, struct sockaddr *address, socklen_t *length);
 
 /**
  * getsockname(2) and getpeername(2).

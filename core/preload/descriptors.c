@@ -61,10 +61,15 @@ int lp_descriptors_end(void)
 	return end;
 }
 
+void lp_descriptor_wipe(int fd)
+{
+	memset(&lp_descriptors[fd], 0, sizeof(lp_descriptors[fd]));
+}
+
 void lp_descriptor_forget(int fd)
 {
 	if (lp_descriptor_kind(fd) != LP_OTHER)
-		memset(&lp_descriptors[fd], 0, sizeof(lp_descriptors[fd]));
+		lp_descriptor_wipe(fd);
 }
 
 int lp_descriptor_lift(int fd)

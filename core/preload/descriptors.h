@@ -66,6 +66,9 @@ static inline enum lp_descriptor_kind lp_descriptor_kind(int fd)
 /** A descriptor is nobody's any more. @param fd Any number. */
 void lp_descriptor_forget(int fd);
 
+/** Make all of a descriptor's members zero. @param fd 0 – LP_DESCRIPTORS_MAX - 1. */
+void lp_descriptor_wipe(int fd);
+
 /** Move a descriptor of our own out of the program's way. @param fd Taken. @return Its number from now on. */
 int lp_descriptor_lift(int fd);
 

@@ -25,6 +25,7 @@ static bool is_ours(int fd)
 /* limpet has put this library in front of a program that it started, or that such a program has. */
 __attribute__((constructor)) static void begin(void)
 {
+	lp_real(); /* A signal handler's call may be the first otherwise, and dlsym(3) is not for those. */
 	const char *path = getenv("LIMPET_PRELOAD");
 	const char *addresses = getenv("LIMPET_PRELOAD_LISTEN");
 	const char *listen_pid = getenv("LISTEN_PID");

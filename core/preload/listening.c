@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -90,11 +91,46 @@ int lp_listening_name(int fd, struct sockaddr *address, socklen_t *length)
 	return status;
 }
 
+/*
+ * accept(2) goes on behind a signal handler that was set with SA_RESTART, and poll(2) never does. Which signal it was, nobody
+ * says: where all handlers of the program restart, so do we.
+ */
+static bool handlers_restart(void)
+{
+	bool any = false;
+	for (int signal = 1; signal < NSIG; signal++) {
+		struct sigaction action;
+		if (sigaction(signal, NULL, &action))
+			continue;
+		bool handled =
+			action.sa_flags & SA_SIGINFO || (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
+		if (handled && !(action.sa_flags & SA_RESTART))
+			return false;
+		any |= handled;
+	}
+	return any;
+}
+
+/* Wait until something may have come. Returns 0 or negative errno. */
+static int wait_for_connection(int fd)
+{
+	struct pollfd one = {.fd = fd, .events = POLLIN};
+	if (lp_real()->poll(&one, 1, -1) >= 0 || (errno == EINTR && handlers_restart()))
+		return 0;
+	return -errno;
+}
+
+static int check_accept(const struct sockaddr *address, const socklen_t *length, int flags)
+{
+	if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
+		return -EINVAL;
+	return address ? lp_address_check(address, length) : 0;
+}
+
 int lp_listening_accept(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
-	int status = address ? lp_address_check(address, length) : 0;
-	if (!status && flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
-		status = -EINVAL;
+	unsigned binding = lp_descriptors[fd].binding; /* A signal handler may close it any time. */
+	int status = check_accept(address, length, flags);
 	if (!status)
 		status = lp_self_interest(fd);
 	bool waits = !(lp_real()->fcntl(fd, F_GETFL) & O_NONBLOCK);
@@ -102,18 +138,17 @@ int lp_listening_accept(int fd, struct sockaddr *address, socklen_t *length, int
 	while (!status) {
 		int connection = lp_self_take(fd, flags);
 		if (connection >= 0) {
-			lp_accepted_begin(connection, fd);
+			lp_accepted_begin(connection, binding);
 			if (address)
-				lp_accepted_peer(connection, fd, address, length);
+				lp_accepted_peer(connection, binding, address, length);
 			return connection;
 		}
-		struct pollfd one = {.fd = fd, .events = POLLIN};
 		if (connection != -EAGAIN || !waits)
 			status = connection;
 		else if (told)
 			status = -ECONNABORTED;
-		else if (lp_real()->poll(&one, 1, -1) < 0)
-			status = -errno;
+		else
+			status = wait_for_connection(fd);
 	}
 	errno = -status;
 	return -1;
@@ -123,13 +158,14 @@ void lp_listening_closing(int fd)
 {
 	if (lp_descriptor_kind(fd) == LP_OTHER || !lp_self_is_here())
 		return;
-	if (lp_descriptors[fd].kind == LP_LISTENER) {
-		unsigned binding = lp_descriptors[fd].binding;
-		bool last;
-		if (lp_bindings_unlisten(binding, &last))
-			lp_self_leave(binding, last);
-	}
-	lp_descriptor_forget(fd);
+	/* A signal handler may close the same one at the same time. */
+	unsigned binding = lp_descriptors[fd].binding;
+	uint8_t kind = __atomic_exchange_n(&lp_descriptors[fd].kind, LP_OTHER, __ATOMIC_ACQ_REL);
+	if (kind != LP_OTHER)
+		lp_descriptor_wipe(fd);
+	bool last;
+	if (kind == LP_LISTENER && lp_bindings_unlisten(binding, &last))
+		lp_self_leave(binding, last);
 }
 
 void lp_listening_copied(int fd, int like)

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -23,6 +24,7 @@
 #include "preload/channel.h"
 #include "preload/descriptors.h"
 #include "preload/learn.h"
+#include "preload/lock.h"
 #include "preload/places.h"
 #include "preload/real.h"
 
@@ -37,11 +39,12 @@ static struct {
 	struct lp_learn learn;
 	struct lp_preload_channel channel;
 	struct lp_place places[LP_BINDINGS_MAX];
-	_Atomic uint64_t takers; /* The mask of places that are OPEN; 0 while this process is unregistered. */
-	int bell;                /* Always readable; there when there have been two. */
-	uint8_t generation;      /* Of the registration; never 0 while there is one. */
-	bool inherited;          /* Channel and sets are the parent's. */
-	bool searching;          /* A thread tries to reach limpet. */
+	_Atomic uint64_t takers;    /* The mask of places that are OPEN; 0 while this process is unregistered. */
+	int bell;                   /* Always readable; there when there have been two. */
+	_Atomic uint8_t generation; /* Of the registration; never 0 while there is one. */
+	atomic_bool inherited;      /* Channel and sets are the parent's. */
+	bool searching;             /* A thread tries to reach limpet. */
+	struct lp_lock_before before_fork;
 } us = {.lock = PTHREAD_MUTEX_INITIALIZER, .channel = {.fd = -1}, .bell = -1};
 
 static void for_each_place(void (*action)(struct lp_place *place))
@@ -51,14 +54,25 @@ static void for_each_place(void (*action)(struct lp_place *place))
 			action(&us.places[i]);
 }
 
+static struct lp_lock_before lock(void)
+{
+	return lp_lock(&us.lock);
+}
+
+static void unlock(struct lp_lock_before before)
+{
+	lp_unlock(&us.lock, &before);
+}
+
 static void before_fork(void)
 {
-	pthread_mutex_lock(&us.lock);
+	struct lp_lock_before before = lock();
+	us.before_fork = before;
 }
 
 static void in_parent(void)
 {
-	pthread_mutex_unlock(&us.lock);
+	unlock(us.before_fork);
 }
 
 /* What waits in the parent is the parent's: its client sees the end when the parent closes. */
@@ -74,7 +88,7 @@ static void in_child(void)
 	us.inherited = us.takers != 0;
 	for_each_place(empty_queue);
 	us.searching = false;
-	pthread_mutex_unlock(&us.lock);
+	unlock(us.before_fork);
 }
 
 void lp_self_begin(const char *path, const char *learn)
@@ -106,13 +120,13 @@ static void *search(void *unused)
 		nanosleep(&pause, NULL);
 		if (pause_ms < LONGEST_PAUSE_MS)
 			pause_ms *= 2;
-		pthread_mutex_lock(&us.lock);
+		struct lp_lock_before before = lock();
 		if (!us.takers || us.channel.fd >= 0 || connect_channel()) {
 			us.searching = false;
-			pthread_mutex_unlock(&us.lock);
+			unlock(before);
 			return unused;
 		}
-		pthread_mutex_unlock(&us.lock);
+		unlock(before);
 	}
 }
 
@@ -204,22 +218,36 @@ static int take_over(int fd, unsigned binding)
 	return status;
 }
 
+/* A signal handler, or another thread, may have closed it since it was looked at. */
+static bool is_listener(int fd)
+{
+	return lp_descriptor_kind(fd) == LP_LISTENER;
+}
+
+/* Whether there is nothing to do. Takes no lock, as every accept(2) asks this. */
+static bool is_registered(int fd)
+{
+	return !us.inherited && us.takers >> lp_descriptors[fd].binding & 1 && lp_descriptors[fd].set == us.generation;
+}
+
 int lp_self_interest(int fd)
 {
+	if (is_registered(fd))
+		return 0;
+	struct lp_lock_before before = lock();
 	unsigned binding = lp_descriptors[fd].binding;
-	int status = 0;
-	pthread_mutex_lock(&us.lock);
-	if (us.inherited) {
+	int status = is_listener(fd) ? 0 : -EBADF;
+	if (!status && us.inherited) {
 		let_go();
 		lp_known_clear(&us.channel.known);
 	}
-	if (!us.takers)
+	if (!status && !us.takers)
 		status = register_us(binding);
-	else if (!(us.takers >> binding & 1))
+	else if (!status && !(us.takers >> binding & 1))
 		status = open_place(binding);
 	if (!status && lp_descriptors[fd].set != us.generation)
 		status = take_over(fd, binding);
-	pthread_mutex_unlock(&us.lock);
+	unlock(before);
 	return status;
 }
 
@@ -234,7 +262,7 @@ static void give_queue_back(struct lp_place *place)
 
 void lp_self_leave(unsigned binding, bool last)
 {
-	pthread_mutex_lock(&us.lock);
+	struct lp_lock_before before = lock();
 	if (!us.inherited && us.takers >> binding & 1) {
 		give_queue_back(&us.places[binding]);
 		lp_place_close(&us.places[binding]);
@@ -244,7 +272,7 @@ void lp_self_leave(unsigned binding, bool last)
 	}
 	if (!us.inherited && last)
 		let_go();
-	pthread_mutex_unlock(&us.lock);
+	unlock(before);
 }
 
 bool lp_self_shares(void)
@@ -282,26 +310,29 @@ static int find(unsigned binding, int flags)
 
 bool lp_self_has(int fd)
 {
+	struct lp_lock_before before = lock();
 	unsigned binding = lp_descriptors[fd].binding;
 	struct lp_place *place = &us.places[binding];
-	pthread_mutex_lock(&us.lock);
-	int found = place->count ? -EAGAIN : find(binding, SOCK_CLOEXEC);
+	int found = place->count || !is_listener(fd) ? -EAGAIN : find(binding, SOCK_CLOEXEC);
 	if (found >= 0 && !lp_place_put(place, found, us.bell)) {
 		lp_preload_channel_bounce(&us.channel, found);
 		lp_real()->close(found);
 	}
-	bool has = place->count;
-	pthread_mutex_unlock(&us.lock);
+	bool has = is_listener(fd) && place->count;
+	unlock(before);
 	return has;
 }
 
 int lp_self_take(int fd, int flags)
 {
+	struct lp_lock_before before = lock();
 	unsigned binding = lp_descriptors[fd].binding;
-	pthread_mutex_lock(&us.lock);
-	int taken = lp_place_take(&us.places[binding], us.bell);
-	taken = taken >= 0 ? lp_descriptor_lower(taken, flags) : find(binding, flags);
-	pthread_mutex_unlock(&us.lock);
+	int taken = is_listener(fd) ? lp_place_take(&us.places[binding], us.bell) : -EBADF;
+	if (taken >= 0)
+		taken = lp_descriptor_lower(taken, flags);
+	else if (taken == -EAGAIN)
+		taken = find(binding, flags);
+	unlock(before);
 	return taken;
 }
 
@@ -322,9 +353,9 @@ enum lp_frame_each lp_self_each(void)
 
 void lp_self_session(struct lp_slice key)
 {
-	pthread_mutex_lock(&us.lock);
+	struct lp_lock_before before = lock();
 	lp_preload_channel_session(&us.channel, key);
-	pthread_mutex_unlock(&us.lock);
+	unlock(before);
 }
 
 const struct lp_learn *lp_self_rules(void)
@@ -334,16 +365,16 @@ const struct lp_learn *lp_self_rules(void)
 
 bool lp_self_knows(struct lp_slice key)
 {
-	pthread_mutex_lock(&us.lock);
+	struct lp_lock_before before = lock();
 	bool known = lp_known_has(&us.channel.known, key);
-	pthread_mutex_unlock(&us.lock);
+	unlock(before);
 	return known;
 }
 
 int lp_self_bounce(int fd)
 {
-	pthread_mutex_lock(&us.lock);
+	struct lp_lock_before before = lock();
 	int status = us.channel.drained ? -ENOTCONN : lp_preload_channel_bounce(&us.channel, fd);
-	pthread_mutex_unlock(&us.lock);
+	unlock(before);
 	return status;
 }

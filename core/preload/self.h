@@ -17,7 +17,7 @@
  * So each listener's waiters may be woken for a connection that another gets. poll and select do not tell the program
  * (lp_self_has); behind epoll, accept does not wait.
  *
- * All of it is behind one lock; none of these functions is called with it held.
+ * All of it is behind one lock (lock.h), and where a listener is given, it may have been closed meanwhile: -EBADF.
  */
 #ifndef LP_PRELOAD_SELF_H
 #define LP_PRELOAD_SELF_H
