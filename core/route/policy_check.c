@@ -9,6 +9,7 @@
  */
 #include "route/policy_check.h"
 
+#include <errno.h>
 #include <lua.h>
 #include <string.h>
 
@@ -327,5 +328,109 @@ int lp_policy_check_modules(const struct lp_policy *policy, lp_found_cb found, v
 		for (struct lp_source *module = policy->sources[i].modules; module && status == 0;
 		     module = module->next)
 			status = check_source(module, found, owner, error);
+	return status;
+}
+
+/* What hooks cannot know */
+
+struct hook_checking {
+	const struct lp_policy *policy;
+	size_t source;
+	struct checking checking;
+	int matches; /* Functions that begin on the line that is looked for. */
+};
+
+/* Whether a function is a hook of that kind, as far as lines tell. */
+static bool is_hook(const struct lp_policy *policy, size_t source, int line, enum lp_hook_kind kind)
+{
+	for (uint32_t i = 0; i < policy->routing.count; i++) {
+		const struct lp_hook *hook = &policy->routing.all[i];
+
+		if (hook->kind == kind && hook->line == line && policy->units[hook->unit].source == source)
+			return true;
+	}
+	return false;
+}
+
+/* Its first parameter is conn, whatever it is called. */
+static void check_hook(lua_State *L, const struct hook_checking *hooks, int function, enum lp_hook_kind kind, int line)
+{
+	const struct checking *checking = &hooks->checking;
+	int count = lp_bytecode_number(L, &checking->bytecode, function, 0, "bytecodes");
+
+	for (int pc = 1; pc < count; pc++) {
+		struct lp_instruction instruction = lp_bytecode_at(L, &checking->bytecode, function, pc);
+		enum lp_hook_kind knows;
+		const char *name;
+
+		if (instruction.op != LP_OP_TGETS || instruction.b != 0)
+			continue;
+		name = lp_bytecode_push_text(L, &checking->bytecode, function, instruction.c);
+		if (lp_conn_is_known_in_one(name, &knows) && knows != kind &&
+		    !is_hook(hooks->policy, hooks->source, line, knows)) {
+			lua_pushfstring(L, "%s is always nil in %s; it is known in %s",
+					find_member(&lp_api_conn, name)->use, lp_api_policy.members[kind].name,
+					lp_api_policy.members[knows].name);
+			tell(L, checking, function, pc, lua_tostring(L, -1));
+			lua_pop(L, 1);
+		}
+		lua_pop(L, 1);
+	}
+}
+
+/* Functions, or prototypes, at an index and in it, that begin on a line: counted, or checked when there is one. */
+static void find_hook(lua_State *L, struct hook_checking *hooks, int function, enum lp_hook_kind kind, int line,
+		      bool check)
+{
+	bool is_text;
+	int at = 0;
+
+	luaL_checkstack(L, 16, "functions are nested too deep");
+	if (lp_bytecode_number(L, &hooks->checking.bytecode, function, 0, "linedefined") == line) {
+		hooks->matches++;
+		if (check && lp_bytecode_number(L, &hooks->checking.bytecode, function, 0, "params") > 0)
+			check_hook(L, hooks, function, kind, line);
+	}
+	while (lp_bytecode_push_constant(L, &hooks->checking.bytecode, function, &at, &is_text)) {
+		if (!is_text && strcmp(luaL_typename(L, -1), "proto") == 0)
+			find_hook(L, hooks, lua_gettop(L), kind, line, check);
+		lua_pop(L, 1);
+	}
+}
+
+/* In protected mode. */
+static int look_through_hooks(lua_State *L)
+{
+	struct hook_checking *hooks = lua_touserdata(L, 1);
+	const struct lp_policy *policy = hooks->policy;
+
+	lp_bytecode_open(L, &hooks->checking.bytecode);
+	for (uint32_t i = 0; i < policy->routing.count; i++) {
+		const struct lp_hook *hook = &policy->routing.all[i];
+
+		hooks->source = policy->units[hook->unit].source;
+		hooks->checking.source = &policy->sources[hooks->source];
+		hooks->matches = 0;
+		if (lp_source_compile(L, hooks->checking.source, NULL) == 0) {
+			find_hook(L, hooks, lua_gettop(L), hook->kind, hook->line, false);
+			if (hooks->matches == 1)
+				find_hook(L, hooks, lua_gettop(L), hook->kind, hook->line, true);
+		}
+		lua_settop(L, hooks->checking.bytecode.util);
+	}
+	return 0;
+}
+
+int lp_policy_check_hooks(const struct lp_policy *policy, lp_found_cb found, void *owner, struct lp_error *error)
+{
+	struct hook_checking hooks = {.policy = policy, .checking = {.found = found, .owner = owner, .error = error}};
+	lua_State *L = luaL_newstate();
+	int status = 0;
+
+	if (!L)
+		return lp_error_set(error, -ENOMEM, "policies cannot be looked through: %s", lp_error_words(-ENOMEM));
+	if (lua_cpcall(L, look_through_hooks, &hooks) != 0)
+		status = lp_error_set(error, LP_EPOLICY, "policies: %s", lua_tostring(L, -1));
+	lua_close(L);
 	return status;
 }

@@ -40,4 +40,17 @@ int lp_policy_check(const char *name, lp_found_cb found, void *owner, struct lp_
  */
 int lp_policy_check_modules(const struct lp_policy *policy, lp_found_cb found, void *owner, struct lp_error *error);
 
+/**
+ * Look through the hooks of a policy for what they cannot know: conn.path in on_connect, which runs before anything has been
+ * read. A function that is several hooks is passed over where one of them knows it, and so are the functions that it calls.
+ *
+ * @param policy  Loaded. Borrowed for the call.
+ * @param found   As for lp_policy_check, and so the rest.
+ * @param owner   Passed to found.
+ * @param error   Filled on failure.
+ *
+ * @return 0, with or without mistakes; or negative.
+ */
+int lp_policy_check_hooks(const struct lp_policy *policy, lp_found_cb found, void *owner, struct lp_error *error);
+
 #endif

@@ -423,3 +423,14 @@ bool lp_conn_is_session(const struct lp_policy *policy, struct lp_slice key)
 	session = find_session(policy, head, value);
 	return session.length == key.length && memcmp(session.bytes, key.bytes, key.length) == 0;
 }
+
+bool lp_conn_is_known_in_one(const char *name, enum lp_hook_kind *hook)
+{
+	for (int i = 0; members[i].name; i++) {
+		if (strcmp(members[i].name, name) != 0)
+			continue;
+		*hook = i == FIELD_SNI || i == FIELD_ALPN ? LP_HOOK_HELLO : LP_HOOK_REQUEST;
+		return i > FIELD_LISTENER;
+	}
+	return false;
+}

@@ -429,6 +429,16 @@ void lp_conn_push_new(lua_State *lua);
  */
 bool lp_conn_is_session(const struct lp_policy *policy, struct lp_slice key);
 
+/**
+ * The hook that knows a member of `conn`.
+ *
+ * @param name  "header".
+ * @param hook  Filled if one alone knows it.
+ *
+ * @return Whether; false for what all hooks know, and for what is no member.
+ */
+bool lp_conn_is_known_in_one(const char *name, enum lp_hook_kind *hook);
+
 /** Make `workers`, with a userdata for every slot, and push it and the table of the userdata. @param lua Opened. Raises. */
 void lp_workers_push_new(lua_State *lua);
 

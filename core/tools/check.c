@@ -313,6 +313,8 @@ static int run(struct check *check, struct lp_error *error)
 		status = lp_policy_load(&check->policy, &check->scene.host, &check->name, 1, error);
 	if (status == 0)
 		status = lp_policy_check_modules(check->policy, on_found, check, error);
+	if (status == 0)
+		status = lp_policy_check_hooks(check->policy, on_found, check, error);
 	if (status == LP_EPOLICY) {
 		note_load(check, error);
 		status = 0;

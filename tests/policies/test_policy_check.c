@@ -82,6 +82,50 @@ static void other_tables_are_left_alone(void **state)
 		"");
 }
 
+static const char *check_hooks(struct fixture *fixture, const char *source)
+{
+	struct lp_error error;
+
+	found[0] = '\0';
+	load(fixture, source);
+	assert_int_equal(lp_policy_check_hooks(fixture->policy, on_found, NULL, &error), 0);
+	return found;
+}
+
+static void what_a_hook_cannot_know_is_found_where_no_connection_came_by(void **state)
+{
+	assert_contains(check_hooks(*state,
+				    "return { on_connect = function(conn, workers)\n"
+				    "if conn.ip == '10.9.9.9' then return workers:hash(conn:header('X')) end end }"),
+			"2 conn:header(name) is always nil in on_connect; it is known in on_request");
+	assert_contains(check_hooks(*state, "return { on_connect = function(c)\nreturn c.path and nil end }"),
+			"2 conn.path is always nil in on_connect");
+	assert_contains(check_hooks(*state, "return { on_hello = function(conn)\nreturn conn.session and nil end }"),
+			"2 conn.session is always nil in on_hello; it is known in on_request");
+	assert_contains(check_hooks(*state, "return { on_request = function(conn)\nreturn conn.alpn and nil end }"),
+			"2 conn.alpn is always nil in on_request; it is known in on_hello");
+	assert_contains(check_hooks(*state, "local function hook(conn)\nreturn conn:cookie('a') and nil end\n"
+					    "return { { on_connect = hook } }"),
+			"2 conn:cookie(name) is always nil in on_connect");
+}
+
+static void what_a_hook_knows_is_fine(void **state)
+{
+	static const char *const sources[] = {
+		"return { on_connect = function(conn, workers) return conn.ip and conn.port and conn.listener and nil "
+		"end }",
+		"return { on_hello = function(conn) return conn.sni and conn.alpn and nil end }",
+		"return { on_request = function(conn) return conn.path and conn:header('a') and conn.session and nil "
+		"end }",
+		"local function both(conn)\nreturn conn.sid and nil end\n"
+		"return { on_connect = both, on_request = both }",
+		"return { on_connect = function() end }",
+	};
+
+	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++)
+		assert_string_equal(check_hooks(*state, sources[i]), "");
+}
+
 static void what_does_not_compile_is_an_error(void **state)
 {
 	struct fixture *fixture = *state;
@@ -112,6 +156,8 @@ int main(void)
 		policy_test(parameters_named_conn_and_workers_are_known),
 		policy_test(calls_with_the_object_as_argument_are_calls),
 		policy_test(other_tables_are_left_alone),
+		policy_test(what_a_hook_cannot_know_is_found_where_no_connection_came_by),
+		policy_test(what_a_hook_knows_is_fine),
 		policy_test(what_does_not_compile_is_an_error),
 		policy_test(included_policies_have_no_mistakes),
 	};
