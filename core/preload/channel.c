@@ -17,6 +17,7 @@
 
 #include "preload/bindings.h"
 #include "preload/descriptors.h"
+#include "preload/node.h"
 #include "preload/real.h"
 #include "preload/sigterm.h"
 #include "worker/frame.h"
@@ -115,6 +116,8 @@ int lp_preload_channel_open(struct lp_preload_channel *channel, const char *path
 				    true);
 	if (!status)
 		status = send_listens(channel, 0);
+	if (!status && lp_node_has_parents_channel())
+		status = send_frame(channel, &(struct lp_frame){.kind = LP_FRAME_PARENTS}, -1, true);
 	if (!status)
 		say_sigterm(channel);
 	if (!status)

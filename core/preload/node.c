@@ -113,10 +113,21 @@ static void become(int fd, const char *answer)
 	require_script();
 }
 
+/* As in self.c: there is nobody to hand this to. */
+static bool has_parents_channel;
+
+bool lp_node_has_parents_channel(void)
+{
+	return has_parents_channel;
+}
+
 void lp_node_begin(const char *door)
 {
 	char answer[ANSWER_MAX];
-	if (!door || !dlsym(RTLD_DEFAULT, NODE_START) || getenv("NODE_CHANNEL_FD"))
+	if (!door || !dlsym(RTLD_DEFAULT, NODE_START))
+		return;
+	has_parents_channel = getenv("NODE_CHANNEL_FD");
+	if (has_parents_channel)
 		return;
 	unsetenv("NODE_UNIQUE_ID"); /* A process's above us: without a channel it is of no use. */
 	int fd = connect_to(door);

@@ -41,6 +41,8 @@ struct lp_channel_events {
 	/** The worker takes what comes to one of limpet's addresses (counted from 0), or does so no longer; from workers
 	 * that tell. */
 	void (*on_listen)(struct lp_channel *channel, uint64_t address, bool listens);
+	/** The worker is a Node process whose channel of Node's is its parent's. */
+	void (*on_parents_channel)(struct lp_channel *channel);
 	/** A connection that is `watched` is about to be sent: watch it no longer. */
 	void (*on_sending)(struct lp_channel *channel, struct lp_connection *connection);
 	/** The worker takes a connection. Moves it on from SENT or ARRIVED. */
@@ -201,6 +203,9 @@ void lp_channel_set_ready(struct lp_channel *channel, bool ready);
 
 /** The worker listens at an address. @param channel Open. @param address Any number. @param listens Or no longer. */
 void lp_channel_listen(struct lp_channel *channel, uint64_t address, bool listens);
+
+/** The worker has a channel of Node's from its parent. @param channel Open. */
+void lp_channel_has_parents(struct lp_channel *channel);
 
 /** The oldest connection that is SENT, or NULL. @param channel Open. */
 struct lp_connection *lp_channel_oldest(struct lp_channel *channel);

@@ -18,6 +18,11 @@ void lp_channel_listen(struct lp_channel *channel, uint64_t address, bool listen
 	channel->events->on_listen(channel, address, listens);
 }
 
+void lp_channel_has_parents(struct lp_channel *channel)
+{
+	channel->events->on_parents_channel(channel);
+}
+
 struct lp_connection *lp_channel_oldest(struct lp_channel *channel)
 {
 	return lp_connections_first(channel->connections, channel->carrier, LP_SENT);

@@ -171,6 +171,22 @@ static void on_ready(struct lp_channel *channel, bool ready)
 	lp_slot_update_up(slot);
 }
 
+/* Once: what is true of one process is mostly so of all. */
+static void on_parents_channel(struct lp_channel *channel)
+{
+	struct lp_slot *slot = channel->owner;
+	struct lp_slots *slots = slot->slots;
+	if (slots->told_of_parents || !slots->config.dialect->has_node_channel)
+		return;
+	slots->told_of_parents = true;
+	lp_log_write(
+		slots->config.log, LP_LOG_WARNING, LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->worker->pid),
+		"worker %u (pid %d) has Node's channel from the program that started it, not from limpet: it serves "
+		"clients, but has no cluster.worker, and what packages say between workers (the Socket.IO adapter) "
+		"does not get through; for those start it without that program, as in: node --import tsx main.ts",
+		slot->worker->id, slot->worker->pid);
+}
+
 /* What nobody could take may be for it. */
 static void on_listen(struct lp_channel *channel, uint64_t address, bool listens)
 {
@@ -429,6 +445,7 @@ static void on_end(struct lp_channel *channel)
 static const struct lp_channel_events channel_events = {
 	.on_ready = on_ready,
 	.on_listen = on_listen,
+	.on_parents_channel = on_parents_channel,
 	.on_sending = on_sending,
 	.on_accepted = on_accepted,
 	.on_returned = on_returned,

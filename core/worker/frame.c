@@ -39,6 +39,7 @@ static const struct {
 	[LP_FRAME_LISTEN] = {{"listen", 6}, NUMBER, 0},
 	[LP_FRAME_UNLISTEN] = {{"unlisten", 8}, NUMBER, 0},
 	[LP_FRAME_SIGTERM] = {{"sigterm", 7}, NUMBER, 0},
+	[LP_FRAME_PARENTS] = {{"parents-channel", 15}, 0, 0},
 	[LP_FRAME_GET] = {{"get", 3}, NUMBER | NAME | KEY, 1},
 	[LP_FRAME_SET] = {{"set", 3}, NUMBER | NAME | KEY | MAYBE_VALUE, 0},
 	[LP_FRAME_ACQUIRE] = {{"acquire", 7}, NUMBER | NAME | KEY, 1},

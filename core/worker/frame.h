@@ -21,6 +21,7 @@
  *     from a worker   "listen NUMBER": it listens at that one of limpet's addresses, counted from 0    "unlisten NUMBER"
  *     from a worker   "sigterm NUMBER": whether the program handles SIGTERM (1) or a drain has to come first (0);
  *                     said with "ready", and again when it is told to drain
+ *     from a worker   "parents-channel": it is Node's, and has a channel from its parent, not from limpet
  *
  * A word that one side does not know is passed over, so that limpet and its workers can be of different versions.
  */
@@ -63,6 +64,7 @@ enum lp_frame_kind {
 	LP_FRAME_LISTEN,     /**< number: of limpet's addresses, from 0; the worker listens there. */
 	LP_FRAME_UNLISTEN,   /**< It does so no longer. */
 	LP_FRAME_SIGTERM,    /**< number: 1 if the worker's program handles SIGTERM, else 0. */
+	LP_FRAME_PARENTS,    /**< It is Node's, and has a channel of Node's from its parent, not from limpet. */
 
 	LP_FRAME_GET,     /**< Of the store: number is the request's, 0 when no reply is wanted; name the collection. */
 	LP_FRAME_SET,     /**< Without a value: delete. */

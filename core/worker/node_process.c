@@ -95,6 +95,11 @@ static void on_ready(struct lp_channel *channel, bool ready)
 	lp_slot_update_up(owner_of(channel)->slot);
 }
 
+static void on_parents_channel(struct lp_channel *channel)
+{
+	(void)channel;
+}
+
 static void on_listen(struct lp_channel *channel, uint64_t address, bool listens)
 {
 	(void)channel;
@@ -204,6 +209,7 @@ static void on_end(struct lp_channel *channel)
 static const struct lp_channel_events channel_events = {
 	.on_ready = on_ready,
 	.on_listen = on_listen,
+	.on_parents_channel = on_parents_channel,
 	.on_sending = on_sending,
 	.on_accepted = on_accepted,
 	.on_returned = on_returned,

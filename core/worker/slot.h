@@ -42,6 +42,7 @@ struct lp_slots {
 	struct lp_descriptors_for_programs descriptors;
 	uint64_t starts;
 	uint64_t exits;
+	bool told_of_parents;             /**< Of workers with a channel of Node's that is not ours. */
 	bool stopping;                    /**< No process is started any more. */
 	bool overdue;                     /**< Stopping has taken too long: what now ends is made to end. */
 	struct lp_meeting *meeting;       /**< Where the workers' own messages go. */

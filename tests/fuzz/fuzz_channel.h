@@ -51,6 +51,11 @@ static inline void fuzz_on_ready(struct lp_channel *channel, bool ready)
 	fuzz_tell(channel, "ready", &ready, sizeof(ready));
 }
 
+static inline void fuzz_on_parents_channel(struct lp_channel *channel)
+{
+	fuzz_tell(channel, "parents", "", 0);
+}
+
 static inline void fuzz_on_listen(struct lp_channel *channel, uint64_t address, bool listens)
 {
 	(void)channel;
@@ -190,6 +195,7 @@ static inline void fuzz_channel_open(struct fuzz_channel *fuzz, const struct lp_
 {
 	static const struct lp_channel_events events = {
 		.on_ready = fuzz_on_ready,
+		.on_parents_channel = fuzz_on_parents_channel,
 		.on_listen = fuzz_on_listen,
 		.on_accepted = fuzz_on_accepted,
 		.on_returned = fuzz_on_returned,

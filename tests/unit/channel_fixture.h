@@ -34,6 +34,7 @@ struct fixture {
 	bool open;
 	bool ready;
 	bool listens[4];
+	unsigned parents;
 	unsigned accepted;
 	unsigned returned;
 	enum lp_return_reason reason;
@@ -53,6 +54,11 @@ struct fixture {
 static inline void on_ready(struct lp_channel *channel, bool ready)
 {
 	((struct fixture *)channel->owner)->ready = ready;
+}
+
+static inline void on_parents_channel(struct lp_channel *channel)
+{
+	((struct fixture *)channel->owner)->parents++;
 }
 
 static inline void on_listen(struct lp_channel *channel, uint64_t address, bool listens)
@@ -144,6 +150,7 @@ static inline void on_end(struct lp_channel *channel)
 
 static const struct lp_channel_events fixture_events = {
 	.on_ready = on_ready,
+	.on_parents_channel = on_parents_channel,
 	.on_listen = on_listen,
 	.on_accepted = on_accepted,
 	.on_returned = on_returned,

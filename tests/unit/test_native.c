@@ -47,6 +47,11 @@ static void on_ready(struct lp_channel *channel, bool ready)
 	note(channel, ready ? "ready; " : "not ready; ");
 }
 
+static void on_parents_channel(struct lp_channel *channel)
+{
+	note(channel, "parents; ");
+}
+
 static void on_listen(struct lp_channel *channel, uint64_t address, bool listens)
 {
 	note(channel, listens ? "listens at %llu; " : "deaf at %llu; ", (unsigned long long)address);
@@ -99,6 +104,7 @@ static void on_end(struct lp_channel *channel)
 
 static const struct lp_channel_events events = {
 	.on_ready = on_ready,
+	.on_parents_channel = on_parents_channel,
 	.on_listen = on_listen,
 	.on_accepted = on_accepted,
 	.on_returned = on_returned,

@@ -123,6 +123,9 @@ static long receive(struct lp_channel *channel, const char *bytes, size_t length
 	case LP_FRAME_SIGTERM:
 		lp_channel_set_sigterm(channel, frame.number != 0);
 		break;
+	case LP_FRAME_PARENTS:
+		lp_channel_has_parents(channel);
+		break;
 	case LP_FRAME_SESSION:
 	case LP_FRAME_FORGET:
 		lp_channel_session(channel, frame.key, frame.kind == LP_FRAME_SESSION);
