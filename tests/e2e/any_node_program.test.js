@@ -94,7 +94,7 @@ test('a script alone ends, and is started again like any worker that ends', run(
 	'--workers 1 -- node migrate.js', { ...settings, ready: false },
 	async (limpet) => {
 		await limpet.saidTimes(2, /^migrated$/);
-		await limpet.said(/worker 1 \(pid \d+\) ended with status 0/);
+		await limpet.said(/\(pid \d+\) ended with status 0/);
 	}));
 
 test('behind a program that has a channel of its own to the server: it serves, and the log says what is missing', run(
