@@ -137,8 +137,18 @@ static int start(struct program *program, char *error, size_t size)
 	return status;
 }
 
-static int run(struct limpet_options *options)
+/* Why nothing was started, or was not for long; with file and line where a configuration file says it. */
+static void print_mistake(const struct lp_command_line *line, const char *text)
 {
+	struct lp_error error;
+	lp_error_set(&error, LP_EUSAGE, "%s", text);
+	lp_options_blame(line, &error);
+	fprintf(stderr, "limpet: %s\n", error.text);
+}
+
+static int run(struct lp_command_line *line)
+{
+	struct limpet_options *options = &line->options;
 	struct program program = {0};
 	char error[1024];
 	if (!options->name)
@@ -154,14 +164,14 @@ static int run(struct limpet_options *options)
 		return EXIT_FAILED;
 	}
 	if (limpet_balancer_new(&program.balancer, &program.loop, options, error, sizeof(error))) {
-		fprintf(stderr, "limpet: %s\n", error);
+		print_mistake(line, error);
 		uv_loop_close(&program.loop);
 		return EXIT_USAGE;
 	}
 	limpet_balancer_allow_stop(program.balancer, on_stopped, &program);
 	status = EXIT_SUCCESS;
 	if (start(&program, error, sizeof(error))) {
-		fprintf(stderr, "limpet: %s\n", error);
+		print_mistake(line, error);
 		status = EXIT_FAILED;
 		limpet_balancer_stop(program.balancer, 1, on_stopped, &program);
 	}
@@ -280,6 +290,43 @@ static int bench(const struct lp_command_line *line)
 	return lp_bench(&what, stdout, &error) == 0 ? EXIT_SUCCESS : status_of(&error);
 }
 
+/* Whether a balancer could be made of what the files say: everything is checked that takes no start. */
+static bool is_usable(struct lp_command_line *line)
+{
+	static char program[] = "true";
+	char *nothing[] = {program, NULL};
+	struct limpet_options options = line->options;
+	struct limpet_balancer *balancer;
+	uv_loop_t loop;
+	char error[1024];
+	options.log_level = "error";
+	if (!options.command)
+		options.command = nothing; /* It may stand on the command line. */
+	if (uv_loop_init(&loop))
+		return false;
+	int status = limpet_balancer_new(&balancer, &loop, &options, error, sizeof(error));
+	if (status)
+		print_mistake(line, error);
+	limpet_balancer_free(balancer);
+	uv_loop_close(&loop);
+	return !status;
+}
+
+static int check(struct lp_command_line *line)
+{
+	struct lp_error error = {0};
+	int found = lp_check(line, stdout, &error);
+	if (found < 0)
+		lp_options_blame(line, &error);
+	int status = status_of_findings(found, &error);
+	fflush(stdout);
+	if (line->config_count && status == EXIT_SUCCESS && !is_usable(line))
+		status = EXIT_FAILED;
+	for (size_t i = 0; i < line->config_count && status == EXIT_SUCCESS; i++)
+		printf("%s: ok\n", line->configs[i].path);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	struct lp_command_line line;
@@ -293,7 +340,7 @@ int main(int argc, char **argv)
 	}
 	switch (line.command) {
 	case LP_COMMAND_RUN:
-		status = run(&line.options);
+		status = run(&line);
 		break;
 	case LP_COMMAND_STATUS:
 	case LP_COMMAND_RELOAD:
@@ -313,7 +360,7 @@ int main(int argc, char **argv)
 		status = record(&line.options, line.tool.out, line.tool.unredacted);
 		break;
 	case LP_COMMAND_CHECK:
-		status = status_of_findings(lp_check(&line, stdout, &error), &error);
+		status = check(&line);
 		break;
 	case LP_COMMAND_ROUTE:
 		status = status_of_findings(

@@ -2,10 +2,12 @@
  * From a command line to struct limpet_options, flag by flag; options_flags.c knows the flags.
  *
  * A flag given twice counts the last time, unless it is a list, so that a wrapper script's defaults can be overridden.
+ * What a configuration file says comes first, wherever --config stands, so that the command line has the last word.
  * Everything behind "--" is the workers' and is never read. `--help` anywhere before it wins over every mistake.
  */
 #include "base/options.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -247,6 +249,133 @@ static int parse_arguments(struct parser *parser, char **at)
 	return 0;
 }
 
+/* Configuration files */
+
+/* The value of a --config at a place of the arguments, or NULL. */
+static const char *config_at(char *const *at)
+{
+	static const char name[] = "--config";
+	size_t length = strlen(name);
+
+	if (strncmp(*at, name, length) != 0)
+		return NULL;
+	return (*at)[length] == '=' ? *at + length + 1 : (*at)[length] == '\0' ? at[1] : NULL;
+}
+
+/* Read all files that the arguments name. */
+static int read_configs(struct lp_command_line *line, int argc, char *const *at, struct lp_error *error)
+{
+	line->configs = calloc((size_t)argc, sizeof(*line->configs));
+	if (!line->configs)
+		return lp_error_set(error, -ENOMEM, "no memory for the command line");
+	for (; *at && strcmp(*at, "--") != 0; at++) {
+		const char *path = config_at(at);
+		int status = path ? lp_config_file_read(&line->configs[line->config_count++], path, error) : 0;
+
+		if (status != 0)
+			return status;
+	}
+	return 0;
+}
+
+static int prefix_error(const struct lp_config_file *file, unsigned line, struct lp_error *error)
+{
+	struct lp_error plain = *error;
+
+	return lp_error_set(error, plain.code, "%s:%u: %s", file->path, line, plain.text);
+}
+
+static int take_config_line(struct parser *parser, const struct lp_config_line *line)
+{
+	const struct lp_flag *flag = find_flag(parser->command, line->flag, strlen(line->flag));
+	char wanted[160];
+
+	if (!flag)
+		return refuse_flag(parser, line->flag, strlen(line->flag));
+	if (strcmp(line->flag, "--config") == 0)
+		return lp_error_set(parser->error, LP_EUSAGE,
+				    "a configuration file cannot name another; give both on the command line");
+	if (!flag->value && line->value)
+		return lp_error_set(parser->error, LP_EUSAGE, "%s takes no value, but got \"%s\"", flag->name,
+				    line->value);
+	if (flag->value && !line->value) {
+		lp_flag_describe(flag, wanted, sizeof(wanted));
+		return lp_error_set(parser->error, LP_EUSAGE, "%s needs a value: %s", flag->name, wanted);
+	}
+	return take(parser, flag, line->value);
+}
+
+/* Files have run's flags, whichever command reads them. */
+static int take_configs(const struct parser *of_command)
+{
+	struct lp_command_line *line = of_command->line;
+	struct parser parser = *of_command;
+
+	parser.command = &lp_command_entries[LP_COMMAND_RUN];
+	for (size_t i = 0; i < line->config_count; i++) {
+		const struct lp_config_file *file = &line->configs[i];
+
+		for (size_t k = 0; k < file->count; k++)
+			if (take_config_line(&parser, &file->lines[k]) != 0)
+				return prefix_error(file, file->lines[k].line, parser.error);
+		if (file->program)
+			line->options.command = file->program;
+	}
+	return 0;
+}
+
+static size_t count_config_lines(const struct lp_command_line *line)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < line->config_count; i++)
+		count += line->configs[i].count;
+	return count;
+}
+
+/* check is about the policies that the files name. */
+static void check_policies_of_configs(struct lp_command_line *line, const struct parser *parser)
+{
+	for (size_t i = 0; i < line->options.policy_count; i++)
+		line->lists[LP_FLAG_FILES * parser->list_size + line->tool.file_count++] = line->options.policies[i];
+}
+
+/* Whether a text names a value, and not a part of a longer word. */
+static bool names(const char *text, const char *value)
+{
+	size_t length = strlen(value);
+
+	for (const char *at = text; length > 1 && (at = strstr(at, value)); at++) {
+		bool begins = at == text || !isalnum((unsigned char)at[-1]);
+		bool ends = !isalnum((unsigned char)at[length]);
+
+		if (begins && ends)
+			return true;
+	}
+	return false;
+}
+
+void lp_options_blame(const struct lp_command_line *line, struct lp_error *error)
+{
+	const struct lp_config_file *file = NULL;
+	unsigned number = 0;
+	size_t best = 0;
+
+	for (size_t i = 0; i < line->config_count; i++)
+		for (size_t k = 0; k < line->configs[i].count; k++) {
+			const struct lp_config_line *at = &line->configs[i].lines[k];
+			const char *value = at->value && names(error->text, at->value) ? at->value : at->flag;
+
+			if (strlen(value) > best && names(error->text, value)) {
+				best = strlen(value);
+				file = &line->configs[i];
+				number = at->line;
+			}
+		}
+	if (file)
+		prefix_error(file, number, error);
+}
+
 /* What a made-up connection cannot have together. */
 static int check_connection(const struct lp_tool_options *tool, struct lp_error *error)
 {
@@ -334,7 +463,7 @@ static int check_needed(struct parser *parser)
 				    "route --replay compares two policies, not %zu, such as: "
 				    "limpet route --replay recent.txt ./old.lua ./new.lua",
 				    line->tool.file_count);
-	if (parser->command->files && line->tool.file_count == 0)
+	if (parser->command->files && line->tool.file_count == 0 && line->config_count == 0)
 		return lp_error_set(error, LP_EUSAGE, "%s needs %s; limpet %s --help has examples",
 				    parser->command->name, parser->command->files, parser->command->name);
 	if (line->command == LP_COMMAND_DRAIN || line->command == LP_COMMAND_ENABLE)
@@ -400,11 +529,14 @@ static int parse_command(int argc, char **argv, struct lp_command_line *line, st
 	struct parser parser = {
 		.line = line,
 		.command = &lp_command_entries[line->command],
-		.list_size = (size_t)argc,
 		.error = error,
 	};
-	int status;
+	int status = read_configs(line, argc, argv + 2, error);
 
+	if (status != 0)
+		return status;
+	/* check has each policy twice: as run's and as its own. */
+	parser.list_size = (size_t)argc + 2 * count_config_lines(line);
 	line->lists = calloc(LP_FLAG_LISTS * parser.list_size, sizeof(*line->lists));
 	if (!line->lists)
 		return lp_error_set(error, -ENOMEM, "no memory for the command line");
@@ -419,7 +551,11 @@ static int parse_command(int argc, char **argv, struct lp_command_line *line, st
 	line->tool.headers = line->lists + LP_FLAG_HEADERS * parser.list_size;
 	line->tool.alpn = line->lists + LP_FLAG_ALPN * parser.list_size;
 	line->tool.known = line->lists + LP_FLAG_KNOWN * parser.list_size;
-	status = parse_arguments(&parser, argv + 2);
+	status = take_configs(&parser);
+	if (status == 0)
+		status = parse_arguments(&parser, argv + 2);
+	if (line->command == LP_COMMAND_CHECK)
+		check_policies_of_configs(line, &parser);
 	part_sessions(line, parser.list_size);
 	return status ? status : check_needed(&parser);
 }
@@ -452,6 +588,11 @@ int lp_options_parse(int argc, char **argv, struct lp_command_line *line, struct
 
 void lp_options_deinit(struct lp_command_line *line)
 {
+	for (size_t i = 0; i < line->config_count; i++)
+		lp_config_file_deinit(&line->configs[i]);
+	free(line->configs);
 	free(line->lists);
+	line->configs = NULL;
+	line->config_count = 0;
 	line->lists = NULL;
 }

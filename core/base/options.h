@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "base/config_file.h"
 #include "base/error.h"
 #include "limpet/balancer.h"
 
@@ -85,7 +86,9 @@ struct lp_command_line {
 	bool unasked; /**< Nothing was said at all: the help is for standard error, and the status that of wrong usage. */
 	struct limpet_options options;
 	struct lp_tool_options tool;
-	const char **lists; /**< The memory behind the options' lists. */
+	const char **lists;             /**< The memory behind the options' lists. */
+	struct lp_config_file *configs; /**< Those that --config names, in order. Values of options point into them. */
+	size_t config_count;
 };
 
 /**
@@ -99,6 +102,15 @@ struct lp_command_line {
  * @return 0, LP_EUSAGE, or -ENOMEM.
  */
 int lp_options_parse(int argc, char **argv, struct lp_command_line *line, struct lp_error *error);
+
+/**
+ * Say where a mistake stands in the configuration files, if a value or a flag that it names is written there: an error
+ * becomes "FILE:LINE: …". For mistakes that are found when the options are used.
+ *
+ * @param line   Parsed.
+ * @param error  Changed, or left as it is.
+ */
+void lp_options_blame(const struct lp_command_line *line, struct lp_error *error);
 
 /** Free what lp_options_parse allocated. @param line Parsed, also when that failed. */
 void lp_options_deinit(struct lp_command_line *line);

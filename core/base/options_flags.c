@@ -187,6 +187,11 @@ static int check_user(const char *value, struct lp_error *error)
 	{LP_FLAG_CHOICE, "--forwarded-header", "NAME", FIELD(forwarded_header), .choices = forwarded_headers, \
 	 .help = "the header in which trusted proxies name the client; no other is read"}
 
+#define CONFIG_FLAG \
+	{LP_FLAG_TEXT, "--config", "FILE", FIELD(config), \
+	 .help = "a file with these flags, without their dashes, one per line; the command line has the last word. A line " \
+		 "with -- and the program may end it; lines that begin with # are comments"}
+
 static const struct lp_flag run_flags[] = {
 	HEADING("Most used"),
 	{LP_FLAG_LIST, "--listen", "ADDRESS", LIST(LP_FLAG_LISTEN, listen, listen_count), .check = check_listen,
@@ -205,6 +210,7 @@ static const struct lp_flag run_flags[] = {
 		 "opinion decides; without one, the least busy worker gets the connection"},
 	SETTING_FLAG,
 	TRUST_FLAG,
+	CONFIG_FLAG,
 
 	HEADING("Workers"),
 	{LP_FLAG_CHOICE, "--dialect", "NAME", FIELD(dialect), .choices = dialects,
@@ -342,7 +348,7 @@ static const struct lp_flag record_flags[] = {
 	{LP_FLAG_NUMBER, "--workers", "N", TOOL(workers), .least = 1, .most = LIMPET_WORKERS_MAX, \
 	 .help = "how many workers there are"}
 
-static const struct lp_flag check_flags[] = {SETTING_FLAG, SESSION_FLAG, TRUST_FLAG, FORWARDED_FLAG};
+static const struct lp_flag check_flags[] = {CONFIG_FLAG, SETTING_FLAG, SESSION_FLAG, TRUST_FLAG, FORWARDED_FLAG};
 
 static const struct lp_flag route_flags[] = {
 	HEADING("The connection"),
@@ -398,7 +404,8 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.summary = "start workers, and hand each connection to the one it belongs to",
 			.examples = "Examples:\n"
 				    "  limpet run --listen :3000 --workers 4 --policy sid -- node server.js\n"
-				    "  limpet run --listen :3000 --policy ./mine.lua --set key=value -- ./server\n",
+				    "  limpet run --listen :3000 --policy ./mine.lua --set key=value -- ./server\n"
+				    "  limpet run --config /etc/limpet/web.conf\n",
 			.notes = "TIME is like 500ms, 10s, 2m or 1h, BYTES like 16384, 16k or 1m.\n",
 			.flags = run_flags,
 			.flag_count = COUNT(run_flags),
@@ -506,8 +513,9 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.arguments = "FILE... [FLAG]...",
 			.files = "a policy",
 			.summary = "find mistakes in policies, and try them on made-up connections",
-			.examples = "Example:\n"
-				    "  limpet check ./mine.lua\n",
+			.examples = "Examples:\n"
+				    "  limpet check ./mine.lua\n"
+				    "  limpet check --config /etc/limpet/web.conf\n",
 			.notes = "Prints file:line: what is wrong. Exit status: 0 when nothing is, else 1.\n",
 			.flags = check_flags,
 			.flag_count = COUNT(check_flags),

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/config_file.h"
 #include "base/descriptors.h"
 #include "base/error.h"
 #include "base/run_folder.h"
@@ -49,6 +50,8 @@ int limpet_balancer_new(struct limpet_balancer **out, uv_loop_t *loop, const str
 		limpet_balancer_free(balancer);
 		return tell(&error, error_text, error_size);
 	}
+	if (options->config)
+		lp_config_file_digest(options->config, balancer->config); /* If that fails, it has changed. */
 	*out = balancer;
 	return 0;
 }

@@ -5,6 +5,7 @@
 #define LP_SERVER_BALANCER_H
 
 #include "base/control_path.h"
+#include "base/sha256.h"
 #include "limpet/balancer.h"
 #include "server/admin.h"
 #include "server/control.h"
@@ -48,6 +49,7 @@ struct limpet_balancer {
 	struct lp_refused_reload refused; /* The last one. */
 	bool reload_refused;              /* The last reload was. */
 	time_t started;
+	uint8_t config[LP_SHA256_BYTES]; /* Of the configuration file, when we started. */
 	uint64_t rollbacks;
 	uint64_t bounced;
 	limpet_stopped_cb stopped;

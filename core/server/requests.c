@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/config_file.h"
 #include "server/answers.h"
 #include "server/decisions_text.h"
 #include "server/metrics.h"
@@ -65,6 +66,17 @@ static char *refuse_request(int status, const char *reason)
 	return lp_answer_refused(&error);
 }
 
+/* The configuration file, if it is another than we were started with: only a start reads it. */
+static json_t *changed_config(const struct limpet_balancer *balancer)
+{
+	const char *path = balancer->data.options.config;
+	uint8_t digest[LP_SHA256_BYTES];
+	if (!path ||
+	    (lp_config_file_digest(path, digest) == 0 && memcmp(digest, balancer->config, sizeof(digest)) == 0))
+		return json_null();
+	return lp_status_string(path);
+}
+
 /* What was loaded before and what is now: whoever asked wants to know what has changed. */
 static char *answer_reload(struct limpet_balancer *balancer, const char *argument, size_t *length)
 {
@@ -77,10 +89,10 @@ static char *answer_reload(struct limpet_balancer *balancer, const char *argumen
 		json_decref(before);
 		return refuse_request(status, reason);
 	}
-	return lp_answer_done(json_pack("{s:o, s:o, s:s, s:I}", "before", before, "after",
-					lp_status_files(balancer->data.current.policy), "loaded",
-					balancer->data.current.at, "sessions",
-					(json_int_t)lp_sessions_count(balancer->data.sessions)));
+	return lp_answer_done(json_pack(
+		"{s:o, s:o, s:s, s:I, s:o}", "before", before, "after", lp_status_files(balancer->data.current.policy),
+		"loaded", balancer->data.current.at, "sessions", (json_int_t)lp_sessions_count(balancer->data.sessions),
+		"needs_restart", changed_config(balancer)));
 }
 
 /* The number of a worker, or 0. */

@@ -198,9 +198,11 @@ static json_t *head_of(const struct lp_status *status)
 {
 	char started[LP_CLOCK_TEXT_SIZE];
 	lp_clock_format(status->started, started);
-	return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:i}", "version", LIMPET_VERSION, "name", status->name, "pid",
-			 (int)getpid(), "state", status->state, "started", started, "dialect", status->dialect,
-			 "workers_wanted", (int)status->wanted);
+	const char *config = status->options->config;
+	return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:i, s:o}", "version", LIMPET_VERSION, "name", status->name,
+			 "pid", (int)getpid(), "state", status->state, "started", started, "dialect", status->dialect,
+			 "workers_wanted", (int)status->wanted, "config",
+			 config ? lp_status_string(config) : json_null());
 }
 
 /* Move the members of one object to the end of another. */

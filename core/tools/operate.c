@@ -123,6 +123,11 @@ static int reload(const char *path, FILE *out, struct lp_error *error)
 	fprintf(out, "reloaded the policies; %s sessions are kept\n",
 		lp_chart_number((uint64_t)lp_ask_number(answer, "sessions"), number));
 	print_changes(out, json_object_get(answer, "before"), json_object_get(answer, "after"));
+	if (*lp_ask_text(answer, "needs_restart")) {
+		fputs("  ", out);
+		lp_plain_print(out, lp_ask_text(answer, "needs_restart"), 0);
+		fputs(": has changed since the start; its flags need a restart\n", out);
+	}
 	json_decref(answer);
 	return 0;
 }

@@ -104,6 +104,7 @@ struct limpet_options {
 	 * NAME.control in the run-time folder (/run/limpet, or $XDG_RUNTIME_DIR/limpet), unless `control` names another.
 	 * "": called after its first listener. NULL: it has no name, and without `control` no control socket. */
 	const char *name;
+	const char *config; /**< The file that the options came from: the status names it. NULL: none. */
 	/** Where metrics and the status are served over HTTP: "127.0.0.1:9090" or "unix:/path". NULL: nowhere. */
 	const char *admin;
 	const char *const
