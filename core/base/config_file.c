@@ -128,6 +128,20 @@ static struct lp_config_line *add_line(struct reader *reader)
 	return &file->lines[file->count++];
 }
 
+/* A copy that ends in NUL, with something before it; or NULL. */
+static char *copy_text(const char *before, struct lp_slice text)
+{
+	size_t length = strlen(before);
+	char *copy = malloc(length + text.length + 1);
+
+	if (!copy)
+		return NULL;
+	memcpy(copy, before, length);
+	memcpy(copy + length, text.bytes, text.length);
+	copy[length + text.length] = '\0';
+	return copy;
+}
+
 static int take_flag(struct reader *reader, struct lp_slice text)
 {
 	struct lp_config_line *line;
@@ -145,14 +159,11 @@ static int take_flag(struct reader *reader, struct lp_slice text)
 		return lp_error_set(reader->error, LP_EUSAGE,
 				    "%s:%u: there is no name before the =", reader->file->path, reader->line);
 	line = add_line(reader);
-	if (!line || asprintf(&line->flag, "--%.*s", (int)name, text.bytes) < 0)
+	if (!line)
 		return no_memory(reader);
-	if (has_value) {
-		line->value = strndup(value.bytes, value.length);
-		if (!line->value)
-			return no_memory(reader);
-	}
-	return 0;
+	line->flag = copy_text("--", (struct lp_slice){text.bytes, name});
+	line->value = has_value ? copy_text("", value) : NULL;
+	return line->flag && (line->value || !has_value) ? 0 : no_memory(reader);
 }
 
 /* Lines */
