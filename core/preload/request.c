@@ -51,6 +51,13 @@ static bool is_whole(const struct line *line, const char *end)
 	return line->sound && line->target.length && line->target.bytes + line->target.length + 9 == end;
 }
 
+/* Behind CONNECT comes a tunnel; behind PRI, HTTP/2. */
+static bool changes_protocol(struct lp_slice method)
+{
+	return (method.length == 7 && memcmp(method.bytes, "CONNECT", 7) == 0) ||
+	       (method.length == 3 && memcmp(method.bytes, "PRI", 3) == 0);
+}
+
 struct lp_slice lp_request_parameter(struct lp_slice query, const char *name)
 {
 	size_t length = strlen(name);
@@ -118,7 +125,7 @@ enum lp_request_progress lp_request_read(struct lp_request *request, const char 
 		return LP_REQUEST_IN_LINE;
 	if (!newline || !is_whole(&line, stop) || newline == stop)
 		return LP_REQUEST_WHOLE;
-	if (line.method.length == 7 && memcmp(line.method.bytes, "CONNECT", 7) == 0)
+	if (changes_protocol(line.method))
 		return LP_REQUEST_WHOLE;
 	const char *end = memmem(stop, length - (size_t)(stop - bytes), "\r\n\r\n", 4);
 	if (!end && !full)

@@ -114,6 +114,7 @@ static void what_is_no_request_never_ends(void **state)
 		"GET / HTTP/1.1\nHost: a\n\r\n\r\n",
 		"GET /\r HTTP/1.1\r\n\r\n",
 		"CONNECT example.org:443 HTTP/1.1\r\n",
+		"PRI / HTTP/1.1\r\n\r\n",
 		"CONNECT example.org:443 HTTP/1.1\r\nContent-Length: 5\r\n\r\n",
 	};
 	(void)state;
