@@ -12,7 +12,9 @@ const { run, runToItsEnd } = require('./harness');
 const SESSIONS = 100;
 const CALLS = 5;
 const WORKERS = 3;
-const serve = (session, server) => `--workers ${WORKERS} ${session} --dialect preload -- ${AT_PORT} node workers/${server}`;
+/** With the library alone, and with what limpet chooses by itself. */
+const serve = (session, server, dialect = '--dialect preload') =>
+	`--workers ${WORKERS} ${session} ${dialect} -- ${AT_PORT} node workers/${server}`;
 
 const AGENTS = {
 	'each request on a connection of its own': () => new http.Agent({ keepAlive: false }),
@@ -20,7 +22,7 @@ const AGENTS = {
 };
 
 for (const [how, makeAgent] of Object.entries(AGENTS)) {
-	test(`100 MCP sessions, ${how}`, run(serve('--session mcp', 'mcp.mjs PORT'), async (limpet) => {
+	const mcp = async (limpet) => {
 		const agent = makeAgent();
 		const pids = new Set();
 		const ask = async (method, params, session, id = 1) => {
@@ -51,7 +53,9 @@ for (const [how, makeAgent] of Object.entries(AGENTS)) {
 		assert.deepEqual([...await many(SESSIONS, useSession, 10)], [1]);
 		assert.equal(pids.size, WORKERS);
 		agent.destroy();
-	}));
+	};
+	for (const dialect of ['preload', 'node', 'auto'])
+		test(`100 MCP sessions, ${how}, dialect ${dialect}`, run(serve('--session mcp', 'mcp.mjs PORT', `--dialect ${dialect}`), mcp));
 
 	test(`100 sessions of express-session, ${how}`, run(serve('--session cookie:connect.sid', 'logins.js PORT'),
 		async (limpet) => {
@@ -113,7 +117,7 @@ test('several carriers at once, and a policy of the user before them', run(
 	}));
 
 const REFUSED = {
-	'cluster by name': ['--session cookie:connect.sid --dialect cluster', /^limpet: --session cookie:connect\.sid: workers of dialect cluster do not report sessions; start .*--dialect preload/],
+	'cluster by name': ['--session cookie:connect.sid --dialect cluster', /^limpet: --session cookie:connect\.sid: workers of dialect cluster do not report sessions; start .*--dialect node/],
 	'sticky packages, for other sessions than theirs': ['--session sid --session mcp --dialect socket.io-sticky', /^limpet: --session mcp: workers of dialect socket\.io-sticky do not report other sessions than Engine\.IO's \(sid\); start /],
 	'--learn with cluster': ['--learn cookie:a --dialect cluster', /^limpet: --learn cookie:a: limpet does not see what workers of dialect cluster answer; start /],
 	'--learn with native': ['--learn cookie:a --dialect native', /^limpet: --learn cookie:a: .*dialect native answer; its workers name their sessions themselves/],
