@@ -263,8 +263,8 @@ static const struct lp_flag run_flags[] = {
 	 .help = "how many connections may wait for a head, a session or a worker"},
 	{LP_FLAG_NUMBER, "--max-per-ip", "N", FIELD(max_per_ip), .least = 0, .most = 1000000,
 	 .help = "how many connections of one address (of an IPv6 /64) may wait for their heads; further ones are closed. "
-		 "One whose head came whole does not count, so many clients behind one address do not meet it. Trusted "
-		 "proxies and unix sockets are exempt; 0: no limit"},
+		 "Those that wait for a session or a worker wait on, but beyond that number they are the first to make room "
+		 "when --max-waiting is reached. Trusted proxies and unix sockets are exempt; 0: no limit"},
 	{LP_FLAG_NUMBER, "--max-rate-per-ip", "N", FIELD(max_rate_per_ip), .least = 0, .most = 1000000,
 	 .help = "how many connections one address may open per second, and at once; further ones are closed. The same are "
 		 "exempt; 0, the default: no limit"},

@@ -81,6 +81,7 @@ struct lp_connection {
 	uint32_t place;                  /**< Among the deadlines; 0: it has none. */
 	uint32_t seen;                   /**< Bytes that the last look saw. LINGERING: how many may still come. */
 	uint32_t generation;             /**< Of the policy that cursor belongs to. */
+	uint32_t round;                  /**< AWAITING: the workers' answers that tell (lp_supervisor_ask). */
 	uint32_t cursor;                 /**< How far it has walked through the policies. */
 	uint16_t client_port;            /**< The client's; 0 for a unix peer. */
 	uint16_t group;                  /**< Whose list it is in: a carrier's, or lp_connections_anywhere, or 0. */

@@ -399,6 +399,7 @@ static bool call_hook(struct lp_policy *policy, const struct lp_hook *hook, cons
 		verdict->kind = policy->call.suspended;
 		verdict->session_hash = policy->call.session_hash;
 		verdict->worker = policy->call.held_for;
+		verdict->may_be_new = policy->call.may_be_new;
 	} else {
 		tell_error(policy, status);
 	}

@@ -114,6 +114,7 @@ struct lp_verdict {
 	unsigned worker;       /**< LP_VERDICT_WORKER, _HOLD: its id. */
 	int status;            /**< LP_VERDICT_REFUSE: 400 – 599. */
 	uint64_t session_hash; /**< LP_VERDICT_AWAIT: lp_sessions_hash of the sid. */
+	bool may_be_new; /**< LP_VERDICT_AWAIT: it is worth waiting for; else it is known to be nobody's, or no sid of Engine.IO's. */
 };
 
 enum lp_trace_kind {

@@ -409,6 +409,21 @@ void lp_conn_push_new(lua_State *L)
 	lua_setmetatable(L, -2);
 }
 
+static bool is_sid(const struct lp_head *head, struct lp_slice key)
+{
+	char value[LP_SESSION_KEY_MAX];
+
+	return lp_head_query(head, NAME_SID, value, sizeof(value)) == (int)key.length &&
+	       memcmp(value, key.bytes, key.length) == 0;
+}
+
+static bool has_query(const struct lp_head *head, struct lp_slice name)
+{
+	char value[LP_SESSION_KEY_MAX];
+
+	return lp_head_query(head, name, value, sizeof(value)) >= 0;
+}
+
 bool lp_conn_is_session(const struct lp_policy *policy, struct lp_slice key)
 {
 	const struct lp_head *head = policy->call.conn ? head_of(policy) : NULL;
@@ -417,8 +432,7 @@ bool lp_conn_is_session(const struct lp_policy *policy, struct lp_slice key)
 
 	if (!head || key.length == 0 || key.length > sizeof(value))
 		return false;
-	if (lp_head_query(head, NAME_SID, value, sizeof(value)) == (int)key.length &&
-	    memcmp(value, key.bytes, key.length) == 0)
+	if (is_sid(head, key))
 		return true;
 	session = find_session(policy, head, value);
 	return session.length == key.length && memcmp(session.bytes, key.bytes, key.length) == 0;
@@ -433,4 +447,12 @@ bool lp_conn_is_known_in_one(const char *name, enum lp_hook_kind *hook)
 		return i > FIELD_LISTENER;
 	}
 	return false;
+}
+
+bool lp_conn_may_be_new(const struct lp_policy *policy, struct lp_slice key)
+{
+	if (!lp_conn_is_session(policy, key) || lp_sessions_is_dead(policy->host->sessions, key))
+		return false;
+	const struct lp_head *head = head_of(policy);
+	return !is_sid(head, key) || has_query(head, LP_SLICE("EIO")) || has_query(head, LP_SLICE("transport"));
 }

@@ -124,6 +124,7 @@ struct lp_policy_call {
 	enum lp_verdict_kind suspended;    /**< AWAIT, HOLD: being unwound; whoever catches an error must pass it on. */
 	uint64_t session_hash;             /**< When suspended. */
 	unsigned held_for;                 /**< HOLD: the session's worker. */
+	bool may_be_new;                   /**< AWAIT: as the verdict has it. */
 	unsigned keeper;                   /**< The draining worker that workers:session() gave last; 0: none. */
 	int stopped_line;                  /**< With stopped: where it was. */
 	bool stopped;                      /**< Being unwound because its time is over; so too. */
@@ -438,6 +439,15 @@ bool lp_conn_is_session(const struct lp_policy *policy, struct lp_slice key);
  * @return Whether; false for what all hooks know, and for what is no member.
  */
 bool lp_conn_is_known_in_one(const char *name, enum lp_hook_kind *hook);
+
+/**
+ * Whether a key that nobody knows may be one that a worker has just told its client: it is the connection's session, it is
+ * not known to be dead, and a sid is in a request of Engine.IO's, which says EIO or transport.
+ *
+ * @param policy  In a call.
+ * @param key     Any.
+ */
+bool lp_conn_may_be_new(const struct lp_policy *policy, struct lp_slice key);
 
 /** Make `workers`, with a userdata for every slot, and push it and the table of the userdata. @param lua Opened. Raises. */
 void lp_workers_push_new(lua_State *lua);

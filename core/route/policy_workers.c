@@ -182,8 +182,10 @@ static int workers_session(lua_State *L)
 		note_asked(conn->asked, key, id);
 	if (!worker && conn && conn->unheard)
 		return suspend(L, policy, key, LP_VERDICT_HEAR);
-	if (!worker && conn && lp_conn_is_session(policy, key) && !conn->session_awaited)
+	if (!worker && conn && lp_conn_is_session(policy, key) && !conn->session_awaited) {
+		policy->call.may_be_new = lp_conn_may_be_new(policy, key);
 		return suspend(L, policy, key, LP_VERDICT_AWAIT);
+	}
 	if (worker && is_away(policy, worker) && lp_conn_is_session(policy, key)) {
 		policy->call.held_for = id;
 		return suspend(L, policy, key, LP_VERDICT_HOLD);

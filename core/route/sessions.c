@@ -7,18 +7,19 @@
  *            nobody touched costs no memory. A place holds 32 bits of the hash, so a look-up reads entries only of
  *            keys that are almost surely the wanted one. Deleting moves the followers up: no tombstones, no slow
  *            decay.
- *   chains   through the entries: all of them from the least to the most recently used, those of each worker, and those
- *            that are free (by their `next` alone).
+ *   chains   through the entries: those that are bound, from the least to the most recently used; those of each worker;
+ *            those that are dead, in the order of their deaths; and those that are free (by their `next` alone).
  *
  * Memory: 48 bytes an entry and 16 of index (8 a place, two of them), so 64, and one more for what the allocator rounds
  * a page up to, at most two: LP_SESSION_BYTES. A key longer than LP_SESSION_KEY_INLINE is malloc'd besides. Pages are
  * kept until the table is freed. The index's share does not come key by key: keys are scattered over it, and each of
  * the first few thousand touches another of its memory pages, until all 16 bytes for each of `max` are there.
  *
- *   an entry is   | in the index | in `used` | in a worker's chain | in `spare`
- *   never taken   | no           | no        | no                  | no          number > taken
- *   bound         | yes          | yes       | yes                 | no
- *   free          | no           | no        | no                  | yes
+ *   an entry is   | in the index | in `used` | in a worker's chain | in `dead` | in `spare`
+ *   never taken   | no           | no        | no                  | no        | no          number > taken
+ *   bound         | yes          | yes       | yes                 | no        | no
+ *   dead          | yes          | no        | no                  | yes       | no          its worker is 0
+ *   free          | no           | no        | no                  | no        | yes
  *
  * Limits: a worker's death walks its keys at once, some 0.2 µs each when there are many. 32 bits of hash spread over at
  * most 200,000,000 places leave only about 4 to tell neighbours apart there; that costs time, never a wrong answer.
@@ -26,7 +27,6 @@
 #include "route/sessions.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +34,7 @@
 
 enum { PAGE_ENTRIES = 4096 };
 
-/* The chains an entry is in. Free entries are chained by BY_USE. */
+/* The chains an entry is in. Dead and free entries are chained by BY_USE. */
 enum { BY_USE, BY_WORKER, CHAINS };
 
 struct entry {
@@ -67,13 +67,15 @@ struct lp_sessions {
 	uint64_t seed;
 	uint64_t evicted;
 	uint32_t max;
-	uint32_t count;
-	uint32_t taken; /* Entries 1 – taken are bound or free. */
+	uint32_t count; /* Bound ones. */
+	uint32_t dead_count;
+	uint32_t taken; /* Entries 1 – taken are bound, dead or free. */
 	uint32_t spare; /* The first free one. */
 	uint32_t places;
 	struct place *index;
 	struct entry **pages;
 	struct chain used;       /* From the least to the most recently. */
+	struct chain dead;       /* The longest dead first. */
 	struct chain *of_worker; /* By id - 1. */
 };
 
@@ -217,21 +219,42 @@ static void index_remove(struct lp_sessions *sessions, uint32_t number)
 
 /* Entries */
 
+/* A bound entry's worker has ended. */
+static void bury(struct lp_sessions *sessions, uint32_t number)
+{
+	chain_remove(sessions, &sessions->used, BY_USE, number);
+	leave_worker(sessions, number);
+	entry_of(sessions, number)->worker = 0;
+	chain_append(sessions, &sessions->dead, BY_USE, number);
+	sessions->count--;
+	sessions->dead_count++;
+}
+
+static void revive(struct lp_sessions *sessions, uint32_t number, unsigned worker)
+{
+	chain_remove(sessions, &sessions->dead, BY_USE, number);
+	chain_append(sessions, &sessions->used, BY_USE, number);
+	join_worker(sessions, number, worker);
+	sessions->dead_count--;
+	sessions->count++;
+}
+
 static void forget(struct lp_sessions *sessions, uint32_t number)
 {
 	struct entry *entry = entry_of(sessions, number);
 
+	if (entry->worker)
+		bury(sessions, number);
 	index_remove(sessions, number);
-	chain_remove(sessions, &sessions->used, BY_USE, number);
-	leave_worker(sessions, number);
+	chain_remove(sessions, &sessions->dead, BY_USE, number);
 	if (entry->length > LP_SESSION_KEY_INLINE)
 		free(entry->key.longer);
 	entry->links[BY_USE].next = sessions->spare;
 	sessions->spare = number;
-	sessions->count--;
+	sessions->dead_count--;
 }
 
-/* Have an entry to spare, be it the least recently used one's. Returns 0 or -ENOMEM. */
+/* Have an entry to spare, be it the longest dead one's or the least recently used one's. Returns 0 or -ENOMEM. */
 static int make_room(struct lp_sessions *sessions)
 {
 	uint32_t page = sessions->taken / PAGE_ENTRIES;
@@ -239,9 +262,9 @@ static int make_room(struct lp_sessions *sessions)
 
 	if (sessions->spare)
 		return 0;
-	if (sessions->count == sessions->max) {
-		forget(sessions, sessions->used.first);
-		sessions->evicted++;
+	if (sessions->count + sessions->dead_count == sessions->max) {
+		sessions->evicted += sessions->dead_count == 0;
+		forget(sessions, sessions->dead_count ? sessions->dead.first : sessions->used.first);
 		return 0;
 	}
 	if (!sessions->pages[page]) {
@@ -311,14 +334,20 @@ struct lp_sessions *lp_sessions_new_view(const struct lp_sessions *of, uint32_t 
 	return view;
 }
 
+static void free_longer_keys(struct lp_sessions *sessions, struct chain chain)
+{
+	for (uint32_t at = chain.first; at; at = entry_of(sessions, at)->links[BY_USE].next) {
+		if (entry_of(sessions, at)->length > LP_SESSION_KEY_INLINE)
+			free(entry_of(sessions, at)->key.longer);
+	}
+}
+
 void lp_sessions_free(struct lp_sessions *sessions)
 {
 	if (!sessions)
 		return;
-	for (uint32_t at = sessions->used.first; at; at = entry_of(sessions, at)->links[BY_USE].next) {
-		if (entry_of(sessions, at)->length > LP_SESSION_KEY_INLINE)
-			free(entry_of(sessions, at)->key.longer);
-	}
+	free_longer_keys(sessions, sessions->used);
+	free_longer_keys(sessions, sessions->dead);
 	if (sessions->pages) {
 		for (uint32_t page = 0; page <= (sessions->max - 1) / PAGE_ENTRIES; page++)
 			free(sessions->pages[page]);
@@ -339,6 +368,10 @@ int lp_sessions_bind(struct lp_sessions *sessions, struct lp_slice key, unsigned
 
 	if (!number)
 		return add(sessions, key, hash, worker);
+	if (entry_of(sessions, number)->worker == 0) {
+		revive(sessions, number, worker);
+		return 0;
+	}
 	if (entry_of(sessions, number)->worker != worker) {
 		leave_worker(sessions, number);
 		join_worker(sessions, number, worker);
@@ -352,6 +385,8 @@ unsigned lp_sessions_find(struct lp_sessions *sessions, struct lp_slice key)
 	uint32_t hash = short_hash(sessions, key);
 	uint32_t number = look_up(sessions, key, hash);
 
+	if (number && entry_of(sessions, number)->worker == 0)
+		return 0;
 	if (number) {
 		use(sessions, number);
 		return entry_of(sessions, number)->worker;
@@ -376,8 +411,15 @@ size_t lp_sessions_forget_worker(struct lp_sessions *sessions, unsigned worker)
 	if (!lp_workers_find(sessions->workers, worker))
 		return 0;
 	for (struct chain *chain = &sessions->of_worker[worker - 1]; chain->first; forgotten++)
-		forget(sessions, chain->first);
+		bury(sessions, chain->first);
 	return forgotten;
+}
+
+bool lp_sessions_is_dead(const struct lp_sessions *sessions, struct lp_slice key)
+{
+	uint32_t number = look_up(sessions, key, short_hash(sessions, key));
+
+	return number && entry_of(sessions, number)->worker == 0;
 }
 
 size_t lp_sessions_count(const struct lp_sessions *sessions)

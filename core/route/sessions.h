@@ -2,13 +2,15 @@
  * Sessions: which worker a key belongs to.
  *
  * A bounded table. Past its bound the least recently used key is forgotten; finding and binding both count as use.
- * Each worker's keys are linked, so that its death costs only its own. A key of up to LP_SESSION_KEY_INLINE bytes
+ * Each worker's keys are linked, so that its death costs only its own. Those of dead workers stay until their room is needed:
+ * nobody has to be asked for them. A key of up to LP_SESSION_KEY_INLINE bytes
  * (Engine.IO's have 20) lives in its entry. Memory grows with use, up to LP_SESSION_BYTES for each of the most keys,
  * plus the keys that are longer; it is kept for new keys when some are forgotten.
  */
 #ifndef LP_ROUTE_SESSIONS_H
 #define LP_ROUTE_SESSIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -70,8 +72,18 @@ unsigned lp_sessions_find(struct lp_sessions *sessions, struct lp_slice key);
  */
 void lp_sessions_forget(struct lp_sessions *sessions, struct lp_slice key, unsigned worker);
 
-/** Forget all keys of a worker. @param sessions Borrowed. @param worker An id. @return How many. */
+/**
+ * Forget all keys of a worker, which has ended. That they are dead stays known, as long as there is room.
+ *
+ * @param sessions  Borrowed.
+ * @param worker    An id.
+ *
+ * @return How many.
+ */
 size_t lp_sessions_forget_worker(struct lp_sessions *sessions, unsigned worker);
+
+/** Whether a key was of a worker that has ended, and nobody has bound it since. @param sessions Borrowed. @param key Any bytes. */
+bool lp_sessions_is_dead(const struct lp_sessions *sessions, struct lp_slice key);
 
 /** Keys known now. @param sessions Borrowed. */
 size_t lp_sessions_count(const struct lp_sessions *sessions);

@@ -259,6 +259,12 @@ static void on_returned(void *owner, struct lp_connection *connection, unsigned 
 	lp_waiting_returned(&balancer->waiting, connection, worker, reason);
 }
 
+static void on_answered(void *owner, uint32_t round)
+{
+	struct limpet_balancer *balancer = owner;
+	lp_waiting_answered(&balancer->waiting, round);
+}
+
 static void on_session(void *owner, struct lp_slice key)
 {
 	struct limpet_balancer *balancer = owner;
@@ -293,6 +299,7 @@ static const struct lp_supervisor_events supervisor_events = {
 	.on_sending = on_sending,
 	.on_settled = on_settled,
 	.on_returned = on_returned,
+	.on_answered = on_answered,
 	.on_session = on_session,
 	.on_bounced = on_bounced,
 	.on_stopped = on_workers_stopped,

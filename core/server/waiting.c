@@ -10,6 +10,10 @@
  * concerns, and no others: they are found by their worker, their session, or the address they came to. A turn decides about
  * so many; the others follow in the next.
  *
+ * An unknown session may be one that its worker has told its client and not yet us. Some workers always tell us first: it is
+ * enough to read what they have said. The others are asked, once for all who wait, and answer behind what they had to say
+ * (asking.h); session_wait is for those that do not answer.
+ *
  * A client that ends its side may have left, or may only have said all that it will: TCP does not tell. One whose end came
  * with its request is taken for the second: it is served as any other, but does not wait for an unknown session, and is
  * the first to go, or goes soon, when it is held. One that ends while it waits is taken for the first, and closed.
@@ -45,9 +49,12 @@ static void wait_for_bytes(struct lp_waiting *waiting, struct lp_connection *con
 	lp_wait_begin(waiting, connection, LP_LOOKING, 0, connection->deadline_ms);
 }
 
-static void await_session(struct lp_waiting *waiting, struct lp_connection *connection, uint64_t session_hash)
+/* Its worker may be about to name it; or it says, by answering, that it is not. */
+static void await_session(struct lp_waiting *waiting, struct lp_connection *connection, uint64_t session_hash,
+			  uint32_t round)
 {
 	connection->session_hash = session_hash;
+	connection->round = round;
 	lp_wait_begin(waiting, connection, LP_AWAITING, 0,
 		      uv_now(waiting->config.loop) + waiting->config.session_wait_ms);
 	if (connection->state == LP_AWAITING)
@@ -137,9 +144,17 @@ static void hold(struct lp_waiting *waiting, struct lp_connection *connection, u
 		hold_for(waiting, connection, worker);
 }
 
+/* The round to wait for; 0: none. */
+static uint32_t ask_workers(struct lp_waiting *waiting, const struct lp_connection *connection)
+{
+	bool may_wait = waiting->supervisor && waiting->config.session_wait_ms && !connection->half_closed;
+	return may_wait ? lp_supervisor_ask(waiting->supervisor) : 0;
+}
+
 static void ask_policies(struct lp_waiting *waiting, struct lp_connection *connection, struct lp_policy_conn *view)
 {
 	uint64_t errors = lp_policy_errors(waiting->policy);
+	uint32_t round;
 	for (;;) {
 		struct lp_verdict verdict = lp_policy_decide(waiting->policy, view, &connection->cursor);
 		switch (verdict.kind) {
@@ -152,12 +167,13 @@ static void ask_policies(struct lp_waiting *waiting, struct lp_connection *conne
 			view->unheard = false;
 			continue;
 		case LP_VERDICT_AWAIT:
-			if (connection->half_closed) {
+			round = verdict.may_be_new ? ask_workers(waiting, connection) : 0;
+			if (!round) {
 				view->session_awaited = true;
 				continue;
 			}
 			note_decision(waiting, connection, view, &verdict, errors);
-			await_session(waiting, connection, verdict.session_hash);
+			await_session(waiting, connection, verdict.session_hash, round);
 			return;
 		case LP_VERDICT_HOLD:
 			note_decision(waiting, connection, view, &verdict, errors);
@@ -592,6 +608,16 @@ void lp_waiting_session(struct lp_waiting *waiting, struct lp_slice key)
 		next = link->next;
 		if (connection->session_hash == hash)
 			lp_wait_decide_soon(waiting, connection);
+	}
+}
+
+void lp_waiting_answered(struct lp_waiting *waiting, uint32_t round)
+{
+	struct lp_connection *connection;
+	while ((connection = lp_connections_first(waiting->connections, 0, LP_AWAITING)) &&
+	       (int32_t)(round - connection->round) >= 0) {
+		connection->session_awaited = true;
+		lp_wait_decide_soon(waiting, connection);
 	}
 }
 

@@ -130,6 +130,10 @@ void lp_waiting_worker_lost(struct lp_waiting *waiting, unsigned worker);
 /** A session was learnt: those that await it are decided anew, soon. @param waiting Open. @param key Its key. */
 void lp_waiting_session(struct lp_waiting *waiting, struct lp_slice key);
 
+/** All workers have answered what they were asked up to a round: who awaits a session still awaits one that there is not.
+ * @param waiting Open. @param round As lp_supervisor_ask gave it. */
+void lp_waiting_answered(struct lp_waiting *waiting, uint32_t round);
+
 /** A worker has a connection for good. @param waiting Open. @param connection In flight. */
 void lp_waiting_settled(struct lp_waiting *waiting, const struct lp_connection *connection);
 

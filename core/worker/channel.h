@@ -68,6 +68,8 @@ struct lp_channel_events {
 	int (*on_placeholder)(struct lp_channel *channel, const struct sockaddr *address, unsigned which);
 	/** The worker takes connections by a sticky package's message. */
 	void (*on_takes_messages)(struct lp_channel *channel);
+	/** The worker has answered a question (lp_dialect.ask): what it said before is all that it had to say then. */
+	void (*on_answered)(struct lp_channel *channel);
 	/** The worker gives a connection back between two requests. @param fd The receiver's. */
 	void (*on_bounced)(struct lp_channel *channel, int fd);
 	/** Whether the worker's program handles SIGTERM. Said with every "ready", before it, and after a drain. */

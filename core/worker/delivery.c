@@ -119,6 +119,7 @@ void lp_slot_close_channel(struct lp_slot *slot)
 	lp_stuck_forget(slot);
 	lp_slot_update_up(slot);
 	lp_channel_close(&slot->channel, on_channel_closed);
+	lp_asking_forget(slot);
 	if (!slot->slots->config.dialect->has_node_channel) /* There it is Node's that speaks. */
 		lp_meeting_leave(slot->slots->meeting, slot->worker->id);
 	lp_slot_end_if_idle(slot);
@@ -417,6 +418,11 @@ static void on_takes_messages(struct lp_channel *channel)
 	(void)channel;
 }
 
+static void on_answered(struct lp_channel *channel)
+{
+	lp_asking_answered(channel->owner);
+}
+
 static void on_bounced(struct lp_channel *channel, int fd)
 {
 	struct lp_slots *slots = ((struct lp_slot *)channel->owner)->slots;
@@ -458,6 +464,7 @@ static const struct lp_channel_events channel_events = {
 	.on_socket_dropped = on_socket_dropped,
 	.on_placeholder = on_placeholder,
 	.on_takes_messages = on_takes_messages,
+	.on_answered = on_answered,
 	.on_bounced = on_bounced,
 	.on_sigterm = on_sigterm,
 	.on_end = on_end,

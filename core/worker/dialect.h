@@ -102,6 +102,13 @@ struct lp_dialect {
 	/** Tell the worker to take no more and to end when it has finished. */
 	void (*drain)(struct lp_channel *channel);
 
+	/** Ask the worker for a sign that it has said all that it had to say: lp_channel_events.on_answered follows. NULL: its
+	 * workers name a session before its client learns of it, and there is nothing to ask.
+	 *
+	 * @param fd  A descriptor that the worker may have. Borrowed.
+	 * @return 0; or negative with nothing sent: UV_EAGAIN when there is no room. */
+	int (*ask)(struct lp_channel *channel, int fd);
+
 	/** Tell the worker which later requests of a connection to give back (enum lp_frame_each). NULL: it cannot. */
 	void (*tell_each)(struct lp_channel *channel, unsigned each);
 };

@@ -6,6 +6,7 @@
  *                                                  cluster servers, which have yet to say whether they accept
  *     {"cmd":"NODE_HANDLE_NACK"}                   it came without its descriptor: returned
  *     {"cmd":"NODE_CLUSTER","ack":N,"accepted":B}  connection N (its number is the message's seq) is acknowledged, or returned
+ *     {"cmd":"NODE_CLUSTER","ack":-N,…}            the answer to question N (lp_node_ask)
  *     … "act":"online"                             ready, in the dialects by message
  *     … "act":"queryServer"                        it wants a server (node_servers.c); ready, in cluster's
  *     … "act":"close"                              that server is closed
@@ -214,6 +215,32 @@ static void update_ready(struct lp_channel *channel)
 	lp_channel_set_ready(channel, can && !waits && !node->leaving);
 }
 
+/*
+ * A connection for a server that there is not: the worker closes what comes with it and says that it did not accept it.
+ * @socket.io/sticky names a session in the tick that wrote the response, and a channel keeps order, so what came before this
+ * answer is all that a client can have seen. The number is negative, as no connection's is.
+ *
+ * Without a descriptor Node 20 would throw.
+ */
+int lp_node_ask(struct lp_channel *channel, int fd)
+{
+	struct lp_node *node = node_of(channel);
+	char text[LP_DIALECT_MESSAGE_MAX];
+	if (node->handle_count == LP_NODE_SERVERS_MAX)
+		return UV_EAGAIN;
+	int length = snprintf(text, sizeof(text),
+			      "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\","
+			      "\"act\":\"newconn\",\"key\":\"limpet:ask\",\"seq\":-%llu}}\n",
+			      (unsigned long long)node->questions + 1);
+	int status =
+		lp_channel_send_descriptor(channel, lp_node_say(channel, (struct lp_slice){text, (size_t)length}), fd);
+	if (status)
+		return status;
+	node->questions++;
+	node->handles[node->handle_count++] = channel->sent;
+	return 0;
+}
+
 static void on_accepted(struct lp_channel *channel, uint64_t number, bool accepted)
 {
 	struct lp_connection *connection = lp_channel_find(channel, number);
@@ -230,7 +257,10 @@ static void on_cluster_message(struct lp_channel *channel, json_t *message)
 	json_t *accepted = json_object_get(message, "accepted");
 	if (json_is_boolean(accepted)) {
 		json_int_t number = json_integer_value(json_object_get(message, "ack"));
-		on_accepted(channel, (uint64_t)number, json_is_true(accepted));
+		if (number < 0 && (uint64_t)-number <= node_of(channel)->questions)
+			channel->events->on_answered(channel);
+		else if (number > 0)
+			on_accepted(channel, (uint64_t)number, json_is_true(accepted));
 		return;
 	}
 	const char *act = json_string_value(json_object_get(message, "act"));

@@ -41,6 +41,7 @@ struct lp_node {
 	bool online;            /**< By message: it has begun. */
 	bool said_ready;        /**< So the program itself has, by process.send('ready'). */
 	bool leaving;           /**< It takes no more, for good. */
+	uint64_t questions;     /**< Sent by lp_node_ask. */
 	uint64_t messages;      /**< Sent of node:cluster's own, which are numbered. */
 	uint64_t servers_made;  /**< Keys are never used twice. */
 	struct lp_ports *ports; /**< The channel's, once there was a server. */
@@ -121,6 +122,9 @@ size_t lp_node_address_server(struct lp_channel *channel, const struct lp_connec
 
 /** For lp_dialect.receive. @param channel Open. @param bytes What came. @param length How much. @return Bytes used. */
 long lp_node_receive(struct lp_channel *channel, const char *bytes, size_t length);
+
+/** For lp_dialect.ask. @param channel Open. @param fd Borrowed. @return 0, or negative with nothing sent. */
+int lp_node_ask(struct lp_channel *channel, int fd);
 
 /** For lp_dialect.drain. @param channel Open. */
 void lp_node_drain(struct lp_channel *channel);

@@ -85,6 +85,8 @@ static void close_channel(struct lp_node_process *process)
 		lp_stuck_forget(slot);
 	}
 	lp_channel_close(&process->channel, on_closed);
+	if (process->works)
+		lp_asking_forget(slot);
 	choose_speaker(slot);
 	lp_slot_end_if_idle(slot);
 }
@@ -184,6 +186,11 @@ static void on_takes_messages(struct lp_channel *channel)
 	lp_slot_update_up(process->slot);
 }
 
+static void on_answered(struct lp_channel *channel)
+{
+	lp_asking_answered(owner_of(channel)->slot);
+}
+
 static void on_bounced(struct lp_channel *channel, int fd)
 {
 	(void)channel;
@@ -222,6 +229,7 @@ static const struct lp_channel_events channel_events = {
 	.on_socket_dropped = on_socket_dropped,
 	.on_placeholder = on_placeholder,
 	.on_takes_messages = on_takes_messages,
+	.on_answered = on_answered,
 	.on_bounced = on_bounced,
 	.on_sigterm = on_sigterm,
 	.on_end = on_end,

@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "base/histogram.h"
+#include "worker/asking.h"
 #include "worker/channel.h"
 #include "worker/count.h"
 #include "worker/meeting/meeting.h"
@@ -36,6 +37,7 @@ struct lp_slots {
 	struct lp_unread unread; /**< Its timer is the supervisor's to close. */
 	struct lp_count *count;  /**< NULL until a worker that does not report takes a connection. */
 	bool count_tried;
+	struct lp_asking asking;
 	struct lp_stuck stuck;       /**< Its timer is the supervisor's to close. */
 	struct lp_histogram latency; /**< Microseconds from ready to acknowledged. */
 	uint64_t turn_ns;            /**< When this turn of the loop began its work; 0: nobody has asked yet. */
@@ -85,6 +87,7 @@ struct lp_slot {
 	pid_t session;        /**< Of a worker that registered; its program's pid, mostly. */
 	struct lp_session left;
 	bool is_cut_off; /**< Its channel has failed: the timer runs to its end. */
+	struct lp_asked asked;
 	struct lp_patience patience;
 	uint64_t ready_ns; /**< When a worker of the present process was first up; 0: not yet. */
 	pid_t told_pid;    /**< Of whom it was told that it is ready, and when. */

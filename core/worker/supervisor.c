@@ -252,6 +252,7 @@ void lp_supervisor_stop(struct lp_supervisor *supervisor, uint64_t grace_ms)
 
 static void flush_all(struct lp_supervisor *supervisor)
 {
+	lp_asking_flush(&supervisor->slots);
 	lp_node_process_flush(&supervisor->slots);
 	for (unsigned i = 0; i < supervisor->slots.config.workers->count; i++)
 		lp_slot_flush(&supervisor->slots.all[i]);
@@ -464,6 +465,7 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 						      .all = all,
 						      .meeting = meeting,
 						      .ports = {.ours = config->addresses},
+						      .asking = {.told = true, .fd = -1},
 						      .on_ended = on_slot_ended};
 	if (!status)
 		lp_list_init(&supervisor->slots.node_processes);
@@ -533,6 +535,11 @@ void lp_supervisor_set_each(struct lp_supervisor *supervisor, unsigned each)
 	}
 }
 
+uint32_t lp_supervisor_ask(struct lp_supervisor *supervisor)
+{
+	return lp_asking_begin(&supervisor->slots);
+}
+
 void lp_supervisor_hear(struct lp_supervisor *supervisor)
 {
 	for (unsigned i = 0; i < supervisor->slots.config.workers->count; i++)
@@ -571,6 +578,7 @@ void lp_supervisor_free(struct lp_supervisor *supervisor)
 		return;
 	lp_descriptors_for_programs_deinit(&supervisor->slots.descriptors);
 	lp_shared_sockets_close(&supervisor->slots.sockets);
+	lp_asking_close(&supervisor->slots.asking);
 	free(supervisor->slots.all);
 	free(supervisor);
 }

@@ -40,6 +40,8 @@ struct lp_supervisor_events {
 	void (*on_blocked)(void *owner, unsigned carrier);
 	/** A connection that is `watched` is about to be sent. */
 	void (*on_sending)(void *owner, struct lp_connection *connection);
+	/** All workers that were asked (lp_supervisor_ask) up to that round have answered. */
+	void (*on_answered)(void *owner, uint32_t round);
 	/** A session was learnt from a worker, and is in the table already. */
 	void (*on_session)(void *owner, struct lp_slice key);
 	/** A worker gave a connection back between two requests. @param fd The receiver's. */
@@ -109,6 +111,16 @@ uint64_t lp_supervisor_turn_ns(struct lp_supervisor *supervisor);
 
 /** Say which requests workers are to give back. @param supervisor Started. @param each enum lp_frame_each. */
 void lp_supervisor_set_each(struct lp_supervisor *supervisor, unsigned each);
+
+/**
+ * Ask the workers whether they have said all, once for all that ask in this turn of the loop.
+ *
+ * @param supervisor  Started.
+ *
+ * @return The round: on_answered tells when all have answered it, those that end meanwhile not counted. 0: there is nothing
+ *         to ask, for the workers name a session before its client can know it; lp_supervisor_hear is enough.
+ */
+uint32_t lp_supervisor_ask(struct lp_supervisor *supervisor);
 
 /** Read what all workers have said by now, without waiting; events run. @param supervisor Started. */
 void lp_supervisor_hear(struct lp_supervisor *supervisor);

@@ -12,7 +12,7 @@ const { execFileSync } = require('node:child_process');
 const { once } = require('node:events');
 const test = require('node:test');
 const { AT_PORT, assertAllHear, assertSessions, registered, workerPids } = require('../e2e/any_server');
-const { acknowledged, connected } = require('../e2e/clients');
+const { ENGINE, acknowledged, connected, handshakeAndReturn, head } = require('../e2e/clients');
 const { run } = require('../e2e/harness');
 const { app, eventually } = require('./app');
 
@@ -61,6 +61,22 @@ for (const { version, node } of NODES) {
 				await assertEchoes(limpet);
 				assert.deepEqual(await assertSessions(limpet, ['polling', 'websocket', 'upgrade'], 6), await workerPids(limpet));
 			}));
+
+	test(`Node ${version}, socket.io-sticky: a session is known when it is used, and an unknown one after one question`, { skip }, run(
+		`--session-wait 5s --workers 3 ${WORKERS['socket.io-sticky'].replace('NODE', node)}`,
+		async (limpet, t) => {
+			const handshakes = await Promise.all(Array.from({ length: 100 }, () => handshakeAndReturn(limpet.address)));
+			assert.deepEqual([...new Set(handshakes)], ['ok']);
+			const tookMs = [];
+			for (let i = 0; i < 40; i++) {
+				const began = performance.now();
+				assert.match((await limpet.exchange(head(`${ENGINE}&sid=AAAAAAAAAAAAAAAAAAAA`))).text, /Session ID unknown/);
+				tookMs.push(performance.now() - began);
+			}
+			const p50 = tookMs.sort((a, b) => a - b)[20];
+			t.diagnostic(`p50 ${p50.toFixed(1)} ms`);
+			assert.ok(p50 < 500, `p50 ${p50} ms`);
+		}));
 
 	test(`Node ${version}, node: all hear what one says, and every socket is listed`, { skip }, run(
 		`--workers 3 --policy sid --dialect node -- ${AT_PORT} ${node} workers/first_hour/adapted.js PORT`,

@@ -146,6 +146,11 @@ static inline void fuzz_on_takes_messages(struct lp_channel *channel)
 	fuzz_tell(channel, "takes messages", "", 0);
 }
 
+static inline void fuzz_on_answered(struct lp_channel *channel)
+{
+	fuzz_tell(channel, "answered", NULL, 0);
+}
+
 static inline void fuzz_on_bounced(struct lp_channel *channel, int fd)
 {
 	(void)channel;
@@ -208,6 +213,7 @@ static inline void fuzz_channel_open(struct fuzz_channel *fuzz, const struct lp_
 		.on_socket_dropped = fuzz_on_socket_dropped,
 		.on_placeholder = fuzz_on_placeholder,
 		.on_takes_messages = fuzz_on_takes_messages,
+		.on_answered = fuzz_on_answered,
 		.on_bounced = fuzz_on_bounced,
 		.on_sigterm = fuzz_on_sigterm,
 		.on_end = fuzz_on_end,

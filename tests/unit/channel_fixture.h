@@ -39,6 +39,7 @@ struct fixture {
 	unsigned returned;
 	enum lp_return_reason reason;
 	unsigned ends;
+	unsigned answers;
 	char session[64]; /* "+key" or "-key". */
 	char letter[256];
 	char shared[256];                 /* NAME=VALUE */
@@ -143,6 +144,11 @@ static inline void on_takes_messages(struct lp_channel *channel)
 	((struct fixture *)channel->owner)->takes_messages = true;
 }
 
+static inline void on_answered(struct lp_channel *channel)
+{
+	((struct fixture *)channel->owner)->answers++;
+}
+
 static inline void on_end(struct lp_channel *channel)
 {
 	((struct fixture *)channel->owner)->ends++;
@@ -163,6 +169,7 @@ static const struct lp_channel_events fixture_events = {
 	.on_socket_dropped = on_socket_dropped,
 	.on_placeholder = on_placeholder,
 	.on_takes_messages = on_takes_messages,
+	.on_answered = on_answered,
 	.on_end = on_end,
 };
 

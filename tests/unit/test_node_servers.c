@@ -155,6 +155,37 @@ static void a_udp_socket_is_sent_and_its_arrival_is_no_connections(void **state)
 	close_fixture(fixture);
 }
 
+/* It is a handle like any other, so its arrival must not be taken for a connection's. */
+static void a_question_is_answered_behind_what_was_said(void **state)
+{
+	static const struct lp_dialect *const dialects[] = {&lp_dialect_cluster, &lp_dialect_socketio_sticky};
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct fixture *fixture = open_fixture(dialects[i]);
+		char text[1024];
+		say(fixture, query);
+		receive(fixture, text, sizeof(text));
+		assert_int_equal(dialects[i]->ask(&fixture->channel, STDERR_FILENO), 0);
+		assert_true(receive(fixture, text, sizeof(text)));
+		assert_string_equal(text, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":"
+					  "\"NODE_CLUSTER\",\"act\":\"newconn\",\"key\":\"limpet:ask\",\"seq\":-1}}\n");
+		hand_over(fixture, 0, 3999);
+		receive(fixture, text, sizeof(text));
+		say(fixture, "{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
+		assert_int_equal(fixture->connections[0]->state, LP_SENT);
+		say(fixture, "{\"type\":\"sticky:connection\",\"data\":\"s1\"}\n"
+			     "{\"cmd\":\"NODE_CLUSTER\",\"ack\":-1,\"accepted\":false,\"seq\":9}\n");
+		assert_string_equal(fixture->session, "+s1");
+		assert_int_equal(fixture->answers, 1);
+		say(fixture, "{\"cmd\":\"NODE_CLUSTER\",\"ack\":-2,\"accepted\":false,\"seq\":10}\n");
+		assert_int_equal(fixture->answers, 1); /* Nobody has asked. */
+		say(fixture, "{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
+		assert_int_not_equal(fixture->connections[0]->state, LP_SENT);
+		assert_int_equal(fixture->returned, 0);
+		close_fixture(fixture);
+	}
+}
+
 static void a_udp_socket_that_cannot_be_is_an_error_number(void **state)
 {
 	struct fixture *fixture = open_fixture(&lp_dialect_cluster);
@@ -194,6 +225,7 @@ int main(void)
 		cmocka_unit_test(in_dialects_by_message_a_server_gets_its_own_port_alone),
 		cmocka_unit_test(a_server_without_a_port_is_told_limpets),
 		cmocka_unit_test(a_udp_socket_is_sent_and_its_arrival_is_no_connections),
+		cmocka_unit_test(a_question_is_answered_behind_what_was_said),
 		cmocka_unit_test(a_udp_socket_that_cannot_be_is_an_error_number),
 		cmocka_unit_test(tls_servers_share_what_the_first_has),
 	};

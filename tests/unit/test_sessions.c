@@ -156,6 +156,44 @@ static void a_workers_death_costs_only_its_own_keys(void **state)
 	fixture_deinit(&fixture);
 }
 
+static bool is_dead(const struct fixture *fixture, const char *key)
+{
+	return lp_sessions_is_dead(fixture->sessions, slice(key));
+}
+
+static void keys_of_a_dead_worker_are_known_to_be_dead_until_their_room_is_needed(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	fixture_init(&fixture, 3);
+	bind_key(&fixture, "a", 1);
+	bind_key(&fixture, "a key that has no room in its entry", 1);
+	bind_key(&fixture, "c", 2);
+	assert_false(is_dead(&fixture, "a"));
+	assert_false(is_dead(&fixture, "nobody's"));
+	assert_int_equal(lp_sessions_forget_worker(fixture.sessions, 1), 2);
+	assert_true(is_dead(&fixture, "a"));
+	assert_int_equal(find_key(&fixture, "a"), 0);
+	assert_int_equal(lp_sessions_count(fixture.sessions), 1);
+	bind_key(&fixture, "d", 3); /* The longest dead one goes, */
+	assert_false(is_dead(&fixture, "a"));
+	assert_true(is_dead(&fixture, "a key that has no room in its entry"));
+	assert_int_equal(lp_sessions_evicted(fixture.sessions), 0);
+	bind_key(&fixture, "a key that has no room in its entry", 2); /* the other is somebody's again, */
+	assert_false(is_dead(&fixture, "a key that has no room in its entry"));
+	assert_int_equal(lp_sessions_count(fixture.sessions), 3);
+	bind_key(&fixture, "e", 3); /* and now the living have to make room. */
+	assert_int_equal(find_key(&fixture, "c"), 0);
+	assert_int_equal(lp_sessions_evicted(fixture.sessions), 1);
+	assert_int_equal(lp_sessions_forget_worker(fixture.sessions, 3), 2);
+	lp_sessions_forget(fixture.sessions, slice("e"), 2);
+	assert_true(is_dead(&fixture, "e"));
+	lp_sessions_forget(fixture.sessions, slice("e"), 0);
+	assert_false(is_dead(&fixture, "e"));
+	fixture_deinit(&fixture);
+}
+
 static void keys_and_ids_out_of_range_are_refused(void **state)
 {
 	char longest[LP_SESSION_KEY_MAX + 1];
@@ -409,6 +447,7 @@ int main(void)
 		cmocka_unit_test(a_failed_look_up_uses_nothing),
 		cmocka_unit_test(only_the_keys_own_worker_or_anybody_forgets_it),
 		cmocka_unit_test(a_workers_death_costs_only_its_own_keys),
+		cmocka_unit_test(keys_of_a_dead_worker_are_known_to_be_dead_until_their_room_is_needed),
 		cmocka_unit_test(keys_and_ids_out_of_range_are_refused),
 		cmocka_unit_test(keys_of_every_length_are_copied_whole),
 		cmocka_unit_test(equal_keys_have_equal_hashes_in_one_table_only),

@@ -55,6 +55,7 @@ struct room {
 	unsigned asked;      /* How often policies were asked. */
 	unsigned heard;      /* How often the workers were. */
 	const char *hearsay; /* What worker 1 has to say when it is heard: a session. */
+	uint32_t round;      /* That workers are asked in; 0: there is nothing to ask. */
 	bool closed;
 };
 
@@ -64,6 +65,7 @@ static struct room *here;
 uint64_t __wrap_uv_now(const uv_loop_t *loop);
 void __wrap_lp_supervisor_queue(struct lp_supervisor *supervisor, unsigned worker, struct lp_connection *connection);
 void __wrap_lp_supervisor_hear(struct lp_supervisor *supervisor);
+uint32_t __wrap_lp_supervisor_ask(struct lp_supervisor *supervisor);
 uint64_t __wrap_lp_supervisor_turn_ns(struct lp_supervisor *supervisor);
 
 uint64_t __wrap_uv_now(const uv_loop_t *loop)
@@ -102,6 +104,12 @@ uint64_t __wrap_lp_supervisor_turn_ns(struct lp_supervisor *supervisor)
 	return 1;
 }
 
+uint32_t __wrap_lp_supervisor_ask(struct lp_supervisor *supervisor)
+{
+	(void)supervisor;
+	return here->round;
+}
+
 static void on_asked(void *owner)
 {
 	((struct room *)owner)->asked++;
@@ -124,7 +132,7 @@ static struct lp_policy *load(struct room *room, const char *text)
 
 static void open_room(struct room *room)
 {
-	*room = (struct room){.now_ms = 1000};
+	*room = (struct room){.now_ms = 1000, .round = 1};
 	here = room;
 	uv_loop_init(&room->loop);
 	open_table(&room->table, WORKERS);
@@ -518,6 +526,70 @@ static void an_unknown_session_waits_and_is_unknown_in_the_end(void **state)
 	close_room(&room);
 }
 
+static void with_the_workers_answers_it_is_unknown_at_once(void **state)
+{
+	struct room room;
+	(void)state;
+	open_room(&room);
+	struct client first = come(&room, UNKNOWN);
+	room.round = 2;
+	struct client second = come(&room, UNKNOWN);
+	lp_waiting_answered(&room.waiting, 1);
+	turn(&room);
+	assert_state(first, LP_QUEUED);
+	assert_state(second, LP_AWAITING);
+	lp_waiting_answered(&room.waiting, 2);
+	turn(&room);
+	assert_state(second, LP_QUEUED);
+	close(first.fd);
+	close(second.fd);
+	close_room(&room);
+}
+
+static void where_workers_tell_first_nobody_waits(void **state)
+{
+	struct room room;
+	(void)state;
+	open_room(&room);
+	room.round = 0;
+	struct client client = come(&room, UNKNOWN);
+	assert_state(client, LP_QUEUED);
+	assert_int_equal(room.heard, 1);
+	close(client.fd);
+	close_room(&room);
+}
+
+static void a_sid_that_is_not_of_engine_io_is_not_waited_for(void **state)
+{
+	struct room room;
+	(void)state;
+	open_room(&room);
+	struct client forum = come(&room, "GET /forum?sid=abcdef0123 HTTP/1.1\r\n\r\n");
+	assert_state(forum, LP_QUEUED);
+	struct client polling = come(&room, "GET /x?transport=polling&sid=abcdef0123 HTTP/1.1\r\n\r\n");
+	assert_state(polling, LP_AWAITING);
+	close(forum.fd);
+	close(polling.fd);
+	close_room(&room);
+}
+
+static void a_session_of_a_dead_worker_is_not_asked_for(void **state)
+{
+	struct room room;
+	(void)state;
+	open_room(&room);
+	bind_session(&room, "unknown", 2);
+	lp_sessions_forget_worker(room.sessions, 2);
+	struct client client = come(&room, UNKNOWN);
+	assert_state(client, LP_QUEUED);
+	bind_session(&room, "unknown", 3); /* Somebody has it after all. */
+	struct client again = come(&room, UNKNOWN);
+	assert_int_equal(again.connection->group, 3);
+	close(client.fd);
+	close(again.fd);
+	close_room(&room);
+}
+
 static void a_claim_concerns_those_that_await_it_and_nobody_else(void **state)
 {
 	struct room room;
@@ -598,7 +670,6 @@ static void and_goes_elsewhere_when_that_is_dead(void **state)
 	lp_waiting_worker_lost(&room.waiting, 2);
 	assert_state(client, LP_DUE);
 	turn(&room);
-	pass(&room, SESSION_WAIT_MS);
 	assert_state(client, LP_QUEUED);
 	assert_int_not_equal(client.connection->group, 2);
 	close(client.fd);
@@ -1026,6 +1097,10 @@ int main(void)
 		cmocka_unit_test(a_policy_refuses),
 		cmocka_unit_test(a_refused_client_that_has_read_its_answer_is_gone_at_once),
 		cmocka_unit_test(an_unknown_session_waits_and_is_unknown_in_the_end),
+		cmocka_unit_test(with_the_workers_answers_it_is_unknown_at_once),
+		cmocka_unit_test(where_workers_tell_first_nobody_waits),
+		cmocka_unit_test(a_sid_that_is_not_of_engine_io_is_not_waited_for),
+		cmocka_unit_test(a_session_of_a_dead_worker_is_not_asked_for),
 		cmocka_unit_test(a_claim_concerns_those_that_await_it_and_nobody_else),
 		cmocka_unit_test(a_claim_that_is_here_and_unread_is_heard_before_anybody_waits),
 		cmocka_unit_test(and_before_it_is_given_up),

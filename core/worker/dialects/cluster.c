@@ -20,4 +20,5 @@ const struct lp_dialect lp_dialect_cluster = {
 	.address = lp_node_address_server,
 	.receive = lp_node_receive,
 	.drain = lp_node_drain,
+	.ask = lp_node_ask,
 };

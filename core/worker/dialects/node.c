@@ -31,6 +31,7 @@ const struct lp_dialect lp_dialect_node = {
 	.address = lp_node_address,
 	.receive = lp_node_receive,
 	.drain = lp_node_drain,
+	.ask = lp_node_ask,
 };
 
 /* Behind a shell, env or make there may be anything: each process is taken for what it is. */

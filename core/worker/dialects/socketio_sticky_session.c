@@ -19,4 +19,5 @@ const struct lp_dialect lp_dialect_socketio_sticky_session = {
 	.address = lp_node_address,
 	.receive = lp_node_receive,
 	.drain = lp_node_drain,
+	.ask = lp_node_ask,
 };
