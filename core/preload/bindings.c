@@ -242,6 +242,8 @@ int lp_bindings_choose(int fd, unsigned taker, uint64_t takers)
 	bool known = false;
 	int best = -1;
 	int least = 0;
+	if (end() == 1)
+		return (int)taker; /* There is no other to choose. */
 	int which = lp_real()->getsockname(fd, (struct sockaddr *)&here, &length)
 			    ? -1
 			    : find_address((struct sockaddr *)&here, length);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include "preload/real.h"
@@ -94,10 +95,8 @@ int lp_descriptor_lower(int fd, int flags)
 
 int lp_descriptor_mode(int fd, int flags)
 {
-	int mode = lp_real()->fcntl(fd, F_GETFL);
-	int wanted = flags & SOCK_NONBLOCK ? mode | O_NONBLOCK : mode & ~O_NONBLOCK;
-	if (wanted != mode)
-		lp_real()->fcntl(fd, F_SETFL, wanted);
+	int on = (flags & SOCK_NONBLOCK) != 0;
+	ioctl(fd, FIONBIO, &on); /* In one call what F_GETFL and F_SETFL do in two. */
 	return fd;
 }
 

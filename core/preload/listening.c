@@ -133,7 +133,6 @@ int lp_listening_accept(int fd, struct sockaddr *address, socklen_t *length, int
 	int status = check_accept(address, length, flags);
 	if (!status)
 		status = lp_self_interest(fd);
-	bool waits = !(lp_real()->fcntl(fd, F_GETFL) & O_NONBLOCK);
 	bool told = lp_descriptors[fd].watched && lp_self_shares(); /* Perhaps of what was another listener's. */
 	while (!status) {
 		int connection = lp_self_take(fd, flags);
@@ -143,7 +142,8 @@ int lp_listening_accept(int fd, struct sockaddr *address, socklen_t *length, int
 				lp_accepted_peer(connection, binding, address, length);
 			return connection;
 		}
-		if (connection != -EAGAIN || !waits)
+		/* Asked only now: mostly there is a connection. */
+		if (connection != -EAGAIN || lp_real()->fcntl(fd, F_GETFL) & O_NONBLOCK)
 			status = connection;
 		else if (told)
 			status = -ECONNABORTED;
