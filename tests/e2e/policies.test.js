@@ -127,10 +127,24 @@ test('forwarded_for: behind a trusted proxy a client is whom the proxy names', r
 			{ 'X-Forwarded-For': '198.51.100.7:4321' },
 			{ 'X-Forwarded-For': '203.0.113.5, 198.51.100.7' },
 			{ 'X-Forwarded-For': '198.51.100.7, 127.0.0.9' },
-			{ Forwarded: 'for=198.51.100.7' },
-			{ Forwarded: 'for="198.51.100.7:99";proto=http' },
+			{ 'X-Forwarded-For': '198.51.100.7', Forwarded: 'for=198.51.100.8' },
 		])
 			assert.equal(await by(limpet, '/', { headers }), homes[7], JSON.stringify(headers));
+	}));
+
+test('forwarded_for, where the proxy writes Forwarded', run(
+	`--workers 4 --policy forwarded_for --trust 127.0.0.0/8 --forwarded-header forwarded ${WORKERS}`,
+	async (limpet) => {
+		const home = await by(limpet, '/', { headers: { Forwarded: 'for=198.51.100.7' } });
+		const homes = await Promise.all(Array.from({ length: 40 }, (_, i) =>
+			by(limpet, '/', { headers: { Forwarded: `for=198.51.100.${i}` } })));
+		assert.equal(new Set(homes).size, 4);
+		assert.equal(homes[7], home);
+		for (const headers of [
+			{ Forwarded: 'for="198.51.100.7:99";proto=http' },
+			{ Forwarded: 'for=198.51.100.7', 'X-Forwarded-For': '198.51.100.8' },
+		])
+			assert.equal(await by(limpet, '/', { headers }), home, JSON.stringify(headers));
 	}));
 
 test('ip_hash: only the clients of a worker that died move, and they come home', run(
