@@ -46,7 +46,9 @@ enum lp_log_format {
 	/* A worker takes no connections, or takes them again. */                                                      \
 	TOPIC(STUCK, "stuck workers")                                                                                  \
 	/* An address has too many connections. */                                                                     \
-	TOPIC(ADDRESS, "addresses with too many connections")
+	TOPIC(ADDRESS, "addresses with too many connections")                                                          \
+	/* A worker claims a session that another has. */                                                              \
+	TOPIC(SESSION, "sessions that move")
 
 #define LP_LOG_TOPIC_ENUMERATOR(name, words) LP_LOG_TOPIC_##name,
 enum lp_log_topic { LP_LOG_EACH_TOPIC(LP_LOG_TOPIC_ENUMERATOR) LP_LOG_TOPICS };

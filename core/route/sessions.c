@@ -358,6 +358,13 @@ void lp_sessions_free(struct lp_sessions *sessions)
 	free(sessions);
 }
 
+unsigned lp_sessions_whose(const struct lp_sessions *sessions, struct lp_slice key)
+{
+	uint32_t number = look_up(sessions, key, short_hash(sessions, key));
+
+	return number ? entry_of(sessions, number)->worker : 0;
+}
+
 int lp_sessions_bind(struct lp_sessions *sessions, struct lp_slice key, unsigned worker)
 {
 	if (key.length < 1 || key.length > LP_SESSION_KEY_MAX || !lp_workers_find(sessions->workers, worker))

@@ -601,6 +601,7 @@ void limpet_balancer_counts(const struct limpet_balancer *balancer, struct limpe
 		counts->worker_exits = lp_supervisor_exits(balancer->supervisor);
 		counts->worker_ejections = lp_supervisor_ejections(balancer->supervisor);
 		counts->stuck_kills = lp_supervisor_kills(balancer->supervisor);
+		counts->sessions_moved = lp_supervisor_sessions_moved(balancer->supervisor);
 	}
 }
 

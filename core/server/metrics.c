@@ -292,6 +292,8 @@ static void put_policies(FILE *out, const struct lp_metrics *metrics)
 	put_plain(out, "limpet_sessions", "gauge", "Sessions that are known.", counts->sessions);
 	put_plain(out, "limpet_sessions_evicted_total", "counter", "Sessions forgotten for want of room.",
 		  counts->sessions_evicted);
+	put_plain(out, "limpet_sessions_moved_total", "counter",
+		  "Claims of a session that another worker had, which was alive.", counts->sessions_moved);
 	begin_family(out, "limpet_reloads_total", "counter", "Reloads, by result.");
 	put_labelled(out, "limpet_reloads_total", "result", "success", counts->reloads);
 	put_labelled(out, "limpet_reloads_total", "result", "refused", counts->failed_reloads);

@@ -73,6 +73,7 @@ static json_t *counts_of(const struct limpet_counts *counts)
 		{"stuck_kills", counts->stuck_kills},
 		{"sessions", counts->sessions},
 		{"sessions_evicted", counts->sessions_evicted},
+		{"sessions_moved", counts->sessions_moved},
 	};
 	json_t *object = json_object();
 	int status = 0;

@@ -337,9 +337,27 @@ static void on_returned(struct lp_channel *channel, struct lp_connection *connec
 	lp_slot_on_returned(channel->owner, connection, reason);
 }
 
+/* Of an id only its beginning is said: whoever knows one has its session. */
+static void note_move(struct lp_slot *slot, struct lp_slice key, unsigned before)
+{
+	struct lp_slots *slots = slot->slots;
+	const struct lp_worker *other = before ? lp_workers_find(slots->config.workers, before) : NULL;
+	if (!other || other == slot->worker || !other->pid)
+		return;
+	slots->sessions_moved++;
+	lp_log_limited(
+		slots->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_SESSION,
+		LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->worker->pid),
+		"worker %u (pid %d) claims the session %.*s… of worker %u (pid %d), which is alive: its clients go "
+		"to worker %u now; if the two do not share sessions, one of them is wrong",
+		slot->worker->id, slot->worker->pid, (int)(key.length < 4 ? key.length : 4), key.bytes, other->id,
+		other->pid, slot->worker->id);
+}
+
 void lp_slot_on_session(struct lp_slot *slot, struct lp_slice key, bool bound)
 {
 	struct lp_slots *slots = slot->slots;
+	unsigned before = bound ? lp_sessions_whose(slots->config.sessions, key) : 0;
 	if (!bound) {
 		lp_sessions_forget(slots->config.sessions, key, slot->worker->id);
 		return;
@@ -351,6 +369,8 @@ void lp_slot_on_session(struct lp_slot *slot, struct lp_slice key, bool bound)
 			       "worker %u: a session of %zu bytes cannot be kept: %s", slot->worker->id, key.length,
 			       lp_error_words(status));
 	else
+		note_move(slot, key, before);
+	if (!status)
 		slots->config.events->on_session(slots->config.owner, key);
 }
 

@@ -45,6 +45,7 @@ struct lp_slots {
 	uint64_t starts;
 	uint64_t exits;
 	bool told_of_parents;             /**< Of workers with a channel of Node's that is not ours. */
+	uint64_t sessions_moved;          /**< Claims of a session that another worker had, which lived. */
 	bool stopping;                    /**< No process is started any more. */
 	bool overdue;                     /**< Stopping has taken too long: what now ends is made to end. */
 	struct lp_meeting *meeting;       /**< Where the workers' own messages go. */

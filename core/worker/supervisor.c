@@ -567,6 +567,11 @@ uint64_t lp_supervisor_kills(const struct lp_supervisor *supervisor)
 	return supervisor->slots.stuck.kills;
 }
 
+uint64_t lp_supervisor_sessions_moved(const struct lp_supervisor *supervisor)
+{
+	return supervisor->slots.sessions_moved;
+}
+
 const struct lp_histogram *lp_supervisor_latency(const struct lp_supervisor *supervisor)
 {
 	return &supervisor->slots.latency;

@@ -137,6 +137,9 @@ uint64_t lp_supervisor_ejections(const struct lp_supervisor *supervisor);
 /** How often a stuck worker was killed. @param supervisor Started. */
 uint64_t lp_supervisor_kills(const struct lp_supervisor *supervisor);
 
+/** How often a worker claimed a session that another had, which lived. @param supervisor Started. */
+uint64_t lp_supervisor_sessions_moved(const struct lp_supervisor *supervisor);
+
 /** How long connections took from ready_ns to each acknowledgement, in microseconds. @param supervisor Started. */
 const struct lp_histogram *lp_supervisor_latency(const struct lp_supervisor *supervisor);
 

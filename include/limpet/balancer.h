@@ -152,6 +152,7 @@ struct limpet_counts {
 	uint64_t stuck_kills;      /**< Workers killed for taking nothing for kill_stuck_ms. */
 	uint64_t sessions;         /**< Known now. */
 	uint64_t sessions_evicted; /**< Forgotten for want of room. */
+	uint64_t sessions_moved;   /**< Claimed by a worker while another had them, which lived. */
 };
 
 struct limpet_balancer;

@@ -90,6 +90,23 @@ for (const [dialect, harms] of Object.entries({
 		/* The table of sessions keeps the memory that it is allowed to have. */
 		test(`${dialect}: ${harm.replaceAll('_', ' ')}`, run(`--max-sessions 10000 ${COMMAND[dialect]}`, { ...setting(dialect, harm), ready: false }, assertHarmless));
 
+test('a session that moves from a living worker is counted, and the log says to whom, but not which', run(
+	'--workers 2 --dialect native --policy sid -- /usr/bin/python3 ' + `${LIAR} native claim_one`,
+	async (limpet) => {
+		const ids = [1, 2];
+		const pids = [];
+		for (const id of ids)
+			pids.push((await limpet.worker(id)).pid);
+		for (const pid of [pids[0], pids[0], pids[1]])
+			process.kill(pid, 'SIGUSR1');
+		await limpet.saidTimes(2, /^liar begins$/);
+		await eventually('both have claimed it', async () => (await limpet.counts()).sessions_moved === 1);
+		const [line] = await limpet.said(/worker (\d) \(pid \d+\) claims the session .* of worker (\d) \(pid \d+\), which is alive/);
+		assert.ok(line.includes('secr…'));
+		assert.deepEqual(limpet.lines.filter((text) => text.includes('secret-of-somebody')), []);
+		assert.equal((await limpet.counts()).sessions, 1);
+	}));
+
 for (const [dialect, harm] of [['node', 'reads_no_more'], ['native', 'reads_no_more'], ['native', 'native_ack_of_nothing']])
 	test(`${dialect}: ${harm.replaceAll('_', ' ')}: its place has a worker again, while it lives`, run(
 		COMMAND[dialect], { ...setting(dialect, harm), ready: false },

@@ -128,6 +128,11 @@ def claims():
         number += 200
 
 
+def claim_one():
+    """A session that somebody else may have."""
+    say(b"session secret-of-somebody")
+
+
 def native_nonsense():
     forever([b"connection 1", b"drain", b"value 7", noise(300), b"", b"nack 0", b"session " + b"x" * 1025, b"ready"])
 
