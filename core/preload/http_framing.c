@@ -7,6 +7,17 @@
 /* Digits of a length: more would not fit, and no body is that long. */
 #define DIGITS_MAX 15
 
+#define BOTH (LP_HTTP_TOKEN | LP_HTTP_TEXT)
+#define TEXT LP_HTTP_TEXT
+
+/* Every byte of every head is looked up here. */
+const uint8_t lp_http_bytes[256] = {
+	['\t'] = TEXT,        [' '] = TEXT,         ['!'] = BOTH,         ['"'] = TEXT,         ['#' ... '\''] = BOTH,
+	['(' ... ')'] = TEXT, ['*' ... '+'] = BOTH, [','] = TEXT,         ['-' ... '.'] = BOTH, ['/'] = TEXT,
+	['0' ... '9'] = BOTH, [':' ... '@'] = TEXT, ['A' ... 'Z'] = BOTH, ['[' ... ']'] = TEXT, ['^' ... 'z'] = BOTH,
+	['{'] = TEXT,         ['|'] = BOTH,         ['}'] = TEXT,         ['~'] = BOTH,         [128 ... 255] = TEXT,
+};
+
 static bool read_length(struct lp_slice text, uint64_t *length)
 {
 	*length = 0;

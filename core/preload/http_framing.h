@@ -11,18 +11,23 @@
 
 #include "base/slice.h"
 
+/** Of lp_http_bytes: a byte can be in a header's name, or in a value. */
+#define LP_HTTP_TOKEN 1
+#define LP_HTTP_TEXT 2
+
+/** What each byte can be in. */
+extern const uint8_t lp_http_bytes[256];
+
 /** Whether a byte can be in a header's name. @param byte Any. */
 static inline bool lp_http_is_token(char byte)
 {
-	static const char others[] = "!#$%&'*+-.^_`|~";
-	return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
-	       (byte && memchr(others, byte, sizeof(others) - 1));
+	return lp_http_bytes[(unsigned char)byte] & LP_HTTP_TOKEN;
 }
 
 /** Whether a byte can be in a header's value: no control character but a tab. @param byte Any. */
 static inline bool lp_http_is_text(char byte)
 {
-	return byte == '\t' || ((unsigned char)byte >= ' ' && byte != 127);
+	return lp_http_bytes[(unsigned char)byte] & LP_HTTP_TEXT;
 }
 
 /** What a head says of its body, header by header. All zero: nothing yet. */

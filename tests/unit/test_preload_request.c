@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "guarded.h"
+#include "preload/http_framing.h"
 #include "preload/request.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -169,6 +170,19 @@ static void an_end_that_can_be_seen_in_two_places_is_unknown(void **state)
 	}
 }
 
+static void bytes_of_names_and_values_are_those_of_the_standard(void **state)
+{
+	static const char others[] = "!#$%&'*+-.^_`|~";
+	(void)state;
+	for (int byte = 0; byte < 256; byte++) {
+		bool alphanumeric =
+			(byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9');
+		bool token = alphanumeric || (byte && strchr(others, byte));
+		assert_int_equal(lp_http_is_token((char)byte), token);
+		assert_int_equal(lp_http_is_text((char)byte), byte == '\t' || (byte >= ' ' && byte != 127));
+	}
+}
+
 static void version_1_0_has_no_chunks(void **state)
 {
 	struct lp_request request;
@@ -281,6 +295,7 @@ int main(void)
 		cmocka_unit_test(chunks_and_methods_are_told),
 		cmocka_unit_test(what_is_no_request_never_ends),
 		cmocka_unit_test(an_end_that_can_be_seen_in_two_places_is_unknown),
+		cmocka_unit_test(bytes_of_names_and_values_are_those_of_the_standard),
 		cmocka_unit_test(version_1_0_has_no_chunks),
 		cmocka_unit_test(a_nul_in_a_header_is_doubtful),
 		cmocka_unit_test(a_head_without_end_is_unknown_at_its_bound),
