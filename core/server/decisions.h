@@ -26,7 +26,7 @@
 
 #define LP_DECISIONS_SALT_BYTES 16
 
-/** What limpet decided in words that policies did not. */
+/** The hook of a decision that no policy made. */
 #define LP_DECISION_NO_HOOK UINT16_MAX
 
 /** A connection that was decided, or that ended before. */

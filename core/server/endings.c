@@ -14,15 +14,6 @@ static void close_connection(struct lp_waiting *waiting, struct lp_connection *c
 	lp_connection_close(waiting->connections, connection);
 }
 
-struct lp_decision_client lp_end_client(const struct lp_waiting *waiting, const struct lp_connection *connection)
-{
-	return (struct lp_decision_client){.ip = &connection->ip,
-					   .port = connection->client_port,
-					   .listener = connection->origin->name,
-					   .begun_ms = connection->begun_ms,
-					   .now_ms = uv_now(waiting->config.loop)};
-}
-
 void lp_end_note(struct lp_waiting *waiting, const struct lp_connection *connection, enum lp_outcome outcome,
 		 int status)
 {

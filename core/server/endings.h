@@ -31,8 +31,17 @@ void lp_end_refused(struct lp_waiting *waiting, struct lp_connection *connection
 void lp_end_over_limit(struct lp_waiting *waiting, struct lp_connection *connection, enum lp_outcome outcome,
 		       const char *why);
 
-/** A connection as the decision log takes it. @param waiting The room. @param connection Borrowed, for as long as the result. */
-struct lp_decision_client lp_end_client(const struct lp_waiting *waiting, const struct lp_connection *connection);
+/** A connection as the decision log takes it; in line, as each connection needs it twice. @param waiting The room.
+ * @param connection Borrowed, for as long as the result. */
+static inline struct lp_decision_client lp_end_client(const struct lp_waiting *waiting,
+						      const struct lp_connection *connection)
+{
+	return (struct lp_decision_client){.ip = &connection->ip,
+					   .port = connection->client_port,
+					   .listener = connection->origin->name,
+					   .begun_ms = connection->begun_ms,
+					   .now_ms = uv_now(waiting->config.loop)};
+}
 
 /** Tell the decision log what became of a connection. @param waiting The room. @param connection Not yet gone.
  * @param outcome What. @param status What it was answered with; 0: nothing. */
