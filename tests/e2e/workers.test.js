@@ -46,7 +46,7 @@ test('a worker that cannot even start is tried ever less often', run(
 		const tookMs = Date.now() - began;
 		assert.ok(tookMs >= 2000, `six starts in ${tookMs} ms`);
 		const { workers, counts } = await limpet.status();
-		assert.deepEqual(workers.map(({ id, usable }) => [id, usable]), [[1, false], [2, false]]);
+		assert.deepEqual(workers.filter(({ usable }) => usable), []);
 		assert.ok(counts.worker_starts <= 14, `${counts.worker_starts} starts`);
 	}));
 

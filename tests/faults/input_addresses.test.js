@@ -66,13 +66,18 @@ test('24: of X-Forwarded-For only what trusted proxies wrote is believed', async
 			[['X-Forwarded-For:'], PEER],
 			[['X-Forwarded-For: , ,'], PEER],
 			[['X-Real-IP: 198.51.100.7', 'X-Forwarded: 198.51.100.7', 'Client-IP: 198.51.100.7'], PEER],
-			[['Forwarded: for=192.0.2.1, for=198.51.100.7;proto=https, for=203.0.113.9'], SEVEN],
-			[['Forwarded: for="192.0.2.1, for=198.51.100.7'], SEVEN],
-			[['Forwarded: for=198.51.100.7', 'X-Forwarded-For: 198.51.100.7'], SEVEN],
-			[['Forwarded: for=192.0.2.1', 'X-Forwarded-For: 198.51.100.7'], NOBODY],
+			[['Forwarded: for=198.51.100.7'], PEER],
+			[['Forwarded: for=192.0.2.1', 'X-Forwarded-For: 198.51.100.7'], SEVEN],
 		]);
 		await assertBelieved(limpet, [[['X-Forwarded-For: 198.51.100.7'], PEER]], { localAddress: '127.0.0.5' });
 	}));
+	await t.test('a proxy is trusted that writes Forwarded', run(
+		believing(`${trust} --forwarded-header forwarded`), { files: BELIEVED }, (limpet) => assertBelieved(limpet, [
+			[['Forwarded: for=192.0.2.1, for=198.51.100.7;proto=https, for=203.0.113.9'], SEVEN],
+			[['Forwarded: for="192.0.2.1, for=198.51.100.7'], SEVEN],
+			[['Forwarded: for=198.51.100.7', 'X-Forwarded-For: 192.0.2.1'], SEVEN],
+			[['X-Forwarded-For: 198.51.100.7'], PEER],
+		])));
 });
 
 // forwarded_for has no opinion on nobody, so that the policy behind it is asked.
@@ -88,6 +93,13 @@ test('25: garbage in X-Forwarded-For is nobody, and served', run(
 			'\xff\xfe', '\u00b9\u00b9.0.0.1',
 		];
 		await assertBelieved(limpet, garbage.map((value) => [[`X-Forwarded-For: ${value}`], NOBODY]));
+		assert.equal((await limpet.counts()).policy_errors, 0);
+	}));
+
+test('25: garbage in Forwarded is nobody, and served', run(
+	believing('--trust 127.0.0.0/8 --forwarded-header forwarded --policy forwarded_for'),
+	{ files: BELIEVED },
+	async (limpet) => {
 		await assertBelieved(limpet, ['for=rubbish', 'for=', 'for', 'by=198.51.100.7', 'for="198.51.100.7', 'for=_x',
 			'for=198.51.100.7;for=192.0.2.1'].map((value) => [[`Forwarded: ${value}`], NOBODY]));
 		assert.equal((await limpet.counts()).policy_errors, 0);
