@@ -6,7 +6,7 @@
  *     TERM, INT   drain and stop; a second one stops at once
  *     QUIT        stop at once
  *
- * Exit status: 0, 1 (failed while running), 2 (wrong usage: a flag, or a policy that does not load).
+ * Exit status: 0, 1 (failed while running, or no worker was ever ready), 2 (wrong usage: a flag, or a policy that does not load).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -46,6 +46,7 @@ struct program {
 	uv_signal_t hup, term, interrupt, quit;
 	uv_timer_t reload;
 	uint64_t reloaded_ms;
+	int status; /* To exit with. */
 };
 
 static void on_reload(uv_timer_t *timer)
@@ -80,6 +81,14 @@ static void on_stop_signal(uv_signal_t *handle, int signum)
 {
 	struct program *program = handle->data;
 	limpet_balancer_stop(program->balancer, signum == SIGQUIT, on_stopped, program);
+}
+
+/* As the program that cannot start does by itself: so a supervisor above us sees it, and can try again as it is set up. */
+static void on_hopeless(struct limpet_balancer *balancer, void *owner)
+{
+	struct program *program = owner;
+	program->status = EXIT_FAILED;
+	limpet_balancer_stop(balancer, 0, on_stopped, program);
 }
 
 static int watch_signals(struct program *program)
@@ -169,16 +178,17 @@ static int run(struct lp_command_line *line)
 		return EXIT_USAGE;
 	}
 	limpet_balancer_allow_stop(program.balancer, on_stopped, &program);
-	status = EXIT_SUCCESS;
+	limpet_balancer_on_hopeless(program.balancer, on_hopeless, &program);
+	program.status = EXIT_SUCCESS;
 	if (start(&program, error, sizeof(error))) {
 		print_mistake(line, error);
-		status = EXIT_FAILED;
+		program.status = EXIT_FAILED;
 		limpet_balancer_stop(program.balancer, 1, on_stopped, &program);
 	}
 	uv_run(&program.loop, UV_RUN_DEFAULT);
 	limpet_balancer_free(program.balancer);
 	uv_loop_close(&program.loop);
-	return status;
+	return program.status;
 }
 
 /* Who says nothing has to be told how, and a script that forgot what to say must not take that for success. */

@@ -46,6 +46,7 @@ void limpet_options_init(struct limpet_options *options)
 		.policy_memory_bytes = 32u << 20,
 		.max_moved = 100,
 		.ack_timeout_ms = 2000,
+		.start_timeout_ms = 90000,
 		.drain_timeout_ms = 30000,
 		.backlog = 4096,
 		.defer_accept = 1,

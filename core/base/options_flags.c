@@ -227,6 +227,8 @@ static const struct lp_flag run_flags[] = {
 	 .help = "a Node worker gets connections only after process.send('ready'), as with pm2's wait_ready"},
 	{LP_FLAG_CHOICE, "--stop-with", "NAME", FIELD(stop_with), .choices = stops,
 	 .help = "how workers are told to finish when limpet stops; shutdown is a message to Node workers"},
+	{LP_FLAG_DURATION, "--start-timeout", "TIME", FIELD(start_timeout_ms), .least = 0, .most = 86400000,
+	 .help = "give up, with exit status 1, if no worker was ever ready for this long and each has ended 5 times; 0: never"},
 	{LP_FLAG_DURATION, "--drain-timeout", "TIME", FIELD(drain_timeout_ms), .least = 0, .most = 86400000,
 	 .help = "how long workers may take to finish after TERM, and after they have disconnected; then they are ended"},
 	{LP_FLAG_DURATION, "--ack-timeout", "TIME", FIELD(ack_timeout_ms), .least = 0, .most = 3600000,

@@ -23,7 +23,7 @@ const char lp_options_operation[] = "Signals to a running balancer:\n"
 				    "\n"
 				    "Exit status:\n"
 				    "  0  done, or stopped by a signal\n"
-				    "  1  failed while running\n"
+				    "  1  failed: it could not start, or no worker was ever ready (--start-timeout)\n"
 				    "  2  wrong usage, or a policy that does not load; nothing was started\n";
 
 /* Print text from `column` on in lines of at most COLUMNS, broken at blanks. */

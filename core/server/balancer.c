@@ -180,9 +180,12 @@ static void on_empty(void *owner)
 static void log_draining(struct limpet_balancer *balancer)
 {
 	unsigned long long waiting = lp_connections_waiting(&balancer->connections);
+	char waits[64] = "";
+	if (waiting)
+		snprintf(waits, sizeof(waits), "%llu connection%s for a decision; ", waiting,
+			 waiting == 1 ? " waits" : "s wait");
 	lp_log_write(&balancer->data.log, LP_LOG_INFO, NULL,
-		     "draining: %llu connection%s wait%s for a decision; workers have %g s to finish (--drain-timeout)",
-		     waiting, waiting == 1 ? "" : "s", waiting == 1 ? "s" : "",
+		     "draining: %sworkers have %g s to finish (--drain-timeout)", waits,
 		     balancer->data.options.drain_timeout_ms / 1000.0);
 }
 
@@ -286,6 +289,19 @@ static void on_bounced(void *owner, int fd)
 		lp_waiting_refuse_all(&balancer->waiting);
 }
 
+static void on_hopeless(void *owner)
+{
+	struct limpet_balancer *balancer = owner;
+	if (balancer->hopeless && balancer->state == LP_BALANCER_RUNNING)
+		balancer->hopeless(balancer, balancer->hopeless_owner);
+}
+
+void limpet_balancer_on_hopeless(struct limpet_balancer *balancer, limpet_hopeless_cb hopeless, void *owner)
+{
+	balancer->hopeless = hopeless;
+	balancer->hopeless_owner = owner;
+}
+
 static void on_workers_stopped(void *owner)
 {
 	close_parts(owner);
@@ -302,6 +318,7 @@ static const struct lp_supervisor_events supervisor_events = {
 	.on_answered = on_answered,
 	.on_session = on_session,
 	.on_bounced = on_bounced,
+	.on_hopeless = on_hopeless,
 	.on_stopped = on_workers_stopped,
 };
 
@@ -470,6 +487,7 @@ static int start_workers(struct limpet_balancer *balancer, const char *folder, s
 					      .kill_stuck_ms = balancer->data.options.kill_stuck_ms,
 					      .descriptors = balancer->data.options.worker_descriptors,
 					      .stop_signal = balancer->data.stop_signal,
+					      .start_timeout_ms = balancer->data.options.start_timeout_ms,
 					      .useless_ms = balancer->data.options.drain_timeout_ms,
 					      .events = &supervisor_events,
 					      .owner = balancer};

@@ -54,6 +54,8 @@ struct limpet_balancer {
 	uint64_t bounced;
 	limpet_stopped_cb stopped;
 	void *owner;
+	limpet_hopeless_cb hopeless; /* NULL: nobody asks. */
+	void *hopeless_owner;
 	limpet_stopped_cb may_stop; /* For the control socket; NULL: it may not. */
 	void *may_stop_owner;
 };

@@ -46,18 +46,16 @@ static void set_up(struct lp_slot *slot, bool up)
 {
 	struct lp_slots *slots = slot->slots;
 	const struct lp_supervisor_events *events = slots->config.events;
-	if (slot->up == up)
+	if (slot->up == up || (up && lp_slot_relaunch_heard(slot)))
 		return;
 	slot->up = up;
 	lp_slot_update_usable(slot);
 	if (up) {
-		uv_timer_stop(&slot->timer);
 		if (!slot->worker->started_ns) {
 			slot->worker->started_ns = lp_clock_ns();
 			slot->worker->starts++;
 		}
-		if (!slot->ready_ns)
-			slot->ready_ns = slot->worker->started_ns;
+		lp_slot_note_ready(slot);
 		tell_ready(slot);
 		events->on_worker_up(slots->config.owner, slot->worker->id);
 	} else {

@@ -4,6 +4,7 @@
 #include "worker/listens.h"
 
 #include <dirent.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,15 +21,17 @@
 struct sockets {
 	unsigned long inodes[SOCKETS_MAX];
 	size_t count;
+	pid_t pid;
+	struct lp_listens *listens;
 };
 
-static void read_sockets(void *owner, pid_t pid)
+static void read_sockets(struct sockets *sockets)
 {
-	struct sockets *sockets = owner;
 	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)sockets->pid);
 	DIR *folder = opendir(path);
 	struct dirent *entry;
+	sockets->count = 0;
 	while (folder && (entry = readdir(folder)) && sockets->count < SOCKETS_MAX) {
 		char link[64] = "";
 		if (readlinkat(dirfd(folder), entry->d_name, link, sizeof(link) - 1) > 0 &&
@@ -47,34 +50,56 @@ static bool has_inode(const struct sockets *sockets, unsigned long inode)
 	return false;
 }
 
-static bool find_listener(const struct sockets *sockets, const char *table, unsigned *port)
+static void add_port(struct lp_listens *listens, unsigned port, pid_t pid)
 {
+	for (unsigned i = 0; i < listens->count; i++)
+		if (listens->ports[i] == port)
+			return;
+	if (listens->count == LP_LISTENS_MAX)
+		return;
+	if (listens->count == 0)
+		listens->pid = pid;
+	listens->ports[listens->count++] = port;
+}
+
+static void find_listeners(const struct sockets *sockets, const char *name)
+{
+	char path[64];
 	char line[512];
-	bool found = false;
-	FILE *stream = fopen(table, "re");
-	while (stream && !found && fgets(line, sizeof(line), stream)) {
+	snprintf(path, sizeof(path), "/proc/%d/net/%s", (int)sockets->pid, name);
+	FILE *stream = fopen(path, "re");
+	while (stream && fgets(line, sizeof(line), stream)) {
+		unsigned port;
 		unsigned state;
 		unsigned long inode;
 		/* "  sl  local_address remote_address st tx:rx tr:tm retrnsmt uid timeout inode" */
-		found = sscanf(line, " %*u: %*[0-9A-F]:%x %*[0-9A-F:] %x %*s %*s %*s %*u %*u %lu", port, &state,
-			       &inode) == 3 &&
-			state == LISTEN_STATE && has_inode(sockets, inode);
+		if (sscanf(line, " %*u: %*[0-9A-F]:%x %*[0-9A-F:] %x %*s %*s %*s %*u %*u %lu", &port, &state, &inode) ==
+			    3 &&
+		    state == LISTEN_STATE && has_inode(sockets, inode))
+			add_port(sockets->listens, port, sockets->pid);
 	}
 	if (stream)
 		fclose(stream);
-	return found;
 }
 
-bool lp_listens_itself(pid_t pid, unsigned *port)
+static void look_at(void *owner, pid_t pid)
 {
-	struct sockets *sockets = calloc(1, sizeof(*sockets));
-	char table[64];
-	if (sockets)
-		lp_session_each(pid, read_sockets, sockets);
-	snprintf(table, sizeof(table), "/proc/%d/net/tcp", (int)pid);
-	bool found = sockets && find_listener(sockets, table, port);
-	snprintf(table, sizeof(table), "/proc/%d/net/tcp6", (int)pid);
-	found = found || (sockets && find_listener(sockets, table, port));
+	struct sockets *sockets = owner;
+	sockets->pid = pid;
+	read_sockets(sockets);
+	if (sockets->count == 0)
+		return;
+	find_listeners(sockets, "tcp");
+	find_listeners(sockets, "tcp6");
+}
+
+void lp_listens_find(pid_t pid, struct lp_listens *listens)
+{
+	struct sockets *sockets = malloc(sizeof(*sockets));
+	*listens = (struct lp_listens){0};
+	if (!sockets)
+		return;
+	sockets->listens = listens;
+	lp_session_each(pid, look_at, sockets);
 	free(sockets);
-	return found;
 }

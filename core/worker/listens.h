@@ -1,21 +1,27 @@
 /**
- * Whether a process listens by itself, on TCP ports that its kernel knows.
+ * On which TCP ports a process listens by itself, as its kernel knows.
  */
 #ifndef LP_WORKER_LISTENS_H
 #define LP_WORKER_LISTENS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+
+/** Ports of one session that are told. */
+#define LP_LISTENS_MAX 4
+
+struct lp_listens {
+	unsigned ports[LP_LISTENS_MAX]; /**< Each once. */
+	unsigned count;
+	pid_t pid; /**< Of a process that has the first of them. */
+};
 
 /**
  * Look at the descriptors of a process and of those in its session. Reads /proc, so it takes milliseconds.
  *
- * @param pid   Leads its session.
- * @param port  Set to the first port that is found.
- *
- * @return Whether one is.
+ * @param pid      Leads its session.
+ * @param listens  Filled: count is 0 where nobody listens.
  */
-bool lp_listens_itself(pid_t pid, unsigned *port);
+void lp_listens_find(pid_t pid, struct lp_listens *listens);
 
 #endif

@@ -11,6 +11,10 @@
  * A timer, since our output cannot be watched: that takes making it non-blocking, for everyone who shares it. It is
  * written to only when poll(2) says so, and never more than PIPE_BUF bytes, which a pipe that is ready takes whole.
  *
+ * The same pipes without a prefix are for a process that fails again and again, so that its last words can be quoted
+ * (last_words.c). One that works never has them: it keeps limpet's own output, a terminal, a file or the journal, and can go
+ * on writing there when limpet is gone.
+ *
  * A process that has ended may have left descendants that hold its pipes open for ever. So nobody waits for their end
  * of file: what the pipes hold when the process is closed is passed on, if there is room, and that is all.
  */
@@ -171,7 +175,9 @@ static size_t first_line(const struct lp_process_output *output)
 static bool write_line(struct lp_process_output *output, size_t length)
 {
 	char line[LP_PROCESS_LINE_MAX];
-	size_t size = (size_t)snprintf(line, sizeof(line), "[%u] ", output->process->id);
+	size_t size = 0;
+	if (output->process->output == LP_OUTPUT_PREFIXED)
+		size = (size_t)snprintf(line, sizeof(line), "[%u] ", output->process->id);
 	memcpy(line + size, output->text, length);
 	size += length;
 	if (output->text[length - 1] != '\n')
@@ -211,10 +217,12 @@ static bool pass_on(struct lp_process_output *output)
 	ssize_t got = read(output->from, output->text + output->length, sizeof(output->text) - output->length);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
-	if (got > 0)
+	if (got > 0) {
+		lp_last_words_add(output->process->last_words, output->text + output->length, (size_t)got);
 		output->length += (size_t)got;
-	else
+	} else {
 		output->ended = true;
+	}
 	output->stalled = !write_lines(output);
 	return !output->ended && !output->stalled;
 }
@@ -268,7 +276,8 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 static int open_outputs(struct lp_process *process, uv_loop_t *loop, int *theirs)
 {
 	process->outputs = calloc(OUTPUTS, sizeof(*process->outputs));
-	if (!process->outputs)
+	process->last_words = calloc(1, sizeof(*process->last_words));
+	if (!process->outputs || !process->last_words)
 		return UV_ENOMEM;
 	uv_timer_init(loop, &process->retry);
 	process->retry.data = process;
@@ -332,11 +341,12 @@ static int spawn(struct lp_process *process, uv_loop_t *loop, const struct lp_pr
 int lp_process_start(struct lp_process *process, uv_loop_t *loop, const struct lp_process_config *config,
 		     void (*exited)(struct lp_process *process, int64_t status, int signal), void *owner)
 {
-	*process = (struct lp_process){.id = config->id, .is_leader = true, .exited = exited, .owner = owner};
+	*process = (struct lp_process){
+		.id = config->id, .is_leader = true, .output = config->output, .exited = exited, .owner = owner};
 	int outputs[OUTPUTS] = {STDOUT_FILENO, STDERR_FILENO};
 	struct environment environment;
 	int status = make_environment(&environment, config);
-	if (status == 0 && config->prefix)
+	if (status == 0 && config->output != LP_OUTPUT_INHERITED)
 		status = open_outputs(process, loop, outputs);
 	if (status == 0)
 		status = spawn(process, loop, config, environment.entries, outputs);
@@ -429,7 +439,9 @@ static void finish_when_closed(struct lp_process *process)
 	if (process->open_handles)
 		return;
 	free(process->outputs);
+	free(process->last_words);
 	process->outputs = NULL;
+	process->last_words = NULL;
 	process->closed(process);
 }
 
@@ -447,6 +459,14 @@ static void close_handle(struct lp_process *process, uv_handle_t *handle)
 		handle->data = process;
 		uv_close(handle, on_handle_closed);
 	}
+}
+
+bool lp_process_last_words(struct lp_process *process, char *text, size_t size)
+{
+	for (int i = 0; process->outputs && i < OUTPUTS; i++)
+		if (process->outputs[i].process && process->outputs[i].from >= 0)
+			pass_on_the_rest(&process->outputs[i]);
+	return process->last_words && lp_last_words_choose(process->last_words, text, size);
 }
 
 void lp_process_close(struct lp_process *process, void (*closed)(struct lp_process *process))

@@ -10,6 +10,7 @@
 
 #include "base/descriptors.h"
 #include "worker/dialect.h"
+#include "worker/last_words.h"
 
 /** One line of output that is passed on with a prefix, at most; a longer one is passed on in pieces. */
 #define LP_PROCESS_LINE_MAX 4096
@@ -32,6 +33,13 @@ struct lp_process_output {
 	char text[LP_PROCESS_TEXT_MAX];
 };
 
+/** Where a process writes to. */
+enum lp_output {
+	LP_OUTPUT_INHERITED, /**< To our own output. */
+	LP_OUTPUT_PREFIXED,  /**< Into pipes, whose lines are passed on behind "[id] ". */
+	LP_OUTPUT_HEARD,     /**< The same without a prefix. Its last words are kept in both cases. */
+};
+
 struct lp_process {
 	uv_process_t handle;
 	uv_poll_t watch; /**< Of a process that we did not start. */
@@ -41,7 +49,9 @@ struct lp_process {
 	unsigned id;
 	int pid; /**< 0 when it does not run. */
 	unsigned open_handles;
-	struct lp_process_output *outputs; /**< Two, when the output has a prefix. */
+	enum lp_output output;
+	struct lp_process_output *outputs; /**< Two, unless the output is inherited. */
+	struct lp_last_words *last_words;  /**< NULL without them. */
 	uv_timer_t retry;                  /**< Runs while an output is stalled. */
 	void (*exited)(struct lp_process *process, int64_t status, int signal);
 	void (*closed)(struct lp_process *process);
@@ -59,8 +69,7 @@ struct lp_process_config {
 	unsigned id;    /**< The worker's, 1 and up. What it is called, and how many of them there are, goes into the */
 	unsigned count; /**< environment as dialect.h says. */
 	int channel_fd; /**< Becomes the child's LP_CHANNEL_FD; -1: it has none. */
-	bool prefix;    /**< Pass its output on line by line behind "[id] ", and let it wait while ours has no room;
-	                      else it inherits ours. */
+	enum lp_output output;                     /**< In pipes it waits while ours has no room. */
 	struct lp_descriptors_for_programs *limit; /**< The limit of descriptors that it begins with. */
 };
 
@@ -122,6 +131,17 @@ void lp_process_kill_rest(struct lp_process *process);
 
 /** Whether a process is stopped, as SIGSTOP does it. @param process Started. */
 bool lp_process_is_stopped(const struct lp_process *process);
+
+/**
+ * What a process has said last: the line that tells most.
+ *
+ * @param process  Ended just now, its output in pipes; else there are no words. What is left in them is passed on.
+ * @param text     Filled on success; ends in NUL.
+ * @param size     Bytes of text.
+ *
+ * @return Whether it has said anything.
+ */
+bool lp_process_last_words(struct lp_process *process, char *text, size_t size);
 
 /**
  * Close the handles of a process that has ended, or never started. Output that it left in its pipes is passed on first,

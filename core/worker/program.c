@@ -6,6 +6,7 @@
 #include "worker/program.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,15 +28,26 @@
 #define OUR_MACHINE EM_NONE
 #endif
 
+static bool is_file(const char *path)
+{
+	struct stat status;
+	return stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+static bool is_executable(const char *path)
+{
+	return is_file(path) && access(path, X_OK) == 0; /* Folders, too, have that right. */
+}
+
 bool lp_program_find(const char *file, char path[PATH_MAX])
 {
 	const char *folders = getenv("PATH");
 	if (strchr(file, '/'))
-		return snprintf(path, PATH_MAX, "%s", file) < PATH_MAX && access(path, X_OK) == 0;
+		return snprintf(path, PATH_MAX, "%s", file) < PATH_MAX && is_executable(path);
 	while (folders && *folders) {
 		size_t length = strcspn(folders, ":");
 		snprintf(path, PATH_MAX, "%.*s/%s", (int)length, folders, file);
-		if (access(path, X_OK) == 0)
+		if (is_executable(path))
 			return true;
 		folders += length + (folders[length] == ':');
 	}
@@ -83,6 +95,45 @@ bool lp_program_interpreter(const char *file, char path[PATH_MAX])
 		found = next && lp_program_find(next, path);
 	}
 	return found;
+}
+
+/* Why a file with a path cannot be run. */
+static int refuse_path(const char *file, struct lp_error *error)
+{
+	if (is_file(file))
+		return lp_error_set(
+			error, -EACCES,
+			"%s: no such program: the file is not executable; name what runs it, such as node %s, or "
+			"chmod +x %s",
+			file, file, file);
+	if (access(file, F_OK) == 0)
+		return lp_error_set(error, -EACCES, "%s: no such program: it is a folder", file);
+	return lp_error_set(error, -ENOENT, "%s: no such program: there is no such file", file);
+}
+
+int lp_program_check(const char *file, struct lp_error *error)
+{
+	char path[PATH_MAX];
+	char line[LINE_MAX_BYTES];
+	if (!lp_program_find(file, path) && strchr(file, '/'))
+		return refuse_path(file, error);
+	if (!lp_program_find(file, path) && is_file(file))
+		return lp_error_set(
+			error, -ENOENT,
+			"%s: no such program in PATH, but there is such a file here; name what runs it, such as "
+			"node %s, or write ./%s",
+			file, file, file);
+	if (!lp_program_find(file, path))
+		return lp_error_set(error, -ENOENT,
+				    "%s: no such program; name it by its path, or add its folder to PATH", file);
+	if (!read_first_line(path, line))
+		return 0;
+	char *rest = NULL;
+	const char *interpreter = strtok_r(line, " \t\r\n", &rest);
+	if (!interpreter || is_executable(interpreter))
+		return 0;
+	return lp_error_set(error, -ENOENT, "%s: its first line says that %s runs it, but there is no such program",
+			    path, interpreter);
 }
 
 static bool is_named_node(const char *file)

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/error.h"
+
 /** Why no library of ours is loaded into a program. */
 enum lp_obstacle {
 	LP_OBSTACLE_NONE,
@@ -26,6 +28,16 @@ enum lp_obstacle {
  * @return Whether there is one that can be executed.
  */
 bool lp_program_find(const char *file, char path[PATH_MAX]);
+
+/**
+ * See whether a program can be run.
+ *
+ * @param file   As lp_program_find takes it.
+ * @param error  Filled on failure: what is wrong, and what to do.
+ *
+ * @return 0; or -ENOENT, -EACCES.
+ */
+int lp_program_check(const char *file, struct lp_error *error);
 
 /**
  * Find what the kernel runs in the end: of a script, what its first line names (behind env, what env starts).

@@ -193,14 +193,6 @@ char *const *lp_registry_environment(const struct lp_registry *registry)
 	return registry->environment;
 }
 
-bool lp_registry_is_port(const struct lp_registry *registry, unsigned port)
-{
-	for (const char *at = registry->config.addresses; *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ','))
-		if (strtoul(at, NULL, 10) == port)
-			return true;
-	return false;
-}
-
 int lp_registry_make_placeholder(const struct lp_registry *registry, const struct sockaddr *address, unsigned which)
 {
 	return lp_placeholder_make(registry->workers.path, address, which);

@@ -91,9 +91,6 @@ char *const *lp_registry_environment(const struct lp_registry *registry);
  */
 int lp_registry_make_placeholder(const struct lp_registry *registry, const struct sockaddr *address, unsigned which);
 
-/** Whether a port is one of ours. @param registry Open. @param port 1 – 65535. */
-bool lp_registry_is_port(const struct lp_registry *registry, unsigned port);
-
 /**
  * What a worker has at LP_CHANNEL_FD: a socket that the library knows for a listener at the first address.
  *

@@ -37,17 +37,17 @@
 
 #include "base/clock.h"
 #include "worker/ending.h"
-#include "worker/listens.h"
 #include "worker/pidfd.h"
+#include "worker/unready.h"
 
 #define STEADY_MS 1000
 
 /* How long a worker that is told to end, and has no connection left, may take to do so by itself. */
 #define IDLE_MS 500
 
-/* When a worker that is not ready is wondered about; and before, whether it listens where we do not reach it. */
+/* How often it is looked at whether a program that is not ready listens where we do not reach it; and when it is late. */
+#define LOOK_MS 2000
 #define LATE_MS 10000
-#define UNREACHED_MS 2000
 
 #define FIRST_PAUSE_MS 100
 #define LONGEST_PAUSE_MS 30000
@@ -65,49 +65,60 @@ static void on_slot_timer(uv_timer_t *timer)
 	start_process(timer->data);
 }
 
-static void on_late(uv_timer_t *timer)
+/* The program as a user knows it: "gunicorn" of "/usr/bin/gunicorn". */
+static const char *program_name(const struct lp_slot *slot)
 {
-	struct lp_slot *slot = timer->data;
-	const struct lp_dialect *dialect = slot->slots->config.dialect;
-	lp_log_write(slot->slots->config.log, LP_LOG_WARNING,
-		     LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->process.pid),
-		     "worker %u (pid %d) has run for %d s and is not ready: in the dialect %s it is once it %s; is "
-		     "--dialect right for it?",
-		     slot->worker->id, slot->process.pid, LATE_MS / 1000, dialect->name, dialect->readiness);
+	const char *path = slot->slots->config.command[0];
+	const char *slash = strrchr(path, '/');
+	return slash && slash[1] ? slash + 1 : path;
 }
 
-/* A program that listens, and has not registered, most likely never will. Mostly it listens on another port. */
-static void on_unreached(uv_timer_t *timer)
+/* "worker 2", or the program if its workers are other processes. */
+static void name_process(const struct lp_slot *slot, pid_t pid, char *text, size_t size)
+{
+	if (slot->slots->registry && slot->worker->pid != pid)
+		snprintf(text, size, "%s", program_name(slot));
+	else
+		snprintf(text, size, "worker %u", slot->worker->id);
+}
+
+/* Once for all, as they run the same program; and again when one of them was ready meanwhile. */
+static void tell_unready(struct lp_slot *slot, struct lp_unready *unready)
+{
+	char text[LP_UNREADY_TEXT_MAX];
+	char name[64];
+	name_process(slot, slot->pid, name, sizeof(name));
+	unready->name = name;
+	lp_unready_describe(unready, text);
+	slot->slots->unready_told = true;
+	lp_log_write(slot->slots->config.log, LP_LOG_WARNING,
+		     LP_LOG_ABOUT(.worker = slot->slots->registry ? 0 : slot->worker->id, .pid = slot->pid), "%s",
+		     text);
+}
+
+/* Whether a program listens elsewhere is looked at again and again; one that does not listen is told of when it is late. */
+static void on_unready(uv_timer_t *timer)
 {
 	struct lp_slot *slot = timer->data;
-	unsigned port;
-	uv_timer_start(timer, on_late, LATE_MS - UNREACHED_MS, 0);
-	if (!lp_listens_itself(slot->process.pid, &port))
+	struct lp_slots *slots = slot->slots;
+	struct lp_unready unready = {
+		.pid = slot->pid, .dialect = slots->config.dialect, .addresses = slots->config.addresses};
+	slot->unready_ms += LOOK_MS;
+	unready.seconds = slot->unready_ms / 1000;
+	bool is_late = slot->unready_ms >= LATE_MS;
+	if (!is_late && !slots->registry)
 		return;
-	if (slot->node) { /* The library is there: this comes from the channel that it has made. */
-		lp_log_write(slot->slots->config.log, LP_LOG_WARNING,
-			     LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->process.pid),
-			     "worker %u (pid %d) listens on port %u, limpet on %s: make them the same; until then "
-			     "limpet has no worker for its clients",
-			     slot->worker->id, slot->process.pid, port, slot->slots->config.addresses);
-		return;
-	}
-	lp_log_write(
-		slot->slots->config.log, LP_LOG_WARNING,
-		LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->process.pid),
-		"worker %u (pid %d) listens on port %u by itself: liblimpet-preload.so does not reach it, as it is "
-		"with programs in Go, static ones, and those that accept through io_uring; such a program has to "
-		"speak the native dialect (limpet/worker.h)%s",
-		slot->worker->id, slot->process.pid, port,
-		lp_registry_is_port(slot->slots->registry, port) ? "" : ", or to listen on limpet's port");
+	lp_unready_look(&unready);
+	if (is_late || unready.listens.count)
+		uv_timer_stop(timer);
+	if ((is_late || unready.listens.count) && !slots->unready_told)
+		tell_unready(slot, &unready);
 }
 
 static void expect_ready(struct lp_slot *slot)
 {
-	if (slot->slots->registry)
-		uv_timer_start(&slot->timer, on_unreached, UNREACHED_MS, 0);
-	else
-		uv_timer_start(&slot->timer, on_late, LATE_MS, 0);
+	slot->unready_ms = 0;
+	uv_timer_start(&slot->timer, on_unready, LOOK_MS, LOOK_MS);
 }
 
 static void pause_slot(struct lp_slot *slot, uint64_t pause_ms)
@@ -230,7 +241,7 @@ void lp_slot_end_if_idle(struct lp_slot *slot)
 static struct lp_slot *program_of(const struct lp_slot *slot)
 {
 	struct lp_slots *slots = slot->slots;
-	for (unsigned i = 0; i < slots->config.processes; i++)
+	for (unsigned i = 0; slot->session && i < slots->config.processes; i++)
 		if (slots->all[i].has_process && slots->all[i].process.pid == slot->session)
 			return &slots->all[i];
 	return NULL;
@@ -322,28 +333,13 @@ static bool is_worker(void *owner, pid_t pid)
 	return false;
 }
 
-/* The program as a user knows it: "gunicorn" of "/usr/bin/gunicorn". */
-static const char *program_name(const struct lp_slot *slot)
-{
-	const char *path = slot->slots->config.command[0];
-	const char *slash = strrchr(path, '/');
-	return slash && slash[1] ? slash + 1 : path;
-}
-
-/* "worker 2", or the program if its workers are other processes. */
-static void name_process(const struct lp_slot *slot, pid_t pid, char *text, size_t size)
-{
-	if (slot->slots->registry && slot->worker->pid != pid)
-		snprintf(text, size, "%s", program_name(slot));
-	else
-		snprintf(text, size, "worker %u", slot->worker->id);
-}
-
 /* Whether a process has ended in the way that it was told to. */
 static bool is_as_told(const struct lp_slot *slot, int signal)
 {
 	const struct lp_slots *slots = slot->slots;
 	int told_by = slots->config.stop_signal ? slots->config.stop_signal : SIGTERM;
+	if (slot->relaunched)
+		return signal == 0 || signal == SIGTERM;
 	return slots->stopping && (signal == 0 || (signal == told_by && !slots->overdue));
 }
 
@@ -385,6 +381,49 @@ static void log_ending(const struct lp_slot *slot, const struct ending *ending)
 		     "%s (pid %d) %s%s", ending->name, ending->pid, how, next);
 }
 
+/* Whether its own port is taken, by the words of most languages. */
+static bool is_about_a_port(const char *words)
+{
+	return strstr(words, "EADDRINUSE") || strcasestr(words, "address already in use") ||
+	       strcasestr(words, "address in use");
+}
+
+static void tell_failure(const struct lp_slot *slot, const struct ending *ending, const char *words)
+{
+	const struct lp_slots *slots = slot->slots;
+	char how[96];
+	char timeout[64] = "";
+	describe_ending(slot, ending, how, sizeof(how));
+	if (slots->config.start_timeout_ms && !slots->ever_ready)
+		snprintf(timeout, sizeof(timeout), ", up to %g s in all (--start-timeout)",
+			 slots->config.start_timeout_ms / 1000.0);
+	lp_log_write(
+		slots->config.log, LP_LOG_ERROR, LP_LOG_ABOUT(.worker = slot->worker->id, .pid = ending->pid),
+		"worker %u was never ready: its program has been started %d times, and the last time it %s %s%s%s; "
+		"%s; limpet goes on trying, ever less often%s",
+		slot->worker->id, LP_SLOT_FAILING, how, *words ? "with the words \"" : "without a word", words,
+		*words ? "\"" : "",
+		is_about_a_port(words) && slots->registry
+			? "another process has the port that it wants: end that, or give the program another port"
+		: is_about_a_port(words) ? "limpet has that port: leave --dialect out if the program listens by itself"
+					 : "run the command behind -- by itself to see why",
+		timeout);
+}
+
+/* Of an end before any worker was ready. */
+static void note_failure(struct lp_slot *slot, const struct ending *ending)
+{
+	struct lp_slots *slots = slot->slots;
+	char words[512] = "";
+	if (slots->stopping || ++slot->unready_exits < LP_SLOT_FAILING)
+		return;
+	lp_process_last_words(&slot->process, words, sizeof(words));
+	if (!slots->failure_told)
+		tell_failure(slot, ending, words);
+	slots->failure_told = true;
+	slots->on_failing(slots);
+}
+
 static bool has_workers_left(const struct lp_slots *slots, pid_t session)
 {
 	for (unsigned i = 0; i < slots->config.workers->count; i++)
@@ -414,8 +453,9 @@ static void on_exit_of(struct lp_process *process, int64_t status, int signal)
 {
 	struct lp_slot *slot = process->owner;
 	struct ending ending = {.pid = slot->pid, .status = status, .signal = signal};
+	bool was_ready = slot->ready_ns || slot->relaunched;
 	bool steady = slot->ready_ns && lp_clock_ns() - slot->ready_ns >= STEADY_MS * 1000000ull;
-	slot->failures = steady ? 0 : slot->failures + 1;
+	slot->failures = steady || slot->relaunched ? 0 : slot->failures + 1;
 	slot->slots->exits++;
 	if (slot->slots->registry)
 		lp_registry_process_ended(slot->slots->registry, slot->pid);
@@ -429,6 +469,11 @@ static void on_exit_of(struct lp_process *process, int64_t status, int signal)
 		lp_slot_lose_worker(slot, process);
 	hold_what_is_left(slot, &ending);
 	log_ending(slot, &ending);
+	if (was_ready)
+		slot->unready_exits = 0;
+	else
+		note_failure(slot, &ending);
+	slot->relaunched = false;
 	lp_process_close(process, on_process_closed);
 	if (slot->slots->stopping)
 		lp_slot_end_if_idle(slot);
@@ -460,6 +505,48 @@ static void fail_to_start(struct lp_slot *slot, const char *what, int status)
 		     lp_error_words(status));
 }
 
+static void note_ready(struct lp_slot *slot, uint64_t now_ns)
+{
+	if (!slot->ready_ns)
+		slot->ready_ns = now_ns;
+	if (!slot->slots->stopping)
+		uv_timer_stop(&slot->timer); /* Nothing is to be remarked. */
+}
+
+void lp_slot_note_ready(struct lp_slot *slot)
+{
+	struct lp_slot *program = program_of(slot);
+	slot->slots->ever_ready = true;
+	slot->slots->failure_told = false;
+	slot->slots->unready_told = false;
+	note_ready(slot, slot->worker->started_ns);
+	if (program)
+		note_ready(program, slot->worker->started_ns);
+}
+
+/* The last words of a program that fails and fails are heard, once. */
+static enum lp_output output_for(const struct lp_slot *slot)
+{
+	if (slot->slots->config.prefix)
+		return LP_OUTPUT_PREFIXED;
+	return slot->unready_exits == LP_SLOT_FAILING - 1 && !slot->slots->failure_told ? LP_OUTPUT_HEARD
+											: LP_OUTPUT_INHERITED;
+}
+
+/* Its workers would have pipes to us for output as long as they live, and lose them with us. */
+bool lp_slot_relaunch_heard(struct lp_slot *slot)
+{
+	struct lp_slot *program = slot->session ? program_of(slot) : slot;
+	if (!program || program->process.output != LP_OUTPUT_HEARD || slot->slots->stopping)
+		return false;
+	if (program->relaunched)
+		return true;
+	program->relaunched = true;
+	lp_process_kill(&program->process, SIGTERM);
+	uv_timer_start(&program->timer, on_ignored, LP_SLOT_TERM_MS, 0);
+	return true;
+}
+
 static void start_process(struct lp_slot *slot)
 {
 	struct lp_slots *slots = slot->slots;
@@ -487,7 +574,7 @@ static void start_process(struct lp_slot *slot)
 					    .id = slot->worker->id,
 					    .count = config->processes,
 					    .channel_fd = worker_end,
-					    .prefix = config->prefix,
+					    .output = output_for(slot),
 					    .limit = &slots->descriptors};
 	status = lp_process_start(&slot->process, config->loop, &process, on_exit_of, slot);
 	if (worker_end >= 0)

@@ -28,6 +28,9 @@ struct lp_slot;
 /** From SIGTERM to SIGKILL. */
 #define LP_SLOT_TERM_MS 2000
 
+/** After so many ends in a row before any worker was ready, it is no accident. */
+#define LP_SLOT_FAILING 5
+
 /** What all slots share. The supervisor's. */
 struct lp_slots {
 	struct lp_supervisor_config config;
@@ -47,6 +50,9 @@ struct lp_slots {
 	bool told_of_parents;             /**< Of workers with a channel of Node's that is not ours. */
 	uint64_t sessions_moved;          /**< Claims of a session that another worker had, which lived. */
 	bool stopping;                    /**< No process is started any more. */
+	bool ever_ready;                  /**< A worker has been. */
+	bool unready_told;                /**< That a program is not ready, and why; until a worker is. */
+	bool failure_told;                /**< That workers end before they are ready; until one is. */
 	bool overdue;                     /**< Stopping has taken too long: what now ends is made to end. */
 	struct lp_meeting *meeting;       /**< Where the workers' own messages go. */
 	struct lp_shared_sockets sockets; /**< The supervisor's to close. */
@@ -55,6 +61,8 @@ struct lp_slots {
 	struct lp_list node_processes;    /**< Of node_process.h. */
 	void (*node_processes_closed)(struct lp_slots *slots); /**< Set when the last one's end is waited for. */
 	unsigned each; /**< enum lp_frame_each: which requests workers give back. */
+	/** A process has ended before a worker of its was ready, as several did before it in its slot. */
+	void (*on_failing)(struct lp_slots *slots);
 	/** A slot will not be used again. Once for each, after stopping was set. */
 	void (*on_ended)(struct lp_slots *slots);
 };
@@ -94,7 +102,10 @@ struct lp_slot {
 	pid_t told_pid;    /**< Of whom it was told that it is ready, and when. */
 	uint64_t told_ns;
 	unsigned failures;
-	uv_timer_t timer; /**< PAUSED: to the next start. RUNNING: to the remark that it is late. */
+	unsigned unready_exits; /**< In a row, of processes none of whose workers was ever up. */
+	unsigned unready_ms;    /**< For how long the process has not been. */
+	bool relaunched;        /**< The process is ended so that the next has our own output. */
+	uv_timer_t timer;       /**< PAUSED: to the next start. RUNNING: to the remark that it is late. */
 };
 
 /**
@@ -234,6 +245,13 @@ void lp_slot_on_part_closed(struct lp_slot *slot);
 
 /** A worker has fewer connections than it had: while stopping, it may be done. @param slot Whose. */
 void lp_slot_end_if_idle(struct lp_slot *slot);
+
+/** A worker is up: its program is as it should be. @param slot The worker's. */
+void lp_slot_note_ready(struct lp_slot *slot);
+
+/** A worker in the slot would be up now, but its program's output is heard: start the program anew. @param slot The worker's.
+ * @return Whether that is so. */
+bool lp_slot_relaunch_heard(struct lp_slot *slot);
 
 /** Whether the user said how workers are told to finish: then nothing else is tried before the time is over.
  * @param slots Started. */

@@ -40,6 +40,8 @@ struct lp_supervisor {
 	struct lp_orphans orphans;
 	uint64_t grace_ms;  /* From the beginning of stopping to SIGTERM. */
 	uv_timer_t timer;   /* To the next step of stopping. */
+	uv_timer_t start;   /* To giving up on the start. */
+	bool start_over;    /* The time for it is over. */
 	uv_timer_t report;  /* To the next report of whom it waits for. */
 	uint64_t report_ms; /* From this one to the next. */
 	struct tally reported;
@@ -98,10 +100,16 @@ static void on_orphans_closed(void *owner)
 	uv_close((uv_handle_t *)&supervisor->timer, on_timer_closed);
 }
 
-static void on_report_closed(uv_handle_t *handle)
+static void on_start_closed(uv_handle_t *handle)
 {
 	struct lp_supervisor *supervisor = handle->data;
 	lp_orphans_close(&supervisor->orphans, on_orphans_closed, supervisor);
+}
+
+static void on_report_closed(uv_handle_t *handle)
+{
+	struct lp_supervisor *supervisor = handle->data;
+	uv_close((uv_handle_t *)&supervisor->start, on_start_closed);
 }
 
 static void on_registry_closed(void *owner)
@@ -225,6 +233,38 @@ void lp_supervisor_yield(struct lp_supervisor *supervisor)
 {
 	if (supervisor->slots.registry)
 		lp_registry_yield(supervisor->slots.registry);
+}
+
+/* Giving up on the start */
+
+static bool is_hopeless(const struct lp_slots *slots)
+{
+	for (unsigned i = 0; i < slots->config.processes; i++)
+		if (slots->all[i].unready_exits < LP_SLOT_FAILING)
+			return false;
+	return !slots->ever_ready && !slots->stopping;
+}
+
+static void on_start_timer(uv_timer_t *timer)
+{
+	struct lp_supervisor *supervisor = timer->data;
+	const struct lp_supervisor_config *config = &supervisor->slots.config;
+	supervisor->start_over = true;
+	if (!is_hopeless(&supervisor->slots))
+		return;
+	lp_log_write(
+		config->log, LP_LOG_ERROR, NULL,
+		"no worker was ever ready in %g s (--start-timeout), and each was started %d times at least: giving up",
+		config->start_timeout_ms / 1000.0, LP_SLOT_FAILING);
+	config->events->on_hopeless(config->owner);
+}
+
+/* Not at once: an end is being dealt with. */
+static void on_failing(struct lp_slots *slots)
+{
+	struct lp_supervisor *supervisor = (struct lp_supervisor *)slots;
+	if (supervisor->start_over && is_hopeless(slots))
+		uv_timer_start(&supervisor->start, on_start_timer, 0, 0);
 }
 
 void lp_supervisor_stop(struct lp_supervisor *supervisor, uint64_t grace_ms)
@@ -442,13 +482,10 @@ static void adopt_orphans(struct lp_supervisor *supervisor)
 int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_config *config, struct lp_error *error)
 {
 	unsigned count = config->workers->count;
-	char path[PATH_MAX];
 	*out = NULL;
-	if (!lp_program_find(config->command[0], path)) /* Told now, rather than tried again and again for ever. */
-		return lp_error_set(error, UV_ENOENT,
-				    "%s: no such program, or not executable; name it by its path, or add its folder to "
-				    "PATH",
-				    config->command[0]);
+	int status = lp_program_check(config->command[0], error); /* Now, rather than again and again for ever. */
+	if (status)
+		return status;
 	struct lp_supervisor *supervisor = calloc(1, sizeof(*supervisor));
 	struct lp_slot *all = calloc(count, sizeof(*all));
 	struct lp_post post = {.workers = count,
@@ -457,7 +494,7 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 			       .send = lp_slot_post,
 			       .owner = supervisor};
 	struct lp_meeting *meeting = lp_meeting_new(&post);
-	int status = supervisor && all && meeting ? 0 : UV_ENOMEM;
+	status = supervisor && all && meeting ? 0 : UV_ENOMEM;
 	if (status)
 		lp_error_set(error, status, "no memory for %u workers", count);
 	else
@@ -466,6 +503,7 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 						      .meeting = meeting,
 						      .ports = {.ours = config->addresses},
 						      .asking = {.told = true, .fd = -1},
+						      .on_failing = on_failing,
 						      .on_ended = on_slot_ended};
 	if (!status)
 		lp_list_init(&supervisor->slots.node_processes);
@@ -486,6 +524,10 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 	watch_turns(supervisor);
 	uv_timer_init(config->loop, &supervisor->timer);
 	supervisor->timer.data = supervisor;
+	uv_timer_init(config->loop, &supervisor->start);
+	supervisor->start.data = supervisor;
+	if (config->start_timeout_ms)
+		uv_timer_start(&supervisor->start, on_start_timer, config->start_timeout_ms, 0);
 	uv_timer_init(config->loop, &supervisor->report);
 	supervisor->report.data = supervisor;
 	for (unsigned i = 0; i < count; i++)

@@ -46,6 +46,8 @@ struct lp_supervisor_events {
 	void (*on_session)(void *owner, struct lp_slice key);
 	/** A worker gave a connection back between two requests. @param fd The receiver's. */
 	void (*on_bounced)(void *owner, int fd);
+	/** No worker was ever ready in start_timeout_ms, and each slot has seen several of them end. Once. */
+	void (*on_hopeless)(void *owner);
 	/** Stopped: no process, no handle is left. */
 	void (*on_stopped)(void *owner);
 };
@@ -67,12 +69,13 @@ struct lp_supervisor_config {
 	const char *addresses;        /**< Where we listen: "5000,unix:/run/x". */
 	const char *const *variables; /**< "NAME=value"s for the workers' environment, as process.h has them. */
 	size_t variable_count;
-	bool prefix;             /**< Mark each line of the workers' output with their id. */
-	uint32_t ack_timeout_ms; /**< A worker that takes nothing for so long gets no new connections; 0: off. */
-	uint32_t kill_stuck_ms;  /**< One that takes nothing for so long is killed; 0: off. */
-	uint32_t descriptors;    /**< The limit of descriptors that workers begin with; 0: ours. */
-	int stop_signal;         /**< What tells workers to finish; 0: the dialect's own way. */
-	uint32_t useless_ms;     /**< How long one that has hung up may live without a connection. */
+	bool prefix;               /**< Mark each line of the workers' output with their id. */
+	uint32_t ack_timeout_ms;   /**< A worker that takes nothing for so long gets no new connections; 0: off. */
+	uint32_t kill_stuck_ms;    /**< One that takes nothing for so long is killed; 0: off. */
+	uint32_t descriptors;      /**< The limit of descriptors that workers begin with; 0: ours. */
+	uint32_t start_timeout_ms; /**< For on_hopeless; 0: never. */
+	int stop_signal;           /**< What tells workers to finish; 0: the dialect's own way. */
+	uint32_t useless_ms;       /**< How long one that has hung up may live without a connection. */
 	const struct lp_supervisor_events *events;
 	void *owner;
 };

@@ -93,6 +93,9 @@ struct limpet_options {
 	uint32_t session_wait_ms; /**< How long a connection with an unknown sid waits for a worker to claim it. */
 	uint32_t ack_timeout_ms;  /**< A worker that takes nothing for so long gets no new connections. 0: off. */
 	uint32_t kill_stuck_ms;   /**< A worker that takes nothing for so long is killed. 0: off. */
+	/** When no worker was ever ready for so long since the start, and each place has seen 5 of them end, there is no hope
+	 * (limpet_balancer_on_hopeless). 0: there always is. */
+	uint32_t start_timeout_ms;
 	/** From stop to the end of workers that have not ended by themselves; also of one that has disconnected. */
 	uint32_t drain_timeout_ms;
 
@@ -160,9 +163,12 @@ struct limpet_balancer;
 /** Runs once when a stopped balancer has nothing left on the loop; limpet_balancer_free may be called from it. */
 typedef void (*limpet_stopped_cb)(struct limpet_balancer *balancer, void *owner);
 
+/** Runs once when no worker will ever be ready, as it seems: see start_timeout_ms. limpet goes on trying; stop it, or wait. */
+typedef void (*limpet_hopeless_cb)(struct limpet_balancer *balancer, void *owner);
+
 /**
  * Fill options with the defaults: no listener, no policy, "auto", 10 s, 16 KiB, 10,000 waiting, 256 of one address and any
- * rate, 1,000,000 sessions, 250 ms, 2 s, no killing, 30 s, a backlog of 4096, TCP_DEFER_ACCEPT, no control socket, the log
+ * rate, 1,000,000 sessions, 250 ms, 2 s, no killing, 90 s, 30 s, a backlog of 4096, TCP_DEFER_ACCEPT, no control socket, the log
  * as text at "info" on standard error.
  *
  * @param options  The caller's memory; overwritten whole.
@@ -182,6 +188,16 @@ LIMPET_EXPORT void limpet_options_init(struct limpet_options *options);
  */
 LIMPET_EXPORT int limpet_balancer_new(struct limpet_balancer **balancer, uv_loop_t *loop,
 				      const struct limpet_options *options, char *error, size_t error_size);
+
+/**
+ * Hear when no worker will ever be ready.
+ *
+ * @param balancer  New; not yet started.
+ * @param hopeless  Runs on the loop; may call limpet_balancer_stop.
+ * @param owner     Passed to hopeless.
+ */
+LIMPET_EXPORT void limpet_balancer_on_hopeless(struct limpet_balancer *balancer, limpet_hopeless_cb hopeless,
+					       void *owner);
 
 /**
  * Listen, and start the workers. Returns at once; connections are accepted from the next turn of the loop on, and wait

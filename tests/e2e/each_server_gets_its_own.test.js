@@ -169,7 +169,7 @@ test('a program that listens elsewhere only: the log says where, and what to do'
 		const [main] = await listening(limpet, 1);
 		limpet.write('servers.json', JSON.stringify([{ name: 'app', at: 0 }]));
 		const [, at] = await limpet.said(/^worker \d listens at .*"port":(\d+)/);
-		await limpet.said(new RegExp(`listens on port ${at}, limpet on ${port(main)}: make them the same`));
+		await limpet.said(new RegExp(`listens on ${at}, limpet on ${port(main)}: make them the same`));
 	}));
 
 test('a port and a path that are not limpet\'s: all workers have them, until the last one closes them', { skip: !LISTENS }, run(

@@ -179,5 +179,5 @@ test('a program that is not reached is told of', run(
 		prepare: (folder) => execFileSync('cc', ['-static', '-o', 'unreached', 'unreached.c'], { cwd: folder }),
 	},
 	async (limpet) => {
-		await limpet.said(/^limpet: worker 1 \(pid \d+\) listens on port \d+ by itself: .*static/);
+		await limpet.said(/^limpet: unreached \(pid \d+\) listens on \d+ by itself: .*static/);
 	}));

@@ -53,6 +53,7 @@ static void without_flags_the_defaults_hold(void **state)
 	assert_int_equal(options->session_wait_ms, 250);
 	assert_int_equal(options->ack_timeout_ms, 2000);
 	assert_int_equal(options->kill_stuck_ms, 0);
+	assert_int_equal(options->start_timeout_ms, 90000);
 	assert_int_equal(options->drain_timeout_ms, 30000);
 	assert_int_equal(options->backlog, 4096);
 	assert_int_equal(options->defer_accept, 1);

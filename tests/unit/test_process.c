@@ -89,7 +89,7 @@ static struct lp_process_config config_of(struct world *world, char *const *comm
 					  .id = 7,
 					  .count = 9,
 					  .channel_fd = world->theirs,
-					  .prefix = prefix,
+					  .output = prefix ? LP_OUTPUT_PREFIXED : LP_OUTPUT_INHERITED,
 					  .limit = &world->limit};
 }
 

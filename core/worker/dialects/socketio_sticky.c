@@ -13,7 +13,7 @@ const struct lp_dialect lp_dialect_socketio_sticky = {
 	.name = "socket.io-sticky",
 	.socket_type = SOCK_STREAM,
 	.sessions = LP_SESSIONS_SIDS,
-	.readiness = "is started by node",
+	.readiness = "speaks on Node's channel, which npm, npx and shells do not pass on",
 	.keep_until_read = true,
 	.environment = LP_NODE_ENVIRONMENT("NODE_APP_INSTANCE=%i", "pm_id=%i", "instances=%n", NULL),
 	.message = "{\"type\":\"sticky:connection\",\"data\":\"\"}",

@@ -10,7 +10,7 @@
 const struct lp_dialect lp_dialect_socketio_sticky_session = {
 	.name = "socketio-sticky-session",
 	.socket_type = SOCK_STREAM,
-	.readiness = "is started by node",
+	.readiness = "speaks on Node's channel, which npm, npx and shells do not pass on",
 	.keep_until_read = true,
 	.environment = LP_NODE_ENVIRONMENT(NULL),
 	.message = "\"sticky-session:connection\"",
