@@ -43,6 +43,7 @@ need_tests() {
 	is_command promtool prometheus
 	is_command clang-format clang-format
 	is_command lowdown lowdown
+	is_command spin spin
 	is_command groff groff-base
 	is_command gunicorn gunicorn
 	is_command uvicorn uvicorn
