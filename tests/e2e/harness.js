@@ -270,6 +270,7 @@ class Limpet {
 		await between();
 		this.#start();
 		await this.saidTimes(count, /^limpet: listening on/, now);
+		await eventually('its control socket is its own', () => this.status().then(() => true, () => false));
 	}
 
 	/** Call `advanced` with every line that comes. */
