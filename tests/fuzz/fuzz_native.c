@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 		if (frame > 0) /* An empty message cannot be told from the end. */
 			fuzz_say(&fuzz, text, frame);
 	}
-	FUZZ_CHECK(fuzz.channel.sent == FUZZ_PARCELS);
+	FUZZ_CHECK(fuzz.channel.sent == FUZZ_CONNECTIONS);
 	fuzz_channel_close(&fuzz, &loop);
 	return 0;
 }
