@@ -83,7 +83,7 @@ end
 --- What a policy file returns, or a list of these, or of lists. At least one hook must be there.
 ---@class Policy
 ---@field name? string How messages call it.
----@field route_each? "connection"|"session"|"request" Which requests on a kept connection it is asked about, if workers can give them back (--dialect preload): the first alone (the default); also those of a session that the worker has not; or also those of none.
+---@field route_each? "connection"|"session"|"request" Which requests on a kept connection it is asked about, if workers can give them back (dialects node and preload): the first alone (the default); also those of a session that the worker has not; or also those of none.
 ---@field setup? fun(options: table<string, string>) Runs once, at load. `options` are the --set key=value of the command line.
 ---@field on_connect? fun(conn: Conn, workers: Workers): Answer? Runs at once; nothing of the connection has been looked at.
 ---@field on_hello? fun(conn: Conn, workers: Workers): Answer? Runs when a TLS ClientHello is complete.

@@ -214,7 +214,7 @@ static const struct lp_flag run_flags[] = {
 
 	HEADING("Workers"),
 	{LP_FLAG_CHOICE, "--dialect", "NAME", FIELD(dialect), .choices = dialects,
-	 .help = "how workers take connections; auto finds out by itself"},
+	 .help = "how workers take connections; auto, the default, goes by what each process does: see limpet-dialects(7)"},
 	{LP_FLAG_LIST, "--worker-env", "NAME=VALUE", LIST(LP_FLAG_WORKER_ENV, worker_env, worker_env_count),
 	 .check = check_variable,
 	 .help = "a variable in each worker's environment; %u in it becomes the worker's number from 1, %i the same "
