@@ -31,6 +31,7 @@ struct lp_worker {
 	bool keeps;    /**< It drains, and could take this connection now if that belongs to a session of its own. */
 	bool busy;     /**< Not usable, and will be again or end: its queue is full, or it is stuck. */
 	bool stuck;    /**< It has not taken a connection for too long. */
+	bool down;     /**< Its program has ended, and is started again after a pause. */
 	pid_t pid;     /**< 0 while no process is in the slot. */
 	uint32_t connections; /**< Open now, those on the way to it included. */
 	uint32_t waiting;     /**< Of those, handed over and not yet acknowledged. */

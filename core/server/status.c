@@ -84,7 +84,8 @@ static json_t *counts_of(const struct limpet_counts *counts)
 
 const char *lp_status_of_worker(const struct lp_worker *worker)
 {
-	return worker->draining      ? "draining"
+	return worker->down          ? "down"
+	       : worker->draining    ? "draining"
 	       : worker->usable      ? "ready"
 	       : worker->stuck       ? "stuck"
 	       : worker->busy        ? "full"
@@ -133,14 +134,14 @@ static json_t *latency_of(const struct lp_histogram *latency)
 	return whole(object, status);
 }
 
-/* A slot without a process is no worker. */
+/* A slot without a process is no worker, unless one is to come back. */
 static json_t *workers_of(const struct lp_status *status)
 {
 	const struct lp_workers *workers = status->workers;
 	json_t *list = json_array();
 	int failed = 0;
 	for (unsigned i = 0; i < workers->count; i++)
-		if (workers->slots[i].pid)
+		if (workers->slots[i].pid || workers->slots[i].down)
 			failed |= json_array_append_new(list, worker_of(status, &workers->slots[i]));
 	return whole(list, failed);
 }

@@ -52,7 +52,8 @@ json_t *lp_status_string(const char *text);
 /** The texts that policies were made from, with their digests. @param policy Borrowed. @return An array, or NULL without memory. */
 json_t *lp_status_files(const struct lp_policy *policy);
 
-/** A worker's state in one word: "ready", "starting", "draining", "full", "stuck", "finishing". @param worker With a process. */
+/** A worker's state in one word: "ready", "starting", "draining", "full", "stuck", "finishing",
+ * "down". @param worker With a process, or down. */
 const char *lp_status_of_worker(const struct lp_worker *worker);
 
 /**

@@ -49,7 +49,8 @@ const char *lp_status_colour(const char *state)
 		const char *state;
 		const char *colour;
 	} colours[] = {{"ready", "\x1b[32m"}, {"draining", "\x1b[34m"}, {"starting", "\x1b[36m"},
-		       {"stuck", "\x1b[31m"}, {"full", "\x1b[33m"},     {"finishing", "\x1b[35m"}};
+		       {"stuck", "\x1b[31m"}, {"full", "\x1b[33m"},     {"finishing", "\x1b[35m"},
+		       {"down", "\x1b[31m"}};
 
 	for (size_t i = 0; i < sizeof(colours) / sizeof(colours[0]); i++)
 		if (strcmp(colours[i].state, state) == 0)

@@ -124,6 +124,7 @@ static void expect_ready(struct lp_slot *slot)
 static void pause_slot(struct lp_slot *slot, uint64_t pause_ms)
 {
 	slot->state = LP_SLOT_PAUSED;
+	slot->worker->down = true;
 	uv_timer_start(&slot->timer, on_slot_timer, pause_ms, 0);
 }
 
@@ -150,6 +151,7 @@ static void on_timer_closed(uv_handle_t *handle)
 static void end_slot(struct lp_slot *slot)
 {
 	slot->state = LP_SLOT_ENDED;
+	slot->worker->down = false;
 	uv_close((uv_handle_t *)&slot->timer, on_timer_closed);
 }
 
@@ -462,6 +464,7 @@ static void on_exit_of(struct lp_process *process, int64_t status, int signal)
 	slot->state = LP_SLOT_CLOSING;
 	slot->ready_ns = 0;
 	slot->program_told = false;
+	slot->worker->down = !slot->slots->stopping && !slot->has_member;
 	uv_timer_stop(&slot->timer);
 	ending.is_worker = slot->worker->pid == slot->pid;
 	name_process(slot, slot->pid, ending.name, sizeof(ending.name));
@@ -563,6 +566,7 @@ static void start_process(struct lp_slot *slot)
 		return;
 	}
 	slot->state = LP_SLOT_RUNNING;
+	slot->worker->down = false;
 	slot->has_process = true;
 	slot->ready_ns = 0;
 	slot->has_hung_up = false;
