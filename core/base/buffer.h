@@ -1,6 +1,6 @@
 /**
  * Bytes that wait: appended at the end, taken from the front. One allocation that grows by doubling and is given back
- * when the buffer empties, but for what is reserved.
+ * when the buffer empties, except for what is reserved.
  */
 #ifndef LP_BASE_BUFFER_H
 #define LP_BASE_BUFFER_H

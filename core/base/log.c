@@ -40,7 +40,7 @@ _Static_assert(LINE_BYTES <= PIPE_BUF, "a line must enter a pipe whole");
 #define CUT_MARK "…"
 #define JSON_END "\"}"
 
-/* What must still fit behind the last character of a message. */
+/* What must still fit after the last character of a message. */
 #define END_BYTES (sizeof(CUT_MARK JSON_END "\n") - 1)
 
 /* What a line has before its message, at most: three texts, and a little for each of their names and for the rest. */
@@ -242,7 +242,7 @@ static ssize_t write_to_stream(int fd, const struct line *line)
 	if (own < 0)
 		return is_at(fd, POLLOUT) ? write(fd, line->bytes, line->length) : -1;
 
-	/* Not POLLOUT: it asks for an empty page, and a line may fit behind the last one. */
+	/* Not POLLOUT: it asks for an empty page, and a line may fit after the last one. */
 	written = is_at(own, 0) ? write(own, line->bytes, line->length) : -1;
 	close(own);
 	return written;

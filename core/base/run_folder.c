@@ -182,7 +182,7 @@ int lp_run_folder_make(const char *path, const char *flag, struct lp_error *erro
 	return make(path, NULL, flag, error);
 }
 
-/* The path without links but for its last part: what is checked is what is used, wherever links lead later. */
+/* The path without links, except in its last part: what is checked is what is used, wherever links lead later. */
 static int resolve(char *path, const char *wanted, const char *flag, struct lp_error *error)
 {
 	char above[LP_RUN_FOLDER_SIZE];

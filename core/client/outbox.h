@@ -37,7 +37,7 @@ void lp_outbox_deinit(struct lp_outbox *outbox);
 int lp_outbox_put(struct lp_outbox *outbox, const struct lp_frame *frame);
 
 /** A frame that waits: the first with at 0, the next with what the last one left in at. @param outbox Made.
- * @param at Changed. @return It, valid until the outbox changes; absent behind the last. */
+ * @param at Changed. @return It, valid until the outbox changes; absent after the last. */
 struct lp_slice lp_outbox_next(const struct lp_outbox *outbox, size_t *at);
 
 /** Frames have been sent. @param outbox Made. @param end Where the last of them ends, as lp_outbox_next said it. */

@@ -1,5 +1,5 @@
 /*
- * One byte at a time, but for the data, which is skipped.
+ * One byte at a time, except for the data, which is skipped.
  */
 #include "preload/chunked.h"
 

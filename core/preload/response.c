@@ -26,7 +26,7 @@ static void begin_head(struct lp_response *response)
 	response->chunked = (struct lp_chunked){0};
 }
 
-/* Behind the last byte of a response. */
+/* After the last byte of a response. */
 static enum lp_response_event end(struct lp_response *response)
 {
 	response->begun = false;

@@ -155,7 +155,7 @@ static struct block *find_free(const struct lp_arena *arena, uint32_t units)
 	return NULL;
 }
 
-/* Free what a block in use has behind its first `units`. */
+/* Free what a block in use has after its first `units`. */
 static void cut(struct lp_arena *arena, struct block *block, uint32_t units)
 {
 	struct block *rest;

@@ -67,7 +67,7 @@ void lp_guard_free(struct lp_guard *guard, struct lp_retired *retired);
  * Run a body. Its time is not measured before it calls lp_guard_arm.
  *
  * @param guard    Not running, and no other guard runs on this thread.
- * @param body     Called at once. What it calls while armed may be left at any instruction, but for what stands between
+ * @param body     Called at once. What it calls while armed may be left at any instruction, except for what stands between
  *                 lp_guard_hold and lp_guard_release: it must hold no lock and own no memory then.
  * @param subject  Passed to body.
  *

@@ -191,7 +191,7 @@ static const llhttp_settings_t settings = {
 };
 
 /*
- * The length of a head, from its first line up to the empty one behind the last; LP_AGAIN; or LP_ENOTHTTP: CR and LF do not
+ * The length of a head, from its first line up to the empty one after the last; LP_AGAIN; or LP_ENOTHTTP: CR and LF do not
  * stand together everywhere, a line continues the one before (obsolete folding), or there is a NUL.
  */
 static int measure(const char *bytes, const char *end)

@@ -135,7 +135,7 @@ int lp_policy_on_error(lua_State *L)
 	return 1;
 }
 
-/* The collector rests from here on, but for collect(). */
+/* The collector rests from here on, except in collect(). */
 void lp_policy_note_collected(struct lp_policy *policy)
 {
 	lua_gc(policy->lua, LUA_GCSTOP, 0);

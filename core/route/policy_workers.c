@@ -304,7 +304,7 @@ void lp_workers_push_new(lua_State *L)
 	lua_setmetatable(L, -3);
 }
 
-/* Whether the table holds the usable workers in their order: so many of them, each of another id than those before. */
+/* Whether the table holds the usable workers in their order: as many as there are, each of another id than those before. */
 bool lp_workers_are_fresh(const struct lp_policy *policy)
 {
 	const struct lp_workers *workers = policy->host->workers;

@@ -111,7 +111,7 @@ int lp_scene_look_for(struct lp_scene *scene, const char *what, struct lp_error 
  * Make a connection that has sent everything, and has waited for its session.
  *
  * @param scene  Initialised. Holds what the connection sent until the next one.
- * @param what   Borrowed for the call, but for sni and alpn, which must stay as long as conn is used.
+ * @param what   Borrowed for the call, except sni and alpn, which must stay as long as conn is used.
  * @param conn   Filled on success, for lp_policy_decide.
  * @param error  Filled on failure: what is wrong with which part.
  *

@@ -23,7 +23,7 @@ struct lp_hints {
 };
 
 /**
- * A connection has said what it is. The first TLS connection that only on_request would be asked about is told of.
+ * A connection has said what it is. limpet logs the first TLS connection that only on_request would be asked about.
  *
  * @param hints   Borrowed.
  * @param log     Borrowed for the call.
@@ -35,7 +35,7 @@ void lp_hints_note(struct lp_hints *hints, struct lp_log *log, const struct lp_p
 
 /**
  * A client has said nothing until its deadline. Where no client ever said anything the server may be one that speaks first:
- * the first time is told of.
+ * limpet logs the first time.
  *
  * @param hints       Borrowed.
  * @param log         Borrowed for the call.

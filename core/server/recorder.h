@@ -30,7 +30,7 @@ void lp_recorder_free(struct lp_recorder *recorder);
  *
  * @param recorder  Borrowed.
  * @param now_ms    On the loop's clock.
- * @param conn      Borrowed for the call, but for its listener, which must outlive the recorder.
+ * @param conn      Borrowed for the call, except its listener, which must outlive the recorder.
  * @param bytes     What was seen of it, from its first byte on; only read when conn has a head or a hello.
  * @param length    How much of bytes is that head or hello. A body behind it is never kept.
  * @param worker    Where it goes; 0: it is refused.

@@ -40,7 +40,7 @@ static uint64_t office_of(uint64_t number)
 	return LP_CLIENT_OFFICES;
 }
 
-/* 1.0.0.0 to 223.255.255.255, but for what no stranger has: 10.0.0.0/8 and 127.0.0.0/8. */
+/* 1.0.0.0 to 223.255.255.255, except for what no stranger has: 10.0.0.0/8 and 127.0.0.0/8. */
 static void make_ipv4(uint64_t random, struct lp_ip *ip)
 {
 	ip->family = LP_FAMILY_IPV4;

@@ -20,7 +20,7 @@ struct lp_asked {
 	uint32_t answered; /**< The latest round that it has answered, or need not. */
 };
 
-/** What all slots share. All zero, but for fd: -1. */
+/** What all slots share. All zero, except fd: -1. */
 struct lp_asking {
 	uint32_t round; /**< The latest; counted from 1. */
 	bool open;      /**< The round has yet to be sent. */

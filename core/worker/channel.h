@@ -163,7 +163,7 @@ bool lp_channel_has_work(const struct lp_channel *channel);
  */
 void lp_channel_flush(struct lp_channel *channel);
 
-/** When the worker was heard, on the monotonic clock. @param channel Inside one of its events, but for its closing. */
+/** When the worker was heard, on the monotonic clock. @param channel Inside one of its events, except its closing. */
 uint64_t lp_channel_heard_ns(struct lp_channel *channel);
 
 /**
@@ -180,7 +180,7 @@ void lp_channel_drain(struct lp_channel *channel);
  * Close: the worker sees end-of-file; on_returned (LP_RETURN_LOST) runs for every connection that it has not accepted, in the
  * order in which they were queued, before this returns.
  *
- * @param channel  Open, and not inside one of its events, but for on_end.
+ * @param channel  Open, and not inside one of its events, except on_end.
  * @param closed   Runs once, later, on the loop; the channel's memory is free to go then. NULL is allowed.
  */
 void lp_channel_close(struct lp_channel *channel, void (*closed)(struct lp_channel *channel));

@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 
-/* How often it is told of one process that it is ready. */
+/* How often limpet logs of one process that it is ready. */
 #define TELL_NS 1000000000ull
 #include "worker/node.h"
 

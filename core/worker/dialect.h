@@ -1,5 +1,5 @@
 /**
- * A dialect: how a kind of worker is told of its channel, takes connections and talks back.
+ * A dialect: how a kind of worker finds its channel, takes connections and answers.
  *
  * One file a dialect under dialects/. A dialect turns connections into bytes and the worker's bytes into the calls that
  * channel.h names "For dialects"; sockets, queues and descriptors are the channel's.
@@ -64,7 +64,7 @@ struct lp_dialect {
 	/** Besides, those that are Node's have a channel of Node's own (node_process.h): it is what the rest of this describes. */
 	bool has_node_channel;
 
-	/** A program finds a listener at LP_CHANNEL_FD, and is told of it (LISTEN_FDS). */
+	/** A program finds a listener at LP_CHANNEL_FD, and its environment says so (LISTEN_FDS). */
 	bool gives_listener;
 
 	/** Messages of workers may carry descriptors that mean something (lp_channel_bounce). */

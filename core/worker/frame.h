@@ -82,7 +82,7 @@ enum lp_frame_kind {
 	LP_FRAME_REFUSED, /**< The other reply: not done; value says why. */
 };
 
-/** Which requests behind the first of a connection are decided by themselves. */
+/** Which requests after the first of a connection are decided by themselves. */
 enum lp_frame_each {
 	LP_EACH_NONE,    /**< None: the connection stays where it is. */
 	LP_EACH_SESSION, /**< Those of a session that the worker does not know as its own. */
@@ -113,7 +113,7 @@ struct lp_frame {
 int lp_frame_parse(struct lp_frame *frame, const char *bytes, size_t length);
 
 /**
- * Write a frame, but for its value: that is to be sent behind what is written here.
+ * Write a frame without its value: the value is to be sent after what is written here.
  *
  * @param frame  Borrowed; within the ranges above.
  * @param out    Room for it: LP_FRAME_HEAD_MAX bytes, or LP_FRAME_SHORT_MAX for one without a key. No NUL is added.

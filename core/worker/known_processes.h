@@ -32,7 +32,7 @@ struct lp_known_process {
 	bool is_program;  /**< We started it in the slot. */
 };
 
-/** The owner's memory; all zero but for the first three is an empty one. */
+/** The owner's memory; all zero except the first three is an empty one. */
 struct lp_known_processes {
 	/** Asks for a process's facts, as lp_process_facts_read does. */
 	int (*read)(pid_t pid, struct lp_process_facts *facts);

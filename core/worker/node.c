@@ -2,8 +2,8 @@
  * The primary's half of node:child_process and node:cluster, as far as a worker can see it.
  *
  *     worker says                                  we
- *     {"cmd":"NODE_HANDLE_ACK"}                    the oldest connection not arrived has arrived: the end of it, but for
- *                                                  cluster servers, which have yet to say whether they accept
+ *     {"cmd":"NODE_HANDLE_ACK"}                    the oldest connection not arrived has arrived. That settles it, except
+ *                                                  for cluster servers, which still say whether they accept
  *     {"cmd":"NODE_HANDLE_NACK"}                   it came without its descriptor: returned
  *     {"cmd":"NODE_CLUSTER","ack":N,"accepted":B}  connection N (its number is the message's seq) is acknowledged, or returned
  *     {"cmd":"NODE_CLUSTER","ack":-N,…}            the answer to question N (lp_node_ask)

@@ -1,12 +1,12 @@
 /*
  * A worker's servers: what it asks for with queryServer.
  *
- * A UDP server gets the socket itself, and shares it with all that ask for the same address. A TCP or unix server is told
+ * A UDP server gets the socket itself, and shares it with all that ask for the same address. A TCP or unix server hears
  * that it listens, and gets the connections that limpet hands to it (ports.h says which), as under node:cluster's round
- * robin. In the dialects by message that is only what comes through the very port that it asked for. limpet opens no TCP
- * port or path because a worker asks for it: what can be reached from outside is the operator's to say, with --listen. A
- * server that nothing comes to is told of in the log, once. Paths are not told apart: a worker's first one gets all that
- * comes through any of limpet's.
+ * robin. In the dialects by message those are only the connections of the very port that it asked for. limpet opens no TCP
+ * port or path because a worker asks for it: the operator says with --listen what can be reached from outside. limpet logs
+ * a warning, once, about a server that receives no connections. Unix paths are one address here: a worker's first server
+ * on a path gets the connections of all of limpet's paths.
  *
  *     state of a TCP or unix server
  *     open      it listens

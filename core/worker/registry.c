@@ -236,7 +236,7 @@ static int identify(int fd, const struct ucred *who)
 	return pidfd;
 }
 
-/* 0 with `who` filled but for its channel, or negative errno. */
+/* 0 with `who` filled except its channel, or negative errno. */
 static int prove(struct lp_registry *registry, int fd, const struct ucred *peer, struct lp_registered *who)
 {
 	*who = (struct lp_registered){.fd = fd, .pid = peer->pid, .pidfd = identify(fd, peer)};

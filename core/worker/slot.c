@@ -96,7 +96,7 @@ static void tell_unready(struct lp_slot *slot, struct lp_unready *unready)
 		     text);
 }
 
-/* Whether a program listens elsewhere is looked at again and again; one that does not listen is told of when it is late. */
+/* Whether a program listens elsewhere is looked at again and again; limpet logs one that does not listen when it is late. */
 static void on_unready(uv_timer_t *timer)
 {
 	struct lp_slot *slot = timer->data;

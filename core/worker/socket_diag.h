@@ -63,7 +63,7 @@ int lp_socket_diag_list(enum lp_socket_kind kind, const struct lp_socket_diag_po
 int lp_socket_diag_probe(enum lp_socket_kind kind);
 
 /**
- * A socket that is told of every TCP socket destroyed from now on in this network namespace.
+ * A socket that hears of every TCP socket destroyed from now on in this network namespace.
  *
  * @return CLOEXEC and the caller's to close; or negative errno: EPERM where the kernel tells only the privileged.
  */

@@ -425,7 +425,7 @@ static struct lp_slot *find_number(struct lp_slots *slots, const struct lp_regis
 	return NULL;
 }
 
-/* Without a number it goes on as if it was started by hand; if it listens, it registers, and is told of then. */
+/* Without a number it goes on as if it was started by hand; if it listens, it registers, and is logged then. */
 static void on_node_process(void *owner, const struct lp_registered *who)
 {
 	struct lp_slots *slots = owner;

@@ -1,7 +1,7 @@
 /**
  * A letter: one message of a Node worker, looked at once. It is kept as it came; what limpet goes by are some of its
  * members, as JSON. Of a line of JSON those are as they are written (base/json.h); of a frame of V8's (v8value.h) they are
- * written anew, but for what nobody looks into: the values that limpet keeps for workers, "json" and "msg", stay V8's.
+ * written anew, except for what nobody looks into: the values that limpet keeps for workers, "json" and "msg", stay V8's.
  */
 #ifndef LP_WORKER_LETTER_H
 #define LP_WORKER_LETTER_H

@@ -7,7 +7,7 @@
  *   busy          | some    | or not | no
  *   (freed)       | none    | none   |
  *
- * A waiter is a get, a set or an acquire. The first of a queue is served at once, but for an acquire: that holds the entry
+ * A waiter is a get, a set or an acquire. The first of a queue is served at once, except an acquire: that holds the entry
  * until its worker releases it. So only an acquire can be first for long.
  *
  * Expiry follows strong-store-cluster: a collection with keys is looked at twice in its time, and a key that was not used

@@ -17,7 +17,7 @@ struct lp_named {
 	struct lp_slice name;  /**< Set by the owner, and not changed while it is in a table. */
 };
 
-/** The owner's memory; all zero but for the seed is an empty table. */
+/** The owner's memory; all zero except the seed is an empty table. */
 struct lp_table {
 	struct lp_named **rows;
 	size_t row_count;  /**< 0, or a power of two. */

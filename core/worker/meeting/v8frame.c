@@ -38,7 +38,7 @@ static void put_unit(struct lp_v8_writer *writer, unsigned unit)
 	lp_v8_put_byte(writer, (int)(unit >> 8));
 }
 
-/* A character of UTF-8 at *at, which moves behind it; what is none becomes U+FFFD. */
+/* A character of UTF-8 at *at, which moves past it; anything else becomes U+FFFD. */
 static unsigned take_point(const char **at, const char *end)
 {
 	unsigned first = (unsigned char)*(*at)++;
@@ -99,7 +99,7 @@ static unsigned varint_length(uint32_t number)
 	return length;
 }
 
-/* From the first quote to behind the last. */
+/* From the first quote to just past the last. */
 static const char *put_string(struct lp_v8_writer *writer, const char *at, size_t body)
 {
 	const char *start = ++at;

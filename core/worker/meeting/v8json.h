@@ -10,7 +10,7 @@
 #include "base/slice.h"
 
 /**
- * Write a value as JSON.stringify would, but for Buffers, dates and what else has no word of its own in JSON: that is null.
+ * Write a value as JSON.stringify would, except that Buffers, dates and whatever else JSON has no form for become null.
  *
  * @param value  One value, without V8's version before it.
  * @param out    The text is added to it.

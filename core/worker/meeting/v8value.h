@@ -62,7 +62,7 @@ struct lp_v8 {
 /**
  * Begin with a message: V8's version, and a value.
  *
- * @param v8     Filled, but for the levels.
+ * @param v8     Filled, except the levels.
  * @param bytes  The message. Outlives v8.
  *
  * @return 0, or -EINVAL: there is no version at its beginning.
@@ -72,7 +72,7 @@ int lp_v8_open(struct lp_v8 *v8, struct lp_slice bytes);
 /**
  * Begin with a value of a message that was found to be right.
  *
- * @param v8     Filled, but for the levels.
+ * @param v8     Filled, except the levels.
  * @param value  As lp_v8_pass gave it. What it names of the rest of the message is taken to be there.
  */
 void lp_v8_open_value(struct lp_v8 *v8, struct lp_slice value);
