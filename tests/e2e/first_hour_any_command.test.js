@@ -96,5 +96,5 @@ test('six requests without a policy are not all for worker 1', atPort(
 		const pids = [];
 		for (let i = 0; i < 6; i++)
 			pids.push((await limpet.get('/')).json.pid);
-		assert.deepEqual([...new Set(pids)].map((pid) => pids.filter((other) => other === pid).length), [2, 2, 2]);
+		assert.equal(new Set(pids).size, 3, `${pids}`);
 	}));
