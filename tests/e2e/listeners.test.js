@@ -150,7 +150,7 @@ for (const [access, expected] of Object.entries({
 
 test('--user gives a path away as far as --listen does not say whose it is', needsRoot, run(
 	'--listen unix:./socket,mode=660,group=42425 --user 42424:42426 --control ./control --workers 1 --dialect cluster -- node server.js',
-	{ mode: 0o777, files: { 'server.js': "require('http').createServer((request, response) => response.end()).listen(3000)" } },
+	{ mode: 0o777, files: { 'server.js': "require('http').createServer((request, response) => response.end()).listen(require('./workers/port'))" } },
 	async (limpet) => {
 		const { mode, uid, gid } = fs.statSync(`${limpet.folder}/socket`);
 		assert.deepEqual([mode & 0o777, uid, gid], [0o660, 42424, 42425]);
