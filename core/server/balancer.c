@@ -283,8 +283,7 @@ static void on_bounced(void *owner, int fd)
 	else
 		lp_log_limited(
 			&balancer->data.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, NULL,
-			"a worker gave back a descriptor that is no connection through a listener of limpet; it is "
-			"closed");
+			"a worker gave back a descriptor that is not one of limpet's connections; it was closed");
 	if (balancer->state >= LP_BALANCER_STOPPING)
 		lp_waiting_refuse_all(&balancer->waiting);
 }

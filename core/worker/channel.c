@@ -59,7 +59,7 @@ static ssize_t send_now(struct lp_channel *channel, const char *bytes, size_t le
 	case -ENOMEM:
 	case -ETOOMANYREFS:
 		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_HANDOVER,
-			       LP_LOG_ABOUT(.worker = channel->worker),
+			       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
 			       "worker %u cannot be sent a connection: %s; trying again", channel->worker,
 			       strerror((int)-sent));
 		return UV_ENOBUFS;
@@ -124,8 +124,9 @@ void lp_channel_give_up(struct lp_channel *channel, int status)
 	if (channel->given_up || channel->ended)
 		return;
 	if (status != UV_EPIPE && status != UV_ECONNRESET)
-		lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
-			       "worker %u: its channel is closed: %s", channel->worker, lp_error_words(status));
+		lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER,
+			       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
+			       "worker %u: limpet has closed its channel: %s", channel->worker, lp_error_words(status));
 	channel->broken = true;
 	channel->given_up = true;
 	uv_timer_start(&channel->retry, on_retry, 0, 0);
@@ -356,7 +357,8 @@ static bool has_room(struct lp_channel *channel, size_t length)
 	size_t waiting = channel->out.length - channel->out_sent;
 	if (waiting + length <= LP_CHANNEL_OUT_MAX)
 		return true;
-	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
+	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+		       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
 		       "worker %u does not read its messages (%zu bytes wait); one for it is dropped", channel->worker,
 		       waiting);
 	return false;
@@ -394,8 +396,8 @@ void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t lengt
 		lp_channel_give_up(channel, status);
 	else if (status)
 		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
-			       LP_LOG_ABOUT(.worker = channel->worker), "worker %u: a message for it is dropped: %s",
-			       channel->worker, lp_error_words(status));
+			       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
+			       "worker %u: a message to it was dropped: %s", channel->worker, lp_error_words(status));
 	if (sent)
 		channel->blocked = true; /* A part was taken: there is no room for more. */
 	update_poll(channel);

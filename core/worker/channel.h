@@ -84,6 +84,7 @@ struct lp_channel {
 	int fd;           /**< Our end; -1 once closed. */
 	int came;         /**< The descriptor that rode with the message being taken, or -1. */
 	unsigned worker;  /**< Id, for messages. */
+	int pid;          /**< Of the process at its other end, for messages; its owner sets it. */
 	const struct lp_dialect *dialect;
 	void *state; /**< The dialect's own. */
 	const struct lp_channel_events *events;

@@ -73,8 +73,9 @@ static size_t skip_long_message(struct lp_channel *channel, const char *bytes, s
 /* What has come of a message is forgotten, and so will be its rest. */
 static void pass_over(struct lp_channel *channel, const char *why)
 {
-	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
-		       "worker %u sent %s; it is passed over", channel->worker, why);
+	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+		       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
+		       "worker %u sent %s; it was ignored", channel->worker, why);
 	/* The end of V8's frame cannot be seen, but was told: nothing as short as its head is passed over. */
 	if (channel->dialect->language == LP_LANGUAGE_V8)
 		channel->skip_bytes = lp_v8_frame_length(channel->in.bytes) - channel->in.length;
@@ -134,7 +135,8 @@ static size_t hear_once(struct lp_channel *channel)
 	drop_descriptor(channel);
 	if (status >= 0)
 		return (size_t)got;
-	lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
+	lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER,
+		       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
 		       "worker %u does not speak the dialect %s (%s); its channel is closed", channel->worker,
 		       channel->dialect->name, lp_error_words((int)status));
 	channel->failed = true;

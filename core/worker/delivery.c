@@ -96,6 +96,7 @@ int lp_slot_open_channel(struct lp_slot *slot, int fd, int *worker_end)
 	if (status)
 		return status;
 	slot->channel.owner = slot;
+	slot->channel.pid = slot->worker->pid; /* Of a process that is yet to be started, it is set then. */
 	slot->channel.ports = &slot->slots->ports;
 	if (slot->is_cut_off)
 		uv_timer_stop(&slot->timer);
@@ -241,8 +242,8 @@ static void count_connection(struct lp_slot *slot, const struct lp_connection *c
 		slots->count_tried = status != UV_ENOMEM; /* Which passes. */
 		if (status)
 			lp_log_write(slots->config.log, LP_LOG_WARNING, NULL,
-				     "open connections cannot be counted (%s): workers that do not report them are "
-				     "balanced by what is on the way to them",
+				     "open connections cannot be counted (%s): workers that do not report theirs are "
+				     "balanced by the connections on the way to them",
 				     lp_error_words(status));
 	}
 	int status = slots->count

@@ -301,8 +301,9 @@ static json_t *parse_letter(struct lp_channel *channel, const struct lp_letter *
 static void on_foreign_handle(struct lp_channel *channel)
 {
 	send_line(channel, LP_SLICE("{\"cmd\":\"NODE_HANDLE_ACK\"}\n"));
-	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
-		       "worker %u sent a socket or server by process.send(); limpet has no use for it and closes it",
+	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+		       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
+		       "worker %u sent a socket or server by process.send(); limpet cannot use it and closed it",
 		       channel->worker);
 }
 
@@ -328,11 +329,10 @@ static void on_internal_message(struct lp_channel *channel, const struct lp_lett
 {
 	struct lp_slice cmd = letter->fields[LP_LETTER_CMD];
 	if (letter->bytes.length > INTERNAL_MAX) {
-		lp_log_limited(
-			channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
-			"worker %u sent a message of node:cluster's own of %zu bytes, and these have %zu at most; "
-			"it is dropped",
-			channel->worker, letter->bytes.length, INTERNAL_MAX);
+		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+			       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
+			       "worker %u sent a node:cluster message of %zu bytes; the limit is %zu; it was dropped",
+			       channel->worker, letter->bytes.length, INTERNAL_MAX);
 	} else if (lp_json_is(cmd, LP_SLICE("NODE_CLUSTER"))) {
 		json_t *message = parse_letter(channel, letter);
 		on_cluster_message(channel, message);
@@ -416,8 +416,9 @@ static void on_line(struct lp_channel *channel, const char *line, size_t length)
 		on_handle_arrived(channel); /* Once a connection: not worth a look inside. */
 	else if (lp_letter_read(&letter, (struct lp_slice){line, length}))
 		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
-			       LP_LOG_ABOUT(.worker = channel->worker), "worker %u sent a line that is not JSON: %.*s",
-			       channel->worker, length > 80 ? 80 : (int)length - 1, line);
+			       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
+			       "worker %u sent a line that is not JSON: %.*s", channel->worker,
+			       length > 80 ? 80 : (int)length - 1, line);
 	else
 		on_letter(channel, &letter);
 }
@@ -439,11 +440,11 @@ static void on_frame(struct lp_channel *channel, struct lp_slice frame)
 	else if (status == -ENOMEM)
 		lp_channel_give_up(channel, status);
 	else
-		lp_log_limited(
-			channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
-			"worker %u sent a message of %zu bytes that is no value as V8 writes it, or one with parts "
-			"that are unknown here; it is dropped",
-			channel->worker, frame.length);
+		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+			       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
+			       "worker %u sent a message of %zu bytes that is not valid V8 serialization, or uses a "
+			       "part of it that limpet does not know; it was dropped",
+			       channel->worker, frame.length);
 	if (!channel->ended)
 		lp_buffer_consume(&node_of(channel)->heard,
 				  node_of(channel)->heard.length); /* Large ones are given back. */

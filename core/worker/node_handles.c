@@ -127,7 +127,8 @@ void lp_node_query_handle(struct lp_channel *channel, json_t *message)
 	const char *address = json_string_value(json_object_get(message, "address"));
 	if (server)
 		server->open = false;
-	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
+	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+		       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
 		       "worker %u cannot listen at %s:%d: %s", channel->worker, address ? address : "",
 		       (int)json_integer_value(json_object_get(message, "port")), lp_error_words(status));
 	lp_node_send_cluster(channel, json_pack("{s:O, s:s, s:o, s:i}", "ack", json_object_get(message, "seq"), "key",

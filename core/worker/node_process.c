@@ -264,6 +264,7 @@ int lp_node_process_admit(struct lp_slot *slot, const struct lp_registered *who)
 	process->pidfd = who->pidfd;
 	process->open = true;
 	process->channel.owner = process;
+	process->channel.pid = who->pid;
 	process->channel.carrier = 0; /* Until it takes connections by message. */
 	process->channel.ports = &slots->ports;
 	lp_list_append(&slots->node_processes, &process->link);

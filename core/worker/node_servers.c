@@ -75,7 +75,8 @@ void lp_node_query_datagrams(struct lp_channel *channel, json_t *message)
 				  json_pack("{s:O, s:s, s:i, s:n}", "ack", sequence, "key", key, "errno", 0, "data"));
 	if (status == 0)
 		return;
-	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
+	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+		       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
 		       "worker %u gets no %s socket of port %d: %s", channel->worker,
 		       json_string_value(json_object_get(message, "addressType")),
 		       (int)json_integer_value(json_object_get(message, "port")), lp_error_words(status));
@@ -176,19 +177,20 @@ static void tell_of(struct lp_channel *channel, int port)
 {
 	if (port > 0)
 		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
-			       LP_LOG_ABOUT(.worker = channel->worker),
+			       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
 			       "worker %u has a server on port %d, where limpet does not listen: nothing comes to it; "
 			       "add --listen :%d",
 			       channel->worker, port, port);
 	else if (!lp_ports_is_ours(channel->ports, port))
 		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
-			       LP_LOG_ABOUT(.worker = channel->worker),
+			       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
 			       "worker %u has a server on a unix path, and limpet none: nothing comes to it; add "
 			       "--listen unix:/PATH",
 			       channel->worker);
 	else
 		lp_log_limited(
-			channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
+			channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+			LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
 			"worker %u has a server on a unix path: nothing comes to it, for in the dialect %s what comes "
 			"through a path goes to workers by message",
 			channel->worker, channel->dialect->name);
@@ -232,9 +234,10 @@ void lp_node_query_server(struct lp_channel *channel, json_t *message)
 	node->ports = channel->ports;
 	const struct lp_node_server *server = add_server(node, port, channel->sent);
 	if (!server) {
-		lp_log_limited(
-			channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
-			"worker %u has %d servers already; it gets no more", channel->worker, LP_NODE_SERVERS_MAX);
+		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+			       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
+			       "worker %u has %d servers already; it gets no more", channel->worker,
+			       LP_NODE_SERVERS_MAX);
 		lp_node_send_cluster(channel, json_pack("{s:O, s:n, s:i}", "ack", seq, "data", "errno", UV_ENFILE));
 		return;
 	}

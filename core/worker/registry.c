@@ -67,8 +67,7 @@ static void save(struct lp_registry *registry)
 	int status = lp_process_record_write(registry->record, &registry->known);
 	if (status)
 		lp_log_limited(registry->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, NULL,
-			       "%s cannot be written: %s; should limpet be killed, the next one will not know its "
-			       "workers",
+			       "%s cannot be written: %s; if limpet is killed, the next one will not find its workers",
 			       registry->record, lp_error_words(status));
 }
 
@@ -77,7 +76,7 @@ static void load(struct lp_registry *registry)
 	int status = lp_process_record_read(registry->record, &registry->known);
 	if (status && status != -ENOENT)
 		lp_log_write(registry->config.log, LP_LOG_WARNING, NULL,
-			     "%s is not believed: %s; workers of a limpet before are not taken over", registry->record,
+			     "%s is ignored: %s; workers of an earlier limpet are not taken over", registry->record,
 			     lp_error_words(status));
 }
 
@@ -254,10 +253,11 @@ static void tell_refused(struct lp_registry *registry, const struct ucred *peer,
 {
 	if (status == -ESRCH)
 		return; /* It has ended. */
-	lp_log_limited(
-		registry->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.pid = peer->pid),
-		"process %d of user %u is no worker: %s; its connection is closed", (int)peer->pid, (unsigned)peer->uid,
-		status == -EPERM ? "limpet has started neither it nor what it descends from" : lp_error_words(status));
+	lp_log_limited(registry->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.pid = peer->pid),
+		       "process %d of user %u is no worker: %s; its connection was closed", (int)peer->pid,
+		       (unsigned)peer->uid,
+		       status == -EPERM ? "limpet has started neither it nor any of its ancestors"
+					: lp_error_words(status));
 }
 
 static void on_accepted(struct lp_acceptor *acceptor, int fd, const union lp_peer *peer)

@@ -182,9 +182,9 @@ static void on_useless(uv_timer_t *timer)
 	struct lp_slot *slot = timer->data;
 	lp_log_write(slot->slots->config.log, LP_LOG_WARNING,
 		     LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->pid),
-		     "worker %u (pid %d) has disconnected, has no connection left and has not ended for %u ms "
-		     "(--drain-timeout); it is terminated, and another takes its place",
-		     slot->worker->id, slot->pid, slot->slots->config.useless_ms);
+		     "worker %u (pid %d) has disconnected, has no connection left, and has not ended in %g s "
+		     "(--drain-timeout); limpet ends it and starts another",
+		     slot->worker->id, slot->pid, slot->slots->config.useless_ms / 1000.0);
 	lp_slot_kill_worker(slot, SIGTERM);
 	uv_timer_start(timer, on_ignored, LP_SLOT_TERM_MS, 0);
 }
@@ -193,12 +193,11 @@ static void on_useless(uv_timer_t *timer)
 static void on_cut_off(uv_timer_t *timer)
 {
 	struct lp_slot *slot = timer->data;
-	lp_log_write(
-		slot->slots->config.log, LP_LOG_WARNING,
-		LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->worker->pid),
-		"worker %u (pid %d) has had no channel for %u ms (--drain-timeout), and has neither ended nor come "
-		"again; it is terminated, and another takes its place",
-		slot->worker->id, slot->worker->pid, slot->slots->config.useless_ms);
+	lp_log_write(slot->slots->config.log, LP_LOG_WARNING,
+		     LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->worker->pid),
+		     "worker %u (pid %d) has closed its channel %g s ago (--drain-timeout), and has neither ended nor "
+		     "come back; limpet ends it and starts another",
+		     slot->worker->id, slot->worker->pid, slot->slots->config.useless_ms / 1000.0);
 	lp_slot_kill_worker(slot, SIGTERM);
 	uv_timer_start(timer, on_ignored, LP_SLOT_TERM_MS, 0);
 }
@@ -399,17 +398,17 @@ static void tell_failure(const struct lp_slot *slot, const struct ending *ending
 	if (slots->config.start_timeout_ms && !slots->ever_ready)
 		snprintf(timeout, sizeof(timeout), ", up to %g s in all (--start-timeout)",
 			 slots->config.start_timeout_ms / 1000.0);
-	lp_log_write(
-		slots->config.log, LP_LOG_ERROR, LP_LOG_ABOUT(.worker = slot->worker->id, .pid = ending->pid),
-		"worker %u was never ready: its program has been started %d times, and the last time it %s %s%s%s; "
-		"%s; limpet goes on trying, ever less often%s",
-		slot->worker->id, LP_SLOT_FAILING, how, *words ? "with the words \"" : "without a word", words,
-		*words ? "\"" : "",
-		is_about_a_port(words) && slots->registry
-			? "another process has the port that it wants: end that, or give the program another port"
-		: is_about_a_port(words) ? "limpet has that port: leave --dialect out if the program listens by itself"
-					 : "run the command behind -- by itself to see why",
-		timeout);
+	lp_log_write(slots->config.log, LP_LOG_ERROR, LP_LOG_ABOUT(.worker = slot->worker->id, .pid = ending->pid),
+		     "worker %u was never ready: its program has been started %d times, and the last time it %s%s%s%s; "
+		     "%s; limpet goes on trying, ever less often%s",
+		     slot->worker->id, LP_SLOT_FAILING, how, *words ? ", saying \"" : ", without any output", words,
+		     *words ? "\"" : "",
+		     is_about_a_port(words) && slots->registry
+			     ? "another process has the port that it wants: end that, or give the program another port"
+		     : is_about_a_port(words)
+			     ? "limpet has that port: leave --dialect out if the program listens by itself"
+			     : "run the command behind -- by itself to see why",
+		     timeout);
 }
 
 /* Of an end before any worker was ready. */
@@ -587,6 +586,7 @@ static void start_process(struct lp_slot *slot)
 	if (status == 0) {
 		slots->starts++;
 		slot->worker->pid = slots->registry ? 0 : slot->pid;
+		slot->channel.pid = slot->worker->pid;
 		if (slots->registry)
 			lp_registry_program_started(slots->registry, slot->pid, slot->worker->id);
 		expect_ready(slot);

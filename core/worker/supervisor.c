@@ -331,13 +331,14 @@ static void on_heir(void *owner, const struct lp_known_process *process)
 	unsigned slot = process->slot;
 	if (slot > slots->config.processes)
 		lp_log_write(slots->config.log, LP_LOG_WARNING, LP_LOG_ABOUT(.pid = process->pid),
-			     "process %d is left of a limpet before, with more workers; end it when its clients have "
-			     "left, or run with --workers %u",
+			     "process %d was started by an earlier limpet that had more workers; end it when its "
+			     "clients have left, or start limpet with --workers %u",
 			     (int)process->pid, slot);
 	else if (slot && slots->all[slot - 1].state == LP_SLOT_VACANT &&
 		 lp_slot_inherit(&slots->all[slot - 1], process) == 0)
 		lp_log_write(slots->config.log, LP_LOG_INFO, LP_LOG_ABOUT(.worker = slot, .pid = process->pid),
-			     "process %d is left of a limpet before; it goes on in slot %u", (int)process->pid, slot);
+			     "process %d was started by an earlier limpet; it goes on as the program of worker %u",
+			     (int)process->pid, slot);
 }
 
 /* The slot that a process is in already, or NULL. */
@@ -391,7 +392,7 @@ int lp_slots_place_worker(struct lp_slots *slots, const struct lp_registered *wh
 	if (status && !slots->stopping && !find_slot_of(slots, who->pid))
 		lp_log_limited(slots->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.pid = who->pid),
 			       "process %d cannot become a worker: %s", (int)who->pid,
-			       place ? lp_error_words(status) : "there are as many as there can be");
+			       place ? lp_error_words(status) : "there are as many workers as limpet can have");
 	return status;
 }
 
@@ -437,7 +438,7 @@ static void on_node_process(void *owner, const struct lp_registered *who)
 	close(who->pidfd);
 	if (status != -ENOENT)
 		lp_log_limited(slots->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.pid = who->pid),
-			       "process %d gets no channel of Node's: %s", (int)who->pid, lp_error_words(status));
+			       "process %d gets no Node channel: %s", (int)who->pid, lp_error_words(status));
 }
 
 static int open_registry(struct lp_slots *slots, struct lp_error *error)
@@ -474,9 +475,10 @@ static void adopt_orphans(struct lp_supervisor *supervisor)
 	struct lp_slots *slots = &supervisor->slots;
 	int status = lp_orphans_adopt(&supervisor->orphans, slots->config.loop, is_child_of_ours, slots);
 	if (status)
-		lp_log_write(slots->config.log, LP_LOG_WARNING, NULL,
-			     "orphans cannot be adopted (%s): workers that are daemons are not recognised",
-			     lp_error_words(status));
+		lp_log_write(
+			slots->config.log, LP_LOG_WARNING, NULL,
+			"orphaned processes cannot be adopted (%s): workers that run as daemons are not recognised",
+			lp_error_words(status));
 }
 
 int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_config *config, struct lp_error *error)

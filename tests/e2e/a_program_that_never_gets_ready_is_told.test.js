@@ -42,9 +42,9 @@ async function toldOnce(limpet, pattern, ends) {
 }
 
 for (const [what, command, words] of [
-	['a script', './quiet.sh', /ended with status 3 with the words "no database at db:5432"; run the command behind -- by itself/],
-	['one that ends in silence', './mute.sh', /ended with status 0 without a word; run the command behind -- by itself/],
-	['Node, with an exception', 'node module.js', /ended with status 1 with the words "Error: Cannot find module 'no-such-module'"/],
+	['a script', './quiet.sh', /ended with status 3, saying "no database at db:5432"; run the command behind -- by itself/],
+	['one that ends in silence', './mute.sh', /ended with status 0, without any output; run the command behind -- by itself/],
+	['Node, with an exception', 'node module.js', /ended with status 1, saying "Error: Cannot find module 'no-such-module'"/],
 ])
 	test(`${what} ends five times before it is ready: its last words are quoted, once`, run(
 		`--workers 1 -- ${command}`, SETTINGS,

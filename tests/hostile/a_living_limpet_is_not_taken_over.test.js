@@ -47,7 +47,7 @@ async function assertApart(one, two, ask = (limpet) => limpet.get('/')) {
 		}
 	}
 	for (const limpet of [one, two])
-		assert.deepEqual(limpet.lines.filter((line) => /is left of a limpet|no worker|cannot become/.test(line)), []);
+		assert.deepEqual(limpet.lines.filter((line) => /was started by an earlier limpet|no worker|cannot become/.test(line)), []);
 }
 
 /** A folder for run-time files that two limpets have in common. */

@@ -56,14 +56,16 @@ static void log_strange_frame(struct lp_channel *channel, enum lp_log_level leve
 			used += (size_t)snprintf(shown + used, 5, "\\x%02x", byte);
 	}
 	shown[used] = '\0';
-	lp_log_limited(channel->log, level, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
-		       "worker %u sent \"%s\"%s, which is no frame of the native dialect; it is passed over",
+	lp_log_limited(channel->log, level, LP_LOG_TOPIC_WORKER,
+		       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
+		       "worker %u sent \"%s\"%s, which is no frame of the native dialect; it was ignored",
 		       channel->worker, shown, length > SHOWN_MAX ? "…" : "");
 }
 
 static int reject_number(struct lp_channel *channel, const char *word, uint64_t number)
 {
-	lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = channel->worker),
+	lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER,
+		       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
 		       "worker %u sent \"%s %llu\", but only %llu connections were sent to it", channel->worker, word,
 		       (unsigned long long)number, (unsigned long long)channel->sent);
 	return UV_EPROTO;

@@ -137,9 +137,10 @@ static void take_request(struct lp_meeting *meeting, unsigned worker, const stru
 					   .json = fields[LP_LETTER_JSON],
 					   .config = fields[LP_LETTER_CONFIG]};
 	if (method < 0 || request.id.length > LP_STORE_ID_MAX)
-		lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = worker),
-			       "worker %u asks the shared store for %.*s, which it cannot do; it is ignored", worker,
-			       LP_SLICE_ARG(fields[LP_LETTER_METHOD]));
+		lp_log_limited(
+			meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = worker),
+			"worker %u asked the shared store for %.*s, which it does not know; the request was ignored",
+			worker, LP_SLICE_ARG(fields[LP_LETTER_METHOD]));
 	else
 		ask_store(meeting, &request);
 }
@@ -167,10 +168,10 @@ static void push(struct lp_meeting *meeting, unsigned worker, struct lp_slice na
 {
 	int status = lp_queues_push(meeting->queues, name, msg);
 	if (status < 0)
-		lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = worker),
-			       "worker %u pushes to the queue %.*s, but %u bytes wait for workers to pull already; it "
-			       "is dropped",
-			       worker, LP_SLICE_ARG(name), LP_QUEUES_BYTES_MAX);
+		lp_log_limited(
+			meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = worker),
+			"worker %u pushed to the queue %.*s, which holds %u bytes already; the message was dropped",
+			worker, LP_SLICE_ARG(name), LP_QUEUES_BYTES_MAX);
 	else if (status > 0)
 		do_what_is_due(meeting);
 }
@@ -179,8 +180,7 @@ static void pull(struct lp_meeting *meeting, unsigned worker, struct lp_slice na
 {
 	if (lp_queues_pull(meeting->queues, name, worker))
 		lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = worker),
-			       "worker %u cannot pull from the queue %.*s: there are too many pulls, or there is no "
-			       "memory",
+			       "worker %u cannot pull from the queue %.*s: too many workers pull already, or no memory",
 			       worker, LP_SLICE_ARG(name));
 	do_what_is_due(meeting);
 }
@@ -196,10 +196,10 @@ static bool is_whole(struct lp_meeting *meeting, unsigned worker, const struct l
 	if (!(letter->lossy & (names | values)))
 		return true;
 	lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = worker),
-		       "worker %u sent a message of type %.*s %s; it is dropped", worker,
+		       "worker %u sent a message of type %.*s %s; it was dropped", worker,
 		       LP_SLICE_ARG(letter->fields[LP_LETTER_TYPE]),
-		       letter->lossy & names ? "with a name, key or option that JSON has no word for, such as a Buffer"
-					     : "whose value is, in part, an object of another part of the message");
+		       letter->lossy & names ? "with a name, key or option that JSON cannot express, such as a Buffer"
+					     : "whose value refers to another part of the message");
 	return false;
 }
 
@@ -264,9 +264,8 @@ static void subscribe(struct lp_meeting *meeting, unsigned worker, struct lp_sli
 {
 	if (lp_topics_subscribe(&meeting->topics, topic, worker))
 		lp_log_limited(meeting->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = worker),
-			       "worker %u cannot subscribe to %.*s: topics take %u bytes already, or there is no "
-			       "memory",
-			       worker, LP_SLICE_ARG(topic), LP_TOPICS_BYTES_MAX);
+			       "worker %u cannot subscribe to %.*s: topics use %u bytes already, or no memory", worker,
+			       LP_SLICE_ARG(topic), LP_TOPICS_BYTES_MAX);
 }
 
 void lp_meeting_hear(struct lp_meeting *meeting, unsigned worker, const struct lp_frame *frame)

@@ -29,7 +29,7 @@ static void put(struct lp_post *post, struct lp_slice bytes)
 		return;
 	if (!post->cut)
 		lp_log_limited(post->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER, NULL,
-			       "no memory for a message of %zu bytes to a worker; it is dropped",
+			       "no memory for a message of %zu bytes to a worker; it was dropped",
 			       post->text.length + bytes.length);
 	post->cut = true;
 }
@@ -62,7 +62,7 @@ static struct lp_slice finish_letter(struct lp_post *post, struct lp_slice name,
 	if (lp_v8_frame_with(letter, name, value, &post->framed) == 0)
 		return (struct lp_slice){post->framed.bytes, post->framed.length};
 	lp_log_limited(post->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER, NULL,
-		       "a message of %zu bytes cannot be written for workers; it is dropped",
+		       "a message of %zu bytes between workers cannot be translated; it was dropped",
 		       letter.length + value.length);
 	return (struct lp_slice){0};
 }
