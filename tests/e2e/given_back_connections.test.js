@@ -31,6 +31,12 @@ test('every request has the listener that its connection came through', run(
 	{ files: TENANTS },
 	async (limpet) => {
 		const workers = await pids(limpet);
+		for (const address of limpet.addresses) {
+			await eventually('each takes what comes through each', async () => { // A worker is ready with its first listener.
+				const { json } = await new KeptConnection(await limpet.connect(address)).ask('/', { Tenant: 2 });
+				return json.pid === workers[1];
+			});
+		}
 		for (const [i, address] of limpet.addresses.entries()) {
 			const kept = new KeptConnection(await limpet.connect(address));
 			for (const tenant of [1, 2, 1, 1, 2]) {
