@@ -33,8 +33,9 @@ test('every request has the listener that its connection came through', run(
 		const workers = await pids(limpet);
 		for (const address of limpet.addresses) {
 			await eventually('each takes what comes through each', async () => { // A worker is ready with its first listener.
-				const { json } = await new KeptConnection(await limpet.connect(address)).ask('/', { Tenant: 2 });
-				return json.pid === workers[1];
+				const answers = [1, 2].map(async (Tenant) =>
+					new KeptConnection(await limpet.connect(address)).ask('/', { Tenant }));
+				return (await Promise.all(answers)).every(({ json }, i) => json.pid === workers[i]);
 			});
 		}
 		for (const [i, address] of limpet.addresses.entries()) {
