@@ -6,7 +6,7 @@
  *     2 s later SIGKILL
  *     the last slot has ended -> the kernel's count ends -> on_stopped
  *
- * Meanwhile the log says whom it waits for: at once, and again when that has changed, but ever less often.
+ * Meanwhile the log says whom it waits for: soon, and again when that has changed, but ever less often.
  */
 #include "worker/supervisor.h"
 
@@ -23,8 +23,9 @@
 #include "worker/program.h"
 #include "worker/slot.h"
 
-/* How soon the log says again whom it waits for. */
-#define FIRST_REPORT_MS 1000
+/* How soon the log says whom it waits for, and how soon again; that doubles. */
+#define FIRST_REPORT_MS 200
+#define NEXT_REPORT_MS 1000
 #define LONGEST_REPORT_MS 8000
 
 /* Whom stopping waits for. */
@@ -192,6 +193,8 @@ static void on_report(uv_timer_t *timer)
 {
 	struct lp_supervisor *supervisor = timer->data;
 	struct tally tally = count_left(&supervisor->slots);
+	if (tally.clients)
+		tally.processes = 0; /* Of which nothing is said then. */
 	if (memcmp(&tally, &supervisor->reported, sizeof(tally)) != 0) {
 		report(supervisor, tally);
 		supervisor->report_ms *= 2;
@@ -201,14 +204,11 @@ static void on_report(uv_timer_t *timer)
 	uv_timer_start(timer, on_report, supervisor->report_ms, 0);
 }
 
-/* Nobody wonders about a moment in which there are no clients. */
+/* Not at once: who has just left may be counted still, and nobody wonders about a moment. */
 static void begin_reports(struct lp_supervisor *supervisor)
 {
-	struct tally tally = count_left(&supervisor->slots);
-	if (tally.clients)
-		report(supervisor, tally);
-	supervisor->report_ms = FIRST_REPORT_MS;
-	uv_timer_start(&supervisor->report, on_report, supervisor->report_ms, 0);
+	supervisor->report_ms = NEXT_REPORT_MS;
+	uv_timer_start(&supervisor->report, on_report, FIRST_REPORT_MS, 0);
 }
 
 static void on_stop_timer(uv_timer_t *timer)

@@ -61,6 +61,7 @@ async def app(scope, receive, send):
 `,
 	'big.js': `require('node:http').createServer((request, response) => response.end(Buffer.alloc(${BIG})))
 		.listen(process.argv[2], '127.0.0.1')`,
+	'open.js': `require('node:http').createServer((request, response) => response.write('open')).listen(process.argv[2], '127.0.0.1')`,
 	'package.json': '{ "scripts": { "start": "node big.js" } }',
 	chain: '#!/bin/sh\ncd . && node big.js "$1"; echo "the shell goes on"\n',
 	behind: '#!/bin/sh\nnode big.js "$1" &\nwait\n',
@@ -214,6 +215,30 @@ for (const [what, command] of [['helper', './helped'], ['helper that ignores SIG
 			await registered(it, 1);
 			await it.stop(); // Which looks for processes that are left.
 			assertOrderly(it.lines);
+		}));
+
+for (const dialect of ['node', 'preload', 'cluster'])
+	test(`${dialect}: ctrl-C says for whom it waits, and again when that changes; another one stops at once`, run(
+		`--workers 2 --policy round_robin --drain-timeout 1h --dialect ${dialect} -- ` +
+			(dialect === 'cluster' ? 'node open.js 1' : `${AT_PORT} node open.js PORT`),
+		{ files: FILES },
+		async (it) => {
+			await registered(it, 2);
+			const sockets = [];
+			for (const socket of [await it.connect(), await it.connect()]) {
+				socket.write('GET / HTTP/1.1\r\nHost: limpet\r\n\r\n');
+				await once(socket, 'readable');
+				sockets.push(socket);
+			}
+			const since = it.now;
+			it.signal('SIGINT');
+			await it.said(/^limpet: 2 workers have 2 clients; press again to stop at once/, since);
+			sockets[0].destroy();
+			await it.said(/^limpet: 1 worker has 1 client; press again to stop at once/, since);
+			it.signal('SIGINT');
+			const { reset } = await receiveAll(sockets[1]);
+			assert.deepEqual(await it.ended(), { status: 0, signal: null });
+			assert.equal(it.lines.filter((line) => /has 1 client|have 2 clients/.test(line)).length, 2, `told twice; reset: ${reset}`);
 		}));
 
 test('a worker that has an open stream is told after a SIGTERM, not after --drain-timeout', run(
