@@ -5,12 +5,13 @@
  *     state      meaning                                        leaves on
  *     NEW        made; nothing listens                          start -> RUNNING; stop -> CLOSING
  *     RUNNING    accepts and hands over                         stop -> DRAINING; stop now -> STOPPING
- *     DRAINING   accepts no more; what waits is handed over     nothing left, drain_timeout, stop -> STOPPING
+ *     DRAINING   accepts no more; what waits is handed over     nothing left, its time is over, stop -> STOPPING
  *     STOPPING   the workers finish, then are ended             the last worker gone -> CLOSING
  *     CLOSING    handles close                                  the last one -> CLOSED, stopped runs
  *     CLOSED     may be freed
  *
- * drain_timeout spans DRAINING and STOPPING together. A policy is replaced between two decisions, never inside one:
+ * drain_timeout spans DRAINING and STOPPING together; where workers register, DRAINING has HELD_UP_MS of it, for they drain by
+ * rules of their own and are to be told. A policy is replaced between two decisions, never inside one:
  * nothing that calls reload runs inside one, and one that fails on probation goes when the failing decision is over.
  */
 #include "server/balancer.h"
@@ -27,6 +28,10 @@
 #include "base/run_folder.h"
 #include "server/root.h"
 #include "worker/frame.h"
+
+/* How long clients that have begun to speak, and workers that have yet to take what was sent, hold up the stop of workers that
+ * register. */
+#define HELD_UP_MS 2000
 
 static int tell(const struct lp_error *error, char *text, size_t size)
 {
@@ -189,6 +194,15 @@ static void log_draining(struct limpet_balancer *balancer)
 		     balancer->data.options.drain_timeout_ms / 1000.0);
 }
 
+/* How long what waits may hold the workers up. One that handles SIGTERM is told by others at once. */
+static uint64_t draining_ms(const struct limpet_balancer *balancer)
+{
+	uint32_t timeout_ms = balancer->data.options.drain_timeout_ms;
+	if (balancer->connections.live == 0)
+		return 0;
+	return balancer->data.dialect->registers && timeout_ms > HELD_UP_MS ? HELD_UP_MS : timeout_ms;
+}
+
 void limpet_balancer_stop(struct limpet_balancer *balancer, int now, limpet_stopped_cb stopped, void *owner)
 {
 	if (balancer->state >= LP_BALANCER_CLOSING)
@@ -211,8 +225,8 @@ void limpet_balancer_stop(struct limpet_balancer *balancer, int now, limpet_stop
 		log_draining(balancer);
 		balancer->state = LP_BALANCER_DRAINING;
 		balancer->stop_by_ms = uv_now(balancer->loop) + balancer->data.options.drain_timeout_ms;
-		bool empty = balancer->connections.live == 0;
-		uv_timer_start(&balancer->drain, on_drained, empty ? 0 : balancer->data.options.drain_timeout_ms, 0);
+		lp_waiting_leave_silent(&balancer->waiting);
+		uv_timer_start(&balancer->drain, on_drained, draining_ms(balancer), 0);
 	}
 }
 

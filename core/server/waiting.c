@@ -489,6 +489,17 @@ static void on_handle_closed(uv_handle_t *handle)
 		waiting->closed(waiting);
 }
 
+void lp_waiting_leave_silent(struct lp_waiting *waiting)
+{
+	struct lp_connection *connection = lp_connections_first(waiting->connections, 0, LP_LOOKING);
+	while (connection) {
+		struct lp_connection *next = lp_connections_next(waiting->connections, connection);
+		if (!connection->seen)
+			lp_end_early(waiting, connection, LP_OUTCOME_STOPPING);
+		connection = next;
+	}
+}
+
 static void refuse_all_of(struct lp_waiting *waiting, unsigned group, enum lp_connection_state state)
 {
 	struct lp_connection *connection;

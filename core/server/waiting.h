@@ -154,6 +154,9 @@ void lp_waiting_blocked(struct lp_waiting *waiting, unsigned carrier);
 /** A watched connection is about to be sent: watch it no longer. @param waiting Open. @param connection QUEUED or SENDING. */
 void lp_waiting_sending(struct lp_waiting *waiting, struct lp_connection *connection);
 
+/** Close connections of clients that have said nothing so far. @param waiting Open. */
+void lp_waiting_leave_silent(struct lp_waiting *waiting);
+
 /** Refuse all that wait with 503, now. @param waiting Open. */
 void lp_waiting_refuse_all(struct lp_waiting *waiting);
 

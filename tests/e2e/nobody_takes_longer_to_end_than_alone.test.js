@@ -217,6 +217,22 @@ for (const [what, command] of [['helper', './helped'], ['helper that ignores SIG
 			assertOrderly(it.lines);
 		}));
 
+test('clients that have said nothing, or not all, hold nobody up', run(
+	limpet(1, HANDLE_IT.uvicorn[1], '--policy sid --no-defer-accept --head-timeout 1h'),
+	{ files: FILES },
+	async (it) => {
+		await registered(it, 1);
+		const [silent, half] = [await it.connect(), await it.connect()];
+		half.write('GET / HTTP/1.1\r\nHost: lim');
+		await eventually('they wait', async () => (await it.counts()).waiting === 2);
+		const answers = [silent, half].map(receiveAll);
+		it.signal('SIGTERM');
+		assert.equal((await answers[0]).text, '');
+		assert.match((await answers[1]).text, /^HTTP\/1\.1 503 /);
+		assert.deepEqual(await it.ended(), { status: 0, signal: null });
+		assertOrderly(it.lines);
+	}));
+
 for (const dialect of ['node', 'preload', 'cluster'])
 	test(`${dialect}: ctrl-C says for whom it waits, and again when that changes; another one stops at once`, run(
 		`--workers 2 --policy round_robin --drain-timeout 1h --dialect ${dialect} -- ` +
