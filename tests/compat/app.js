@@ -23,6 +23,9 @@ const proc = require('../e2e/proc');
 const LIMPET = path.resolve(process.env.LIMPET ?? path.join(__dirname, '../../build/limpet'));
 const PRIMARY = process.env.PRIMARY ?? 'ours';
 
+/** Of plain cluster workers: $LIMPET_E2E_DIALECT, as in ../e2e/harness.js. */
+const DIALECT = process.env.LIMPET_E2E_DIALECT ?? 'cluster';
+
 /** Marks a test's processes, so that those that are left over can be found. */
 const MARK = 'LIMPET_COMPAT';
 
@@ -42,7 +45,7 @@ class App {
 		const script = [path.join(__dirname, 'workers', worker), ...args];
 		const command = PRIMARY === 'ours' ?
 			[LIMPET, 'run', '--listen', '127.0.0.1:0', '--drain-timeout', '1s', '--workers', String(workers),
-				...ours.split(/\s+/), '--', node, ...script] :
+				...ours.replace('--dialect cluster', `--dialect ${DIALECT}`).split(/\s+/), '--', node, ...script] :
 			[node, path.join(__dirname, 'node_primary.js'), String(workers), ...theirs, '--', ...script];
 		this.workers = workers;
 		this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'limpet-compat-'));

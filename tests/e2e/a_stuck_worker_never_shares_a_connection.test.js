@@ -9,7 +9,7 @@ const test = require('node:test');
 const { setTimeout: pause } = require('node:timers/promises');
 const { ENGINE, head } = require('./clients');
 const proc = require('./proc');
-const { eventually, run } = require('./harness');
+const { DIALECT, eventually, run } = require('./harness');
 
 const REQUESTS = 60;
 

@@ -45,6 +45,7 @@ async function answers(limpet, address, requests = 4) {
 
 /** Have a worker's server do something; asked for through an address at which every worker answers. */
 async function have(limpet, worker, action, address) {
+	await eventually('both serve there', async () => (await answers(limpet, address)).length === 2);
 	await eventually(`worker ${worker} is asked to ${action}`,
 		async () => (await limpet.get('/', { address })).json.worker !== worker);
 	assert.equal((await limpet.get(action, { address })).json.worker, worker);

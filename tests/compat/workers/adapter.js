@@ -52,4 +52,4 @@ steer({
 	silence: async () => void (silent = true),
 	heard: async () => heard,
 });
-server.listen(0, '127.0.0.1');
+server.listen(Number(process.env.LIMPET_PRELOAD_LISTEN ?? 0), '127.0.0.1');

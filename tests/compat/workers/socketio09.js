@@ -23,4 +23,4 @@ steer({
 	emit: async (...args) => void io.sockets.emit(...args),
 	room: async (room, ...args) => void io.sockets.in(room).emit(...args),
 });
-server.listen(0, '127.0.0.1');
+server.listen(Number(process.env.LIMPET_PRELOAD_LISTEN ?? 0), '127.0.0.1');
