@@ -4,7 +4,8 @@
  * time: "took" before limpet hears that a connection has arrived, "read" when its request was. A worker that dies
  * cannot have lost what is not in its ledger.
  *
- * Node acknowledges a connection inside its own listener for internal messages, so ours is put in front of it.
+ * Node acknowledges a connection inside its own listener for internal messages, so ours is put in front of it. In the dialect
+ * `node` the library acknowledges, and what was not read by then comes back: there "took" is before the first read.
  */
 const fs = require('node:fs');
 const http = require('node:http');
@@ -24,4 +25,7 @@ process.prependListener('internalMessage', (message, handle) => {
 http.createServer((request, response) => {
 	note('read', request.socket.remotePort);
 	response.end('done');
+}).prependListener('connection', ({ remotePort }) => {
+	if (process.env.LIMPET_PRELOAD_LISTEN)
+		note('took', remotePort);
 }).listen(require('./port'));
