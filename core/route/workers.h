@@ -33,6 +33,7 @@ struct lp_worker {
 	bool stuck;    /**< It has not taken a connection for too long. */
 	bool down;     /**< Its program has ended, and is started again after a pause. */
 	pid_t pid;     /**< 0 while no process is in the slot. */
+	pid_t program; /**< Of the program that limpet runs in the slot; 0: none. It may have yet to register a worker. */
 	uint32_t connections; /**< Open now, those on the way to it included. */
 	uint32_t waiting;     /**< Of those, handed over and not yet acknowledged. */
 	uint32_t sessions;    /**< Keys bound to it. */

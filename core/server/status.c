@@ -108,9 +108,10 @@ static json_t *worker_of(const struct lp_status *status, const struct lp_worker 
 	uint64_t in_flight = lp_connections_in_flight_at(status->connections, worker->id);
 	uint64_t uptime_ms = worker->started_ns ? (lp_clock_ns() - worker->started_ns) / 1000000 : 0;
 	return json_pack("{s:i, s:i, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "id", (int)worker->id,
-			 "pid", (int)worker->pid, "state", lp_status_of_worker(worker), "usable", worker->usable,
-			 "stuck", worker->stuck, "connections", (json_int_t)worker->connections, "waiting",
-			 (json_int_t)worker->waiting, "sessions", (json_int_t)worker->sessions, "handed_over",
+			 "pid", (int)(worker->pid ? worker->pid : worker->program), "state",
+			 lp_status_of_worker(worker), "usable", worker->usable, "stuck", worker->stuck, "connections",
+			 (json_int_t)worker->connections, "waiting", (json_int_t)worker->waiting, "sessions",
+			 (json_int_t)worker->sessions, "handed_over",
 			 (json_int_t)(worker->acknowledged + worker->moved + in_flight), "moved",
 			 (json_int_t)worker->moved, "returned", (json_int_t)worker->returned, "uptime_ms",
 			 (json_int_t)uptime_ms, "since", moment_of(worker->started_ns));
@@ -134,14 +135,14 @@ static json_t *latency_of(const struct lp_histogram *latency)
 	return whole(object, status);
 }
 
-/* A slot without a process is no worker, unless one is to come back. */
+/* A slot without a process is no worker, unless one is to come, or to come back. */
 static json_t *workers_of(const struct lp_status *status)
 {
 	const struct lp_workers *workers = status->workers;
 	json_t *list = json_array();
 	int failed = 0;
 	for (unsigned i = 0; i < workers->count; i++)
-		if (workers->slots[i].pid || workers->slots[i].down)
+		if (workers->slots[i].pid || workers->slots[i].program || workers->slots[i].down)
 			failed |= json_array_append_new(list, worker_of(status, &workers->slots[i]));
 	return whole(list, failed);
 }

@@ -463,6 +463,7 @@ static void on_exit_of(struct lp_process *process, int64_t status, int signal)
 	slot->state = LP_SLOT_CLOSING;
 	slot->ready_ns = 0;
 	slot->program_told = false;
+	slot->worker->program = 0;
 	slot->worker->down = !slot->slots->stopping && !slot->has_member;
 	uv_timer_stop(&slot->timer);
 	ending.is_worker = slot->worker->pid == slot->pid;
@@ -585,6 +586,7 @@ static void start_process(struct lp_slot *slot)
 	slot->pid = slot->process.pid;
 	if (status == 0) {
 		slots->starts++;
+		slot->worker->program = slot->pid;
 		slot->worker->pid = slots->registry ? 0 : slot->pid;
 		slot->channel.pid = slot->worker->pid;
 		if (slots->registry)
@@ -623,6 +625,7 @@ int lp_slot_inherit(struct lp_slot *slot, const struct lp_known_process *process
 		lp_process_watch(&slot->process, slot->slots->config.loop, process->pid, pidfd, true, on_exit_of, slot);
 	slot->has_process = true;
 	slot->pid = process->pid;
+	slot->worker->program = slot->pid;
 	slot->state = status ? LP_SLOT_CLOSING : LP_SLOT_RUNNING;
 	if (status)
 		lp_process_close(&slot->process, on_process_closed);

@@ -24,6 +24,9 @@ const SERVE = '--ack-timeout 200ms --workers 2 --policy ./p.lua --dialect cluste
 /** Less than any of the waits below takes. */
 const SOON_MS = 8000;
 
+/** Workers of the dialect `node` name a session before its client can: nobody waits for that. */
+const ASKS = { skip: process.env.LIMPET_E2E_DIALECT === 'node' };
+
 const waiting = (limpet, count, patienceMs) =>
 	eventually(`${count} wait`, async () => (await limpet.counts()).waiting === count, patienceMs);
 
@@ -66,7 +69,7 @@ for (const [how, end] of [['leave', (socket) => socket.destroy()], ['reset', (so
 			assert.match((await answer).text, /^HTTP\/1\.1 200 /);
 		}));
 
-	test(`clients that ${how} while nobody has named their session free their places`, run(
+	test(`clients that ${how} while nobody has named their session free their places`, ASKS, run(
 		`--session-wait 10s --head-timeout 60s ${SERVE}`,
 		{ files: POLICY },
 		async (limpet) => {
@@ -97,7 +100,7 @@ test('clients that send and leave at once do not keep the next one out', run(
 	}));
 
 for (const [what, bytes] of [['for an unknown session', unknown], ['for the worker of a session', known]])
-	test(`one address that waits ${what} leaves room for others`, run(
+	test(`one address that waits ${what} leaves room for others`, bytes === unknown ? ASKS : {}, run(
 		`--max-waiting 100 --session-wait 10s --head-timeout 60s ${SERVE}`,
 		{ files: POLICY },
 		async (limpet) => {

@@ -42,7 +42,7 @@ function noteRead(request) {
 /** Node acknowledges a connection inside its own listener for internal messages, so ours is put in front of it. */
 process.prependListener('internalMessage', (message, handle) => {
 	const peer = {};
-	if (message.cmd === 'NODE_HANDLE' && handle?.getpeername(peer) === 0)
+	if (message.cmd === 'NODE_HANDLE' && handle?.getpeername?.(peer) === 0)
 		note('took', peer.port);
 });
 
