@@ -104,9 +104,10 @@ static int take_program(struct reader *reader, struct lp_slice text)
 			return reader->error ? reader->error->code : LP_EUSAGE;
 		count++;
 	}
-	return *file->program[0] ? 0
-				 : lp_error_set(reader->error, LP_EUSAGE, "%s:%u: the program's name is empty",
-						file->path, reader->line);
+	return file->program[0] && *file->program[0]
+		       ? 0
+		       : lp_error_set(reader->error, LP_EUSAGE, "%s:%u: the program's name is empty", file->path,
+				      reader->line);
 }
 
 /* Flags */
@@ -210,7 +211,7 @@ int lp_config_file_parse(struct lp_config_file *file, const char *path, const ch
 static int read_all(const char *path, char *bytes, size_t *length)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat what;
+	struct stat what = {0};
 	ssize_t got = 1;
 	int status = fd < 0 || fstat(fd, &what) != 0 ? -errno : S_ISREG(what.st_mode) ? 0 : -EINVAL;
 

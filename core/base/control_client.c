@@ -72,7 +72,7 @@ static int receive_all(int fd, struct lp_buffer *answer)
 int lp_control_ask(const char *path, const char *request, int patience_ms, char **answer, size_t *length,
 		   struct lp_error *error)
 {
-	struct timeval patience = {.tv_sec = patience_ms / 1000, .tv_usec = patience_ms % 1000 * 1000};
+	struct timeval patience = {.tv_sec = patience_ms / 1000, .tv_usec = (suseconds_t)(patience_ms % 1000) * 1000};
 	struct lp_buffer bytes = {0};
 	int fd = connect_to(path);
 	int status;

@@ -54,7 +54,7 @@ static void make_name(const char *text, size_t length, char *name)
 		bool fits = isalnum((unsigned char)text[i]) || strchr("._-", text[i]);
 
 		if (at > 0 || isalnum((unsigned char)text[i]))
-			name[at++] = fits ? text[i] : '-';
+			name[at++] = (char)(fits ? text[i] : '-');
 	}
 	name[at] = '\0';
 	if (at == 0)
@@ -256,7 +256,7 @@ static void list_names(const struct lp_control_place *places, size_t count, char
 	size_t length = 0;
 
 	text[0] = '\0';
-	for (size_t i = 0; i < count && length < size; i++) {
+	for (size_t i = 0; places && i < count && length < size; i++) {
 		bool twice = (i > 0 && strcmp(places[i].name, places[i - 1].name) == 0) ||
 			     (i + 1 < count && strcmp(places[i].name, places[i + 1].name) == 0);
 
@@ -276,13 +276,13 @@ static int choose(const struct lp_control_place *places, size_t count, const cha
 	size_t matches = 0;
 	char names[512];
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; places && i < count; i++)
 		if (!name || strcmp(places[i].name, name) == 0) {
 			chosen = &places[i];
 			matches++;
 		}
 	list_names(places, count, names, sizeof(names));
-	if (matches == 1) {
+	if (chosen && matches == 1) {
 		strcpy(path, chosen->path);
 		return 0;
 	}

@@ -30,10 +30,10 @@
 #define LP_SESSION_RULES_MAX 16
 
 /** Room for one of the places that lp_session_rules_learnt writes. */
-#define LP_SESSION_FIELD_SIZE (2 * LP_SESSION_NAME_MAX + sizeof("cookie:=,"))
+#define LP_SESSION_FIELD_SIZE (2 * (size_t)LP_SESSION_NAME_MAX + sizeof("cookie:=,"))
 
 /** Room for lp_session_rules_learnt. */
-#define LP_SESSION_LEARNT_SIZE (LP_SESSION_LEARNT_MAX * LP_SESSION_FIELD_SIZE)
+#define LP_SESSION_LEARNT_SIZE ((size_t)LP_SESSION_LEARNT_MAX * LP_SESSION_FIELD_SIZE)
 
 enum lp_session_place {
 	LP_SESSION_COOKIE,

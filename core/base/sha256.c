@@ -25,7 +25,7 @@ static uint32_t rotate(uint32_t value, unsigned bits)
 
 static void expand(const uint8_t *block, uint32_t words[64])
 {
-	for (unsigned i = 0; i < 16; i++)
+	for (size_t i = 0; i < 16; i++)
 		words[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 |
 			   (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
 	for (unsigned i = 16; i < 64; i++) {
@@ -86,9 +86,9 @@ void lp_sha256_format(const uint8_t *digest, char *text)
 {
 	static const char digits[] = "0123456789abcdef";
 
-	for (unsigned i = 0; i < LP_SHA256_BYTES; i++) {
+	for (size_t i = 0; i < LP_SHA256_BYTES; i++) {
 		text[2 * i] = digits[digest[i] >> 4];
 		text[2 * i + 1] = digits[digest[i] & 15];
 	}
-	text[2 * LP_SHA256_BYTES] = '\0';
+	text[2 * (size_t)LP_SHA256_BYTES] = '\0';
 }

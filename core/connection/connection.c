@@ -100,8 +100,8 @@ int lp_connections_open(struct lp_connections *connections, struct lp_region *re
 {
 	unsigned groups = count_groups(workers->count);
 	*connections = (struct lp_connections){.workers = workers, .region = region, .groups = groups};
-	connections->lists = calloc(groups * LP_CONNECTION_STATES, sizeof(*connections->lists));
-	connections->by_state = calloc(2 * workers->count + 1, sizeof(*connections->by_state));
+	connections->lists = calloc((size_t)groups * LP_CONNECTION_STATES, sizeof(*connections->lists));
+	connections->by_state = calloc(2 * (size_t)workers->count + 1, sizeof(*connections->by_state));
 	connections->closer = lp_closer_new();
 	if (!connections->lists || !connections->by_state || !connections->closer) {
 		lp_connections_close(connections);

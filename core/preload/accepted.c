@@ -100,10 +100,11 @@ int lp_accepted_get_option(int fd, int level, int name, void *value, socklen_t *
 {
 	int status = lp_real()->getsockopt(fd, level, name, value, length);
 	sa_family_t family = binding_of(fd)->address.ss_family;
+	int domain = family;
 	if (status && is_of_other_family(fd, level))
 		return lp_bindings_ask_option(family, level, name, value, length);
 	if (!status && level == SOL_SOCKET && name == SO_DOMAIN)
-		memcpy(value, &(int){family}, *length < sizeof(int) ? *length : sizeof(int));
+		memcpy(value, &domain, *length < sizeof(domain) ? *length : sizeof(domain));
 	return status;
 }
 

@@ -168,7 +168,8 @@ static int survey_in(struct lp_scene *scene, struct surveying *surveying)
 }
 
 int lp_policy_survey(const struct lp_policy *policy, const char *script, const char *const *words, size_t count,
-		     bool *found, struct lp_policy_survey *survey, struct lp_error *error)
+		     bool *found, /* Written by note_text. NOLINT(readability-non-const-parameter) */
+		     struct lp_policy_survey *survey, struct lp_error *error)
 {
 	struct surveying surveying = {
 		.policy = policy,

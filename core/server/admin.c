@@ -425,15 +425,15 @@ static void on_accepted(struct lp_acceptor *acceptor, int fd, const union lp_pee
 
 /* Listening */
 
-int lp_admin_check(const char *text, size_t host_count, struct lp_error *error)
+int lp_admin_check(const char *address, size_t host_count, struct lp_error *error)
 {
-	struct lp_listen_address address;
+	struct lp_listen_address parsed;
 	struct lp_ip ip;
 	uint16_t port;
-	int status = lp_listen_address_parse(text, &address, error);
-	if (status || address.socket.any.sa_family == AF_UNIX || host_count)
+	int status = lp_listen_address_parse(address, &parsed, error);
+	if (status || parsed.socket.any.sa_family == AF_UNIX || host_count)
 		return status;
-	lp_ip_from_socket(&address.socket.any, &ip, &port);
+	lp_ip_from_socket(&parsed.socket.any, &ip, &port);
 	if (is_loopback(&ip))
 		return 0;
 	return lp_error_set(
@@ -441,7 +441,7 @@ int lp_admin_check(const char *text, size_t host_count, struct lp_error *error)
 		"\"%s\" can be reached from other machines, and whoever reaches it can read all that it "
 		"tells; use 127.0.0.1:%u or unix:/PATH, or say by --admin-host NAME under which name it may be "
 		"asked",
-		text, port);
+		address, port);
 }
 
 static int bind_to(struct lp_admin *admin, int fd, struct lp_error *error)

@@ -28,28 +28,23 @@ enum lp_balancer_state {
 struct limpet_balancer {
 	uv_loop_t *loop;
 	enum lp_balancer_state state;
+	unsigned closing; /* Parts that have yet to say that they are closed. */
 	struct lp_data data;
 	struct lp_supervisor *supervisor;
 	struct lp_region region; /**< Has the records of connections. */
 	struct lp_connections connections;
 	struct lp_waiting waiting;
-	bool waiting_open;
 	struct lp_listener *listeners;
 	size_t listener_count; /* Open ones. */
 	char *addresses;       /* Their ports and paths, as workers mean them. */
 	struct lp_control *control;
 	struct lp_admin *admin;
-	char name[LP_CONTROL_NAME_MAX + 1];
-	uv_timer_t drain; /* Ends DRAINING. */
-	bool drain_open;
+	uv_timer_t drain;    /* Ends DRAINING. */
 	uint64_t stop_by_ms; /* On the loop's clock. */
-	unsigned closing;    /* Parts that have yet to say that they are closed. */
 	uint64_t reloads;
 	uint64_t failed_reloads;
 	struct lp_refused_reload refused; /* The last one. */
-	bool reload_refused;              /* The last reload was. */
 	time_t started;
-	uint8_t config[LP_SHA256_BYTES]; /* Of the configuration file, when we started. */
 	uint64_t rollbacks;
 	uint64_t bounced;
 	limpet_stopped_cb stopped;
@@ -58,6 +53,11 @@ struct limpet_balancer {
 	void *hopeless_owner;
 	limpet_stopped_cb may_stop; /* For the control socket; NULL: it may not. */
 	void *may_stop_owner;
+	char name[LP_CONTROL_NAME_MAX + 1];
+	uint8_t config[LP_SHA256_BYTES]; /* Of the configuration file, when we started. */
+	bool waiting_open;
+	bool drain_open;
+	bool reload_refused; /* The last reload was. */
 };
 
 /** Answer a request of the control socket: lp_control_answer_cb, whose owner is the balancer. @param owner A balancer.

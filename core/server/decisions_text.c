@@ -114,7 +114,7 @@ static void put_session(FILE *out, const struct lp_decisions_question *question,
 	put_text(out, "session", record->session_length ? slice(hash) : (struct lp_slice){0});
 	if (question->reveal)
 		put_text(out, "session_id", record->session_length ? session_of(record) : (struct lp_slice){0});
-	fprintf(out, ",\"session_worker\":%u", record->session_length ? record->session_worker : 0);
+	fprintf(out, ",\"session_worker\":%u", record->session_length ? (unsigned)record->session_worker : 0u);
 }
 
 static void put_decision(FILE *out, const struct lp_decisions_question *question, const struct lp_decision *record)

@@ -32,7 +32,7 @@ static void begin_family(FILE *out, const char *name, const char *type, const ch
 /* The value of a label: UTF-8, with backslash, quote and newline escaped. */
 static void put_label(FILE *out, const char *value)
 {
-	for (size_t left = strlen(value); left > 0;) {
+	for (size_t left = strlen(value); *value;) {
 		size_t length = lp_utf8_length(value, left);
 		size_t taken = length ? length : 1;
 

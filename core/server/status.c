@@ -107,14 +107,14 @@ static json_t *worker_of(const struct lp_status *status, const struct lp_worker 
 {
 	uint64_t in_flight = lp_connections_in_flight_at(status->connections, worker->id);
 	uint64_t uptime_ms = worker->started_ns ? (lp_clock_ns() - worker->started_ns) / 1000000 : 0;
+	json_int_t handed_over = (json_int_t)worker->acknowledged + (json_int_t)worker->moved + (json_int_t)in_flight;
 	return json_pack("{s:i, s:i, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "id", (int)worker->id,
 			 "pid", (int)(worker->pid ? worker->pid : worker->program), "state",
 			 lp_status_of_worker(worker), "usable", worker->usable, "stuck", worker->stuck, "connections",
 			 (json_int_t)worker->connections, "waiting", (json_int_t)worker->waiting, "sessions",
-			 (json_int_t)worker->sessions, "handed_over",
-			 (json_int_t)(worker->acknowledged + worker->moved + in_flight), "moved",
-			 (json_int_t)worker->moved, "returned", (json_int_t)worker->returned, "uptime_ms",
-			 (json_int_t)uptime_ms, "since", moment_of(worker->started_ns));
+			 (json_int_t)worker->sessions, "handed_over", handed_over, "moved", (json_int_t)worker->moved,
+			 "returned", (json_int_t)worker->returned, "uptime_ms", (json_int_t)uptime_ms, "since",
+			 moment_of(worker->started_ns));
 }
 
 /* The buckets of two readings have the same places, so one can be subtracted from the other. */

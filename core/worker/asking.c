@@ -29,6 +29,11 @@ static bool make_descriptor(struct lp_asking *asking)
 	return true;
 }
 
+void lp_asking_open(struct lp_asking *asking)
+{
+	make_descriptor(asking);
+}
+
 uint32_t lp_asking_begin(struct lp_slots *slots)
 {
 	struct lp_asking *asking = &slots->asking;

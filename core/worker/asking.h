@@ -25,8 +25,11 @@ struct lp_asking {
 	uint32_t round; /**< The latest; counted from 1. */
 	bool open;      /**< The round has yet to be sent. */
 	bool told;      /**< The latest round was answered by all, and that was told. */
-	int fd;         /**< What is sent with a question; -1 before the first. */
+	int fd;         /**< What is sent with a question; -1: there is none as yet. */
 };
+
+/** Get the descriptor that questions are sent with; without one now, the next question tries again. @param asking Any. */
+void lp_asking_open(struct lp_asking *asking);
 
 /**
  * Ask, with the next flush.

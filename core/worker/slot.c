@@ -90,6 +90,7 @@ static void tell_unready(struct lp_slot *slot, struct lp_unready *unready)
 	name_process(slot, slot->pid, name, sizeof(name));
 	unready->name = name;
 	lp_unready_describe(unready, text);
+	unready->name = NULL;
 	slot->slots->unready_told = true;
 	lp_log_write(slot->slots->config.log, LP_LOG_WARNING,
 		     LP_LOG_ABOUT(.worker = slot->slots->registry ? 0 : slot->worker->id, .pid = slot->pid), "%s",

@@ -517,6 +517,9 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 		free(all);
 		return status;
 	}
+	if (config->dialect->ask)
+		lp_asking_open(
+			&supervisor->slots.asking); /* From the start, so that a busy hour needs no descriptor more. */
 	lp_meeting_start(meeting, config->loop);
 	supervisor->left = count;
 	lp_descriptors_for_programs_init(&supervisor->slots.descriptors, config->descriptors);

@@ -21,7 +21,7 @@ static const struct lp_socket_address any_port = {.kind = LP_SOCKET_TCP, .host =
 
 static int port_of(int fd)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {0};
 	socklen_t length = sizeof(address);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &length), 0);
 	return ntohs(((struct sockaddr_in *)&address)->sin_port); /* At the same place in either family. */
