@@ -56,7 +56,7 @@ for (const serialization of ['json', 'advanced'])
 			const before = proc.descriptors(limpet.pid);
 			for (let i = 0; i < 10; i++)
 				assert.deepEqual(await limpet.exchange('GET /giveAway HTTP/1.1\r\nHost: limpet\r\n\r\n'), { reset: false, text: '' });
-			await limpet.said(/^limpet: worker \d sent a socket or server by process\.send\(\); .* closes it$/);
+			await limpet.said(/^limpet: worker \d sent a socket or server by process\.send\(\); .* closed it$/);
 			await limpet.saidTimes(10, /^given away: null$/);
 			for (let i = 0; i < 2; i++)
 				assert.deepEqual((await result(limpet, 'send?100')).result, { called: 100, inOrder: true });
