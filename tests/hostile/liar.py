@@ -212,17 +212,17 @@ else:
     online = {"cmd": "NODE_CLUSTER", "act": "online", "seq": 0}
     say(v8(b"o" + b"".join(b'"' + bytes([len(k)]) + k.encode() + (b"I\x00" if v == 0 else b'"' + bytes([len(v)]) + v.encode())
                            for k, v in online.items()) + b"{\x03"))
-print("liar is here", os.getpid(), flush=True)
+os.write(1, b"liar is here %d\n" % os.getpid())
 while not started:
     if select.select([channel], [], [], 0.05)[0]:
         message, descriptors, _, _ = socket.recv_fds(channel, 65536, 8)
         if not message:
             sys.exit(0)
         serve_one(message, descriptors)
-print("liar begins", flush=True)
+os.write(1, b"liar begins\n")
 try:
     globals()[HARM]()
 except OSError as error:
-    print("liar was cut off:", error, flush=True)
+    os.write(1, f"liar was cut off: {error}\n".encode())
 while True:
     time.sleep(1)

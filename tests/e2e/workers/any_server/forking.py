@@ -51,7 +51,8 @@ class Server(MIXINS[sys.argv[2]], socketserver.TCPServer):
 
 neighbour = socket.create_server(("127.0.0.1", 0))
 threading.Thread(target=repeat, args=(neighbour,), daemon=True).start()
-print("neighbour at", neighbour.getsockname()[1], flush=True)
+# In one write: with PYTHONUNBUFFERED print writes its words one by one, and two workers share the output.
+os.write(1, b"neighbour at %d\n" % neighbour.getsockname()[1])
 server = Server(("127.0.0.1", int(sys.argv[1])), Handler)
 while True:
     server.handle_request()

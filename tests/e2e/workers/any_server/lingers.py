@@ -18,7 +18,7 @@ while True:
             connection.recv(65536)
             connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
         continue
-    print("taken", flush=True)
+    os.write(1, b"taken\n")
     while not os.path.exists("go"):
         time.sleep(0.005)
     connection.recv(65536)
@@ -29,4 +29,4 @@ while True:
             connection.send(b"x" * 65536)
     except BlockingIOError:
         connection.close()
-    print("filled", flush=True)
+    os.write(1, b"filled\n")
