@@ -27,6 +27,8 @@ async function connect(address, options = {}) {
 
 /** All that a socket receives until the other side ends; `reset` tells whether that was an error. */
 function receiveAll(socket) {
+	if (socket.readableEnded || socket.destroyed) // Before anybody asked.
+		return Promise.resolve({ reset: socket.errored != null, text: '' });
 	return new Promise((resolve, reject) => {
 		const chunks = [];
 		const end = deadline(() => reject(new Error('the connection is still open')));
