@@ -112,7 +112,7 @@ static int make_per_address(struct lp_data *data, struct lp_error *error)
 					       .max_rate = options->max_rate_per_ip,
 					       .room = options->max_waiting,
 					       .seed = random_seed(),
-					       .trust = {data->trusted, options->trusted_count}};
+					       .trust = {.networks = data->trusted, .count = options->trusted_count}};
 	if (!config.max_waiting && !config.max_rate)
 		return 0;
 	if (config.max_rate && config.room < RATED_ADDRESSES)

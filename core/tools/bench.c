@@ -220,7 +220,7 @@ static int set_up(struct bench *bench)
 		.sessions = lp_sessions_new(SESSIONS, &bench->workers, SEED),
 		.shared = lp_shared_new(SHARED_ENTRIES, SHARED_BYTES, SEED),
 		.log = &bench->log,
-		.trust = {bench->everybody, 2},
+		.trust = {.networks = bench->everybody, .count = 2},
 		.rules = &lp_session_rule_sid, /* Made-up clients have sids. */
 		.rule_count = 1,
 	};

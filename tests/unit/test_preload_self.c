@@ -531,6 +531,9 @@ static void close_listener(int signal)
 static void accept_ends_when_a_handler_closes_the_listener(void **state)
 {
 	(void)state;
+#ifdef __SANITIZE_THREAD__
+	skip(); /* ThreadSanitizer runs a handler when the next call of the C library begins, not in the one that it ends. */
+#endif
 	for (int flags = 0; flags <= SA_RESTART; flags += SA_RESTART) {
 		struct sigaction action = {.sa_handler = close_listener, .sa_flags = flags};
 		static const struct itimerval soon = {{0, 0}, {0, 20000}};
