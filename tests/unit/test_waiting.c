@@ -249,6 +249,8 @@ static struct lp_connection *latest(struct room *room)
 		for (int i = 0; i < LP_CHUNK_RECORDS; i++)
 			if (chunk->records[i].state != LP_GONE && (!found || chunk->records[i].fd > found->fd))
 				found = &chunk->records[i];
+	if (!found)
+		abort(); /* Nobody came. */
 	return found;
 }
 
