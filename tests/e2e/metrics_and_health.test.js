@@ -85,14 +85,16 @@ test('the counts add up at every scrape, under load, refusals and deaths', run(
 	}));
 
 test('health is that it answers; readiness that a worker takes clients', run(
-	'--admin 127.0.0.1:0 --workers 1 --dialect cluster -- node workers/answer.js', async (limpet) => {
+	'--admin 127.0.0.1:0 --workers 1 --wait-ready --dialect cluster -- node workers/pm2_program.js',
+	{ files: { database: '' } }, // Without which no worker says that it is ready.
+	async (limpet) => {
 		assert.deepEqual([(await ask(limpet, '/healthz')).status, (await ask(limpet, '/readyz')).status], [200, 200]);
 		const since = limpet.now;
-		process.kill((await limpet.worker(1)).pid, 'SIGSTOP');
-		const { pid } = await limpet.worker(1);
-		process.kill(pid, 'SIGKILL');
+		limpet.remove('database');
+		process.kill((await limpet.worker(1)).pid, 'SIGKILL');
 		await eventually('it is not ready', async () => (await ask(limpet, '/readyz')).status === 503);
 		assert.equal((await ask(limpet, '/healthz')).status, 200);
+		limpet.write('database', '');
 		await limpet.said(/worker 1 is ready/, since);
 		await eventually('it is ready again', async () => (await ask(limpet, '/readyz')).status === 200);
 	}));
