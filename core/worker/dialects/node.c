@@ -51,4 +51,5 @@ const struct lp_dialect lp_dialect_any = {
 	.address = lp_node_address,
 	.receive = lp_node_receive,
 	.drain = lp_node_drain,
+	.ask = lp_node_ask,
 };
