@@ -23,7 +23,7 @@
 #include "base/options.h"
 #include "limpet/balancer.h"
 #include "limpet/version.h"
-#include "server/reserve.h"
+#include "server/memory_reserve.h"
 #include "tools/ask.h"
 #include "tools/bench.h"
 #include "tools/check.h"
@@ -131,10 +131,11 @@ static void fill_standard_descriptors(void)
 /* Before anything is allocated in them. */
 static int give_libraries_a_reserve(void)
 {
-	if (lp_reserve_open())
+	if (lp_memory_reserve_open())
 		return UV_ENOMEM;
-	json_set_alloc_funcs(lp_reserve_malloc, lp_reserve_free);
-	return uv_replace_allocator(lp_reserve_malloc, lp_reserve_realloc, lp_reserve_calloc, lp_reserve_free);
+	json_set_alloc_funcs(lp_memory_reserve_malloc, lp_memory_reserve_free);
+	return uv_replace_allocator(lp_memory_reserve_malloc, lp_memory_reserve_realloc, lp_memory_reserve_calloc,
+				    lp_memory_reserve_free);
 }
 
 static int start(struct program *program, char *error, size_t size)

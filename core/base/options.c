@@ -15,7 +15,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/nearest.h"
+#include "base/did_you_mean.h"
 #include "base/options_flags.h"
 #include "base/session_rule.h"
 
@@ -68,12 +68,12 @@ void lp_command_line_init(struct lp_command_line *line)
 
 static int refuse_value(struct parser *parser, const struct lp_flag *flag, const char *value)
 {
-	struct lp_nearest nearest = {0};
+	struct lp_did_you_mean nearest = {0};
 	char wanted[160];
 
 	lp_flag_describe(flag, wanted, sizeof(wanted));
 	for (size_t i = 0; flag->kind == LP_FLAG_CHOICE && flag->choices[i]; i++)
-		lp_nearest_consider(&nearest, value, flag->choices[i]);
+		lp_did_you_mean_consider(&nearest, value, flag->choices[i]);
 	if (nearest.name)
 		return lp_error_set(parser->error, LP_EUSAGE, "%s: \"%s\" is not %s; did you mean %s?", flag->name,
 				    value, wanted, nearest.name);
@@ -156,14 +156,14 @@ static const char *find_owner(const char *name)
 static int refuse_flag(struct parser *parser, const char *text, size_t length)
 {
 	const struct lp_command_entry *command = parser->command;
-	struct lp_nearest nearest = {0};
+	struct lp_did_you_mean nearest = {0};
 	const char *other;
 	char name[64];
 
 	snprintf(name, sizeof(name), "%.*s", (int)(length < sizeof(name) ? length : sizeof(name) - 1), text);
 	for (size_t i = 0; i < command->flag_count; i++)
 		if (command->flags[i].kind != LP_FLAG_HEADING)
-			lp_nearest_consider(&nearest, name, command->flags[i].name);
+			lp_did_you_mean_consider(&nearest, name, command->flags[i].name);
 	if (nearest.name)
 		return lp_error_set(parser->error, LP_EUSAGE, "unknown flag %s; did you mean %s?", name, nearest.name);
 	other = find_owner(name);
@@ -506,14 +506,14 @@ static int refuse_command(const char *name, struct lp_error *error)
 
 static int find_command(const char *name, enum lp_command *command, struct lp_error *error)
 {
-	struct lp_nearest nearest = {0};
+	struct lp_did_you_mean nearest = {0};
 
 	for (unsigned i = 0; i < LP_COMMANDS; i++) {
 		if (strcmp(lp_command_entries[i].name, name) == 0) {
 			*command = i;
 			return 0;
 		}
-		lp_nearest_consider(&nearest, name, lp_command_entries[i].name);
+		lp_did_you_mean_consider(&nearest, name, lp_command_entries[i].name);
 	}
 	if (name[0] == '-')
 		return lp_error_set(error, LP_EUSAGE, "\"%s\" stands where a command belongs, such as: " RUN_EXAMPLE,

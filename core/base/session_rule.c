@@ -12,7 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/nearest.h"
+#include "base/did_you_mean.h"
 
 #define FORMS "sid, mcp, cookie:NAME, header:NAME, query:NAME, or LEARNT=CARRIED such as header:X-Token=query:token"
 
@@ -55,7 +55,7 @@ static bool is_name(struct lp_slice name)
 /* What was probably meant by a word without a place. */
 static int refuse_word(struct lp_slice word, const char *text, struct lp_error *error)
 {
-	struct lp_nearest nearest = {0};
+	struct lp_did_you_mean nearest = {0};
 	char copy[LP_SESSION_NAME_MAX + 1];
 
 	snprintf(copy, sizeof(copy), "%.*s", LP_SLICE_ARG(word));
@@ -63,7 +63,7 @@ static int refuse_word(struct lp_slice word, const char *text, struct lp_error *
 		if (strcasecmp(copy, presets[i].name) == 0)
 			nearest.name = presets[i].name;
 		else
-			lp_nearest_consider(&nearest, copy, presets[i].name);
+			lp_did_you_mean_consider(&nearest, copy, presets[i].name);
 	for (size_t i = 0; i < COUNT(places); i++) {
 		size_t length = strlen(places[i].prefix) - 1;
 
@@ -82,12 +82,12 @@ static int refuse_word(struct lp_slice word, const char *text, struct lp_error *
 
 static int refuse_place(struct lp_slice place, const char *text, struct lp_error *error)
 {
-	struct lp_nearest nearest = {0};
+	struct lp_did_you_mean nearest = {0};
 	char copy[LP_SESSION_NAME_MAX + 1];
 
 	snprintf(copy, sizeof(copy), "%.*s", LP_SLICE_ARG(place));
 	for (size_t i = 0; i < COUNT(places); i++)
-		lp_nearest_consider(&nearest, copy, places[i].prefix);
+		lp_did_you_mean_consider(&nearest, copy, places[i].prefix);
 	if (nearest.name)
 		return lp_error_set(error, LP_EUSAGE, "\"%s\": there is no %s; did you mean %s?", text, copy,
 				    nearest.name);

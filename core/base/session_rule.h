@@ -20,10 +20,10 @@
 #include "base/error.h"
 #include "base/slice.h"
 
-/** The longest NAME. core/preload/learn.h has the same. */
+/** The longest NAME. core/preload/session_learner.h has the same. */
 #define LP_SESSION_NAME_MAX 64
 
-/** The most places in responses that are looked at, --learn's included. core/preload/learn.h has the same. */
+/** The most places in responses that are looked at, --learn's included. core/preload/session_learner.h has the same. */
 #define LP_SESSION_LEARNT_MAX 8
 
 /** The most rules. */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/nearest.h"
+#include "base/did_you_mean.h"
 #include "base/privileges.h"
 
 #define FORMS "mode=660, user=NAME and group=NAME"
@@ -62,12 +62,12 @@ static const struct {
 
 static int refuse_part(const char *part, const char *whole, struct lp_error *error)
 {
-	struct lp_nearest nearest = {0};
+	struct lp_did_you_mean nearest = {0};
 	char name[32];
 
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(part, "="), part);
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		lp_nearest_consider(&nearest, name, parts[i].name);
+		lp_did_you_mean_consider(&nearest, name, parts[i].name);
 	if (nearest.name)
 		return lp_error_set(error, LP_EUSAGE, "\"%s\": \"%s\" is not known; did you mean %s=?", whole, part,
 				    nearest.name);

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "base/slice.h"
-#include "worker/frame.h"
+#include "wire/frame.h"
 
 /** Bytes of frames that may wait. */
 #define LP_OUTBOX_MAX (1u << 20)

@@ -37,9 +37,9 @@
 #include <unistd.h>
 
 #include "client/outbox.h"
-#include "client/say.h"
-#include "worker/frame.h"
-#include "worker/rights.h"
+#include "client/outgoing.h"
+#include "wire/frame.h"
+#include "wire/scm_rights.h"
 
 /* Connections that are shut down and not yet closed. */
 #define PARKED_MAX 64
@@ -105,7 +105,7 @@ static int send_with(struct limpet_worker *worker, const char *bytes, size_t len
 {
 	if (worker->broken)
 		return -EPIPE;
-	ssize_t sent = lp_rights_send(worker->channel, bytes, length, fd);
+	ssize_t sent = lp_scm_rights_send(worker->channel, bytes, length, fd);
 	if (sent >= 0)
 		return 0;
 	if (sent == -EAGAIN || sent == -EINTR || sent == -ENOBUFS || sent == -ENOMEM || sent == -ETOOMANYREFS)
@@ -232,7 +232,7 @@ static void take_frame(struct limpet_worker *worker, size_t length, int fd)
 static bool take_message(struct limpet_worker *worker)
 {
 	int fd;
-	ssize_t length = lp_rights_receive(worker->channel, worker->in, LP_FRAME_MAX, MSG_CMSG_CLOEXEC, &fd);
+	ssize_t length = lp_scm_rights_receive(worker->channel, worker->in, LP_FRAME_MAX, MSG_CMSG_CLOEXEC, &fd);
 	if (length == -EAGAIN || length == -EINTR || length == -ENOMEM)
 		return false;
 	if (length <= 0) {

@@ -10,8 +10,8 @@
 #include "preload/addresses.h"
 #include "preload/bindings.h"
 #include "preload/descriptors.h"
-#include "preload/real.h"
-#include "preload/self.h"
+#include "preload/libc.h"
+#include "preload/registration.h"
 
 static const struct lp_binding *binding_of(int fd)
 {
@@ -22,9 +22,9 @@ void lp_accepted_begin(int fd, unsigned binding)
 {
 	if (fd >= LP_DESCRIPTORS_MAX)
 		return;
-	struct lp_exchange *exchange = lp_descriptor_make_exchange(fd);
+	struct lp_http_exchange *exchange = lp_descriptor_make_exchange(fd);
 	if (exchange)
-		lp_exchange_begin(exchange, lp_self_each() != LP_EACH_NONE);
+		lp_http_exchange_begin(exchange, lp_registration_each() != LP_EACH_NONE);
 	lp_descriptor_set(fd,
 			  &(struct lp_descriptor){.kind = LP_CONNECTION, .binding = (uint16_t)binding, .epoll = -1});
 }
@@ -33,7 +33,7 @@ static sa_family_t kernel_family(int fd)
 {
 	int family = AF_UNSPEC;
 	socklen_t size = sizeof(family);
-	lp_real()->getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size);
+	lp_libc()->getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size);
 	return (sa_family_t)family;
 }
 
@@ -42,11 +42,11 @@ static socklen_t read_peer(int fd, struct sockaddr_storage *address)
 {
 	socklen_t length = sizeof(*address);
 	memset(address, 0, sizeof(*address));
-	if (lp_real()->getpeername(fd, (struct sockaddr *)address, &length) == 0)
+	if (lp_libc()->getpeername(fd, (struct sockaddr *)address, &length) == 0)
 		return length;
 	sa_family_t family = kernel_family(fd);
 	length = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-	if (family == AF_UNIX || lp_real()->getsockopt(fd, SOL_SOCKET, SO_PEERNAME, address, &length)) {
+	if (family == AF_UNIX || lp_libc()->getsockopt(fd, SOL_SOCKET, SO_PEERNAME, address, &length)) {
 		memset(address, 0, sizeof(*address));
 		length = sizeof(sa_family_t);
 	}
@@ -64,7 +64,7 @@ void lp_accepted_peer(int fd, unsigned binding, struct sockaddr *address, sockle
 
 int lp_accepted_name(int fd, bool peer, struct sockaddr *address, socklen_t *length)
 {
-	const struct lp_real *real = lp_real();
+	const struct lp_libc *real = lp_libc();
 	struct sockaddr_storage name = {0};
 	socklen_t true_length = sizeof(name);
 	const struct lp_binding *binding = binding_of(fd);
@@ -98,7 +98,7 @@ static bool is_of_other_family(int fd, int level)
 
 int lp_accepted_get_option(int fd, int level, int name, void *value, socklen_t *length)
 {
-	int status = lp_real()->getsockopt(fd, level, name, value, length);
+	int status = lp_libc()->getsockopt(fd, level, name, value, length);
 	sa_family_t family = binding_of(fd)->address.ss_family;
 	int domain = family;
 	if (status && is_of_other_family(fd, level))
@@ -110,6 +110,6 @@ int lp_accepted_get_option(int fd, int level, int name, void *value, socklen_t *
 
 int lp_accepted_set_option(int fd, int level, int name, const void *value, socklen_t length)
 {
-	int status = lp_real()->setsockopt(fd, level, name, value, length);
+	int status = lp_libc()->setsockopt(fd, level, name, value, length);
 	return status && is_of_other_family(fd, level) ? 0 : status;
 }

@@ -16,7 +16,7 @@
 #include <sys/un.h>
 
 #include "preload/addresses.h"
-#include "preload/real.h"
+#include "preload/libc.h"
 
 struct slot {
 	struct lp_binding binding;
@@ -25,7 +25,7 @@ struct slot {
 	atomic_int listeners; /* Descriptors. */
 };
 
-/* As in self.c: there is nobody to hand this to. */
+/* As in registration.c: there is nobody to hand this to. */
 static struct {
 	char texts[LP_ADDRESSES_MAX][sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
 	unsigned count;
@@ -203,12 +203,12 @@ bool lp_bindings_unlisten(unsigned binding, bool *last)
 
 int lp_bindings_ask_option(sa_family_t family, int level, int name, void *value, socklen_t *length)
 {
-	int fd = lp_real()->socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = lp_libc()->socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
-	int status = lp_real()->getsockopt(fd, level, name, value, length);
+	int status = lp_libc()->getsockopt(fd, level, name, value, length);
 	int error = errno;
-	lp_real()->close(fd);
+	lp_libc()->close(fd);
 	errno = error;
 	return status;
 }
@@ -244,7 +244,7 @@ int lp_bindings_choose(int fd, unsigned taker, uint64_t takers)
 	int least = 0;
 	if (end() == 1)
 		return (int)taker; /* There is no other to choose. */
-	int which = lp_real()->getsockname(fd, (struct sockaddr *)&here, &length)
+	int which = lp_libc()->getsockname(fd, (struct sockaddr *)&here, &length)
 			    ? -1
 			    : find_address((struct sockaddr *)&here, length);
 	if (which < 0)

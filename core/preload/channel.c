@@ -17,18 +17,18 @@
 
 #include "preload/bindings.h"
 #include "preload/descriptors.h"
+#include "preload/libc.h"
 #include "preload/node.h"
-#include "preload/real.h"
 #include "preload/sigterm.h"
-#include "worker/frame.h"
-#include "worker/rights.h"
+#include "wire/frame.h"
+#include "wire/scm_rights.h"
 
 /* How long a session's report may wait for room. */
 #define ROOM_MS 50
 
 static int send_now(const struct lp_preload_channel *channel, const char *bytes, size_t length, int fd)
 {
-	ssize_t sent = lp_rights_send(channel->fd, bytes, length, fd);
+	ssize_t sent = lp_scm_rights_send(channel->fd, bytes, length, fd);
 	return sent < 0 ? (int)sent : 0;
 }
 
@@ -42,7 +42,7 @@ static int send_frame(const struct lp_preload_channel *channel, const struct lp_
 	int status = send_now(channel, text, length, fd);
 	if (status == -EAGAIN && patient) {
 		struct pollfd room = {.fd = channel->fd, .events = POLLOUT};
-		lp_real()->poll(&room, 1, ROOM_MS);
+		lp_libc()->poll(&room, 1, ROOM_MS);
 		status = send_now(channel, text, length, fd);
 	}
 	return status;
@@ -73,7 +73,7 @@ static int connect_to(const char *path)
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
 		return lp_descriptor_lift(fd);
 	int status = -errno;
-	lp_real()->close(fd);
+	lp_libc()->close(fd);
 	return status;
 }
 
@@ -110,7 +110,7 @@ int lp_preload_channel_open(struct lp_preload_channel *channel, const char *path
 	channel->ack_due = false;
 	channel->drained = false;
 	int status = 0;
-	for (struct lp_known_key *key = channel->known.oldest; key && !status; key = key->next)
+	for (struct lp_learnt_sessions_key *key = channel->known.oldest; key && !status; key = key->next)
 		status = send_frame(channel,
 				    &(struct lp_frame){.kind = LP_FRAME_SESSION, .key = {key->bytes, key->length}}, -1,
 				    true);
@@ -130,7 +130,7 @@ int lp_preload_channel_open(struct lp_preload_channel *channel, const char *path
 void lp_preload_channel_close(struct lp_preload_channel *channel)
 {
 	if (channel->fd >= 0)
-		lp_real()->close(channel->fd);
+		lp_libc()->close(channel->fd);
 	channel->fd = -1;
 }
 
@@ -149,8 +149,8 @@ int lp_preload_channel_take(struct lp_preload_channel *channel, int flags)
 		char bytes[LP_FRAME_HEAD_MAX];
 		struct lp_frame frame;
 		int fd;
-		ssize_t got = lp_rights_receive(channel->fd, bytes, sizeof(bytes),
-						flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0, &fd);
+		ssize_t got = lp_scm_rights_receive(channel->fd, bytes, sizeof(bytes),
+						    flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0, &fd);
 		if (got == -EINTR)
 			continue;
 		if (got == -EAGAIN || got == -ENOMEM)
@@ -166,7 +166,7 @@ int lp_preload_channel_take(struct lp_preload_channel *channel, int flags)
 			continue;
 		}
 		if (fd >= 0)
-			lp_real()->close(fd);
+			lp_libc()->close(fd);
 		if (known && frame.kind == LP_FRAME_EACH)
 			channel->each = (int)frame.number;
 		if (known && frame.kind == LP_FRAME_DRAIN) {
@@ -178,7 +178,7 @@ int lp_preload_channel_take(struct lp_preload_channel *channel, int flags)
 
 void lp_preload_channel_session(struct lp_preload_channel *channel, struct lp_slice key)
 {
-	if (lp_known_add(&channel->known, key) && channel->fd >= 0)
+	if (lp_learnt_sessions_add(&channel->known, key) && channel->fd >= 0)
 		send_frame(channel, &(struct lp_frame){.kind = LP_FRAME_SESSION, .key = key}, -1, true);
 }
 

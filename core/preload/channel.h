@@ -1,6 +1,6 @@
 /**
  * This process's channel to limpet: one connection to its registration socket, over which it says that it takes
- * connections, is given them, and reports. The frames are worker/frame.h's.
+ * connections, is given them, and reports. The frames are wire/frame.h's.
  *
  * No call waits but where it says so. The caller sees to it that one thread at a time is in here (listening.h's lock).
  */
@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
-#include "preload/known.h"
+#include "preload/learnt_sessions.h"
 
 struct lp_preload_channel {
 	int fd;           /**< -1 while there is none. */
@@ -20,7 +20,7 @@ struct lp_preload_channel {
 	bool drained;     /**< limpet sends no more. */
 	int each;         /**< enum lp_frame_each, as limpet last said. */
 	uint32_t listens; /**< A bit for each of limpet's addresses at which this process takes connections. */
-	struct lp_known known;
+	struct lp_learnt_sessions known;
 };
 
 /**

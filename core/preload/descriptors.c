@@ -12,7 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#include "preload/real.h"
+#include "preload/libc.h"
 
 struct lp_descriptor lp_descriptors[LP_DESCRIPTORS_MAX];
 
@@ -20,21 +20,21 @@ static _Atomic int end;
 
 #define BLOCK 64
 
-static _Atomic(struct lp_exchange *) blocks[LP_DESCRIPTORS_MAX / BLOCK];
+static _Atomic(struct lp_http_exchange *) blocks[LP_DESCRIPTORS_MAX / BLOCK];
 
 /* Where there is no memory for a block. Nothing in it ever changes. */
-static struct lp_exchange none;
+static struct lp_http_exchange none;
 
-struct lp_exchange *lp_descriptor_exchange(int fd)
+struct lp_http_exchange *lp_descriptor_exchange(int fd)
 {
-	struct lp_exchange *block = blocks[fd / BLOCK];
+	struct lp_http_exchange *block = blocks[fd / BLOCK];
 	return block ? &block[fd % BLOCK] : &none;
 }
 
-struct lp_exchange *lp_descriptor_make_exchange(int fd)
+struct lp_http_exchange *lp_descriptor_make_exchange(int fd)
 {
-	_Atomic(struct lp_exchange *) *block = &blocks[fd / BLOCK];
-	struct lp_exchange *present = *block;
+	_Atomic(struct lp_http_exchange *) *block = &blocks[fd / BLOCK];
+	struct lp_http_exchange *present = *block;
 	if (!present) {
 		size_t size = BLOCK * sizeof(*present);
 		void *made = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -75,16 +75,16 @@ void lp_descriptor_forget(int fd)
 
 int lp_descriptor_lift(int fd)
 {
-	int high = lp_real()->fcntl(fd, F_DUPFD_CLOEXEC, LP_DESCRIPTORS_OURS);
+	int high = lp_libc()->fcntl(fd, F_DUPFD_CLOEXEC, LP_DESCRIPTORS_OURS);
 	if (high < 0)
 		return fd; /* Few descriptors: any number must do. */
-	lp_real()->close(fd);
+	lp_libc()->close(fd);
 	return high;
 }
 
 int lp_descriptor_lower(int fd, int flags)
 {
-	const struct lp_real *real = lp_real();
+	const struct lp_libc *real = lp_libc();
 	int low = real->fcntl(fd, flags & SOCK_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
 	if (low >= 0)
 		real->close(fd);
@@ -102,7 +102,7 @@ int lp_descriptor_mode(int fd, int flags)
 
 int lp_descriptor_name(int fd, int what)
 {
-	const struct lp_real *real = lp_real();
+	const struct lp_libc *real = lp_libc();
 	int flags = real->fcntl(fd, F_GETFD);
 	int mode = real->fcntl(fd, F_GETFL);
 	if (flags < 0 || mode < 0 || real->dup3(what, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)

@@ -15,7 +15,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "preload/exchange.h"
+#include "preload/http_exchange.h"
 
 /** Descriptors from here on are not followed: a connection there is served, but no session is learnt from it. */
 #define LP_DESCRIPTORS_MAX (1 << 18)
@@ -30,7 +30,7 @@ struct lp_descriptor {
 	uint8_t kind;     /**< enum lp_descriptor_kind. */
 	bool watched;     /**< LISTENER: by epoll. */
 	bool lowat;       /**< CONNECTION: SO_RCVLOWAT is raised. */
-	uint8_t set;      /**< LISTENER: its place's set, of which registration (self.h), it names; 0: none. */
+	uint8_t set;      /**< LISTENER: its place's set, of which registration (registration.h), it names; 0: none. */
 	uint16_t binding; /**< BOUND, LISTENER, and the listener's of a CONNECTION: bindings.h. */
 	int epoll;        /**< CONNECTION: the epoll instance that watches it, or -1. */
 	struct epoll_event watch;
@@ -40,16 +40,16 @@ struct lp_descriptor {
 extern struct lp_descriptor lp_descriptors[LP_DESCRIPTORS_MAX];
 
 /**
- * What goes back and forth on a connection (exchange.h).
+ * What goes back and forth on a connection (http_exchange.h).
  *
  * @param fd  CONNECTION.
  *
  * @return Never NULL. Where there was no memory for it when the connection came, it is OPAQUE for good.
  */
-struct lp_exchange *lp_descriptor_exchange(int fd);
+struct lp_http_exchange *lp_descriptor_exchange(int fd);
 
 /** Have memory for that. @param fd 0 – LP_DESCRIPTORS_MAX - 1. @return It, or NULL. */
-struct lp_exchange *lp_descriptor_make_exchange(int fd);
+struct lp_http_exchange *lp_descriptor_make_exchange(int fd);
 
 /** Say what a descriptor is. @param fd 0 – LP_DESCRIPTORS_MAX - 1. @param descriptor Copied. */
 void lp_descriptor_set(int fd, const struct lp_descriptor *descriptor);

@@ -9,11 +9,11 @@
 
 #include "limpet/export.h"
 #include "preload/accepted.h"
+#include "preload/connection_traffic.h"
 #include "preload/descriptors.h"
+#include "preload/libc.h"
 #include "preload/listening.h"
-#include "preload/real.h"
-#include "preload/self.h"
-#include "preload/traffic.h"
+#include "preload/registration.h"
 
 /* Pieces that a read into several is cut down to. */
 #define PIECES_MAX 64
@@ -29,7 +29,7 @@ static bool is_plain(int fd, int flags)
 	if (!is_connection(fd) || flags & (MSG_OOB | MSG_ERRQUEUE))
 		return false;
 	if (flags & MSG_TRUNC) /* They are dropped, and nobody can look at them. */
-		lp_traffic_stop(fd);
+		lp_connection_traffic_stop(fd);
 	return true;
 }
 
@@ -38,7 +38,7 @@ static bool is_plain(int fd, int flags)
 static ssize_t after_read(int fd, const struct iovec *pieces, size_t count, ssize_t got, int flags, bool cut)
 {
 	if (got > 0 && !(flags & MSG_PEEK))
-		lp_traffic_has_read(fd, pieces, count, (size_t)got, cut);
+		lp_connection_traffic_has_read(fd, pieces, count, (size_t)got, cut);
 	return got;
 }
 
@@ -67,11 +67,11 @@ LIMPET_EXPORT ssize_t read(int fd, void *bytes, size_t size)
 {
 	size_t allowed;
 	if (!is_connection(fd))
-		return lp_real()->read(fd, bytes, size);
-	int verdict = lp_traffic_reading(fd, size, 0, &allowed);
+		return lp_libc()->read(fd, bytes, size);
+	int verdict = lp_connection_traffic_reading(fd, size, 0, &allowed);
 	if (verdict <= 0)
 		return verdict;
-	ssize_t got = lp_real()->read(fd, bytes, allowed);
+	ssize_t got = lp_libc()->read(fd, bytes, allowed);
 	struct iovec piece = {bytes, allowed};
 	return after_read(fd, &piece, 1, got, 0, got == (ssize_t)allowed && allowed < size);
 }
@@ -80,7 +80,7 @@ LIMPET_EXPORT ssize_t read(int fd, void *bytes, size_t size)
 static ssize_t receive(int fd, void *bytes, size_t size, int flags, struct sockaddr *address, socklen_t *length)
 {
 	bool named = address && length && lp_accepted_is_own_family(fd);
-	ssize_t got = lp_real()->recvfrom(fd, bytes, size, flags, named ? address : NULL, named ? length : NULL);
+	ssize_t got = lp_libc()->recvfrom(fd, bytes, size, flags, named ? address : NULL, named ? length : NULL);
 	if (got >= 0 && address && length && !named)
 		*length = 0;
 	return got;
@@ -90,7 +90,7 @@ static ssize_t receive_followed(int fd, void *bytes, size_t size, int flags, str
 				socklen_t *length)
 {
 	size_t allowed;
-	int verdict = lp_traffic_reading(fd, size, flags, &allowed);
+	int verdict = lp_connection_traffic_reading(fd, size, flags, &allowed);
 	if (verdict <= 0) {
 		if (verdict == 0 && address && length)
 			*length = 0;
@@ -105,14 +105,14 @@ LIMPET_EXPORT ssize_t recvfrom(int fd, void *restrict bytes, size_t size, int fl
 			       socklen_t *restrict length)
 {
 	if (!is_plain(fd, flags))
-		return lp_real()->recvfrom(fd, bytes, size, flags, address.__sockaddr__, length);
+		return lp_libc()->recvfrom(fd, bytes, size, flags, address.__sockaddr__, length);
 	return receive_followed(fd, bytes, size, flags, address.__sockaddr__, length);
 }
 
 LIMPET_EXPORT ssize_t recv(int fd, void *bytes, size_t size, int flags)
 {
 	if (!is_plain(fd, flags))
-		return lp_real()->recv(fd, bytes, size, flags);
+		return lp_libc()->recv(fd, bytes, size, flags);
 	return receive_followed(fd, bytes, size, flags, NULL, NULL);
 }
 
@@ -121,13 +121,13 @@ LIMPET_EXPORT ssize_t readv(int fd, const struct iovec *pieces, int count)
 	struct iovec fewer[PIECES_MAX];
 	size_t allowed;
 	if (!is_connection(fd) || count <= 0)
-		return lp_real()->readv(fd, pieces, count);
+		return lp_libc()->readv(fd, pieces, count);
 	size_t room = room_of(pieces, (size_t)count);
-	int verdict = lp_traffic_reading(fd, room, 0, &allowed);
+	int verdict = lp_connection_traffic_reading(fd, room, 0, &allowed);
 	if (verdict <= 0)
 		return verdict;
 	size_t used = cut_pieces(fewer, pieces, (size_t)count, allowed);
-	ssize_t got = lp_real()->readv(fd, fewer, (int)used);
+	ssize_t got = lp_libc()->readv(fd, fewer, (int)used);
 	return after_read(fd, fewer, used, got, 0, got == (ssize_t)allowed && allowed < room);
 }
 
@@ -154,7 +154,7 @@ static ssize_t receive_message(int fd, struct msghdr *message, struct iovec *pie
 	message->msg_iovlen = count;
 	if (!named)
 		message->msg_name = NULL;
-	ssize_t got = lp_real()->recvmsg(fd, message, flags);
+	ssize_t got = lp_libc()->recvmsg(fd, message, flags);
 	message->msg_iov = asked.msg_iov;
 	message->msg_iovlen = asked.msg_iovlen;
 	message->msg_name = asked.msg_name;
@@ -168,7 +168,7 @@ static ssize_t receive_message_followed(int fd, struct msghdr *message, int flag
 	struct iovec fewer[PIECES_MAX];
 	size_t allowed;
 	size_t room = room_of(message->msg_iov, message->msg_iovlen);
-	int verdict = lp_traffic_reading(fd, room, flags, &allowed);
+	int verdict = lp_connection_traffic_reading(fd, room, flags, &allowed);
 	if (verdict == 0) {
 		message->msg_namelen = 0;
 		message->msg_controllen = 0;
@@ -185,9 +185,9 @@ LIMPET_EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
 	if (message && message->msg_iovlen && is_plain(fd, flags))
 		return receive_message_followed(fd, message, flags);
-	ssize_t got = lp_real()->recvmsg(fd, message, flags);
+	ssize_t got = lp_libc()->recvmsg(fd, message, flags);
 	/* Our own channel brings connections, which are asked nothing. */
-	if (got >= 0 && message && message->msg_control && message->msg_controllen && !lp_self_is_channel(fd))
+	if (got >= 0 && message && message->msg_control && message->msg_controllen && !lp_registration_is_channel(fd))
 		look_at_descriptors(message);
 	return got;
 }
@@ -196,7 +196,7 @@ LIMPET_EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 LIMPET_EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
 {
 	if (!is_connection(fd) || !count)
-		return lp_real()->recvmmsg(fd, messages, count, flags, timeout);
+		return lp_libc()->recvmmsg(fd, messages, count, flags, timeout);
 	ssize_t got = recvmsg(fd, &messages->msg_hdr, flags & ~MSG_WAITFORONE);
 	if (got >= 0)
 		messages->msg_len = (unsigned)got;
@@ -205,11 +205,11 @@ LIMPET_EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int
 
 /* Writes */
 
-static ssize_t after_write(int fd, const struct iovec *pieces, size_t count, struct lp_exchange_write *followed,
+static ssize_t after_write(int fd, const struct iovec *pieces, size_t count, struct lp_http_exchange_write *followed,
 			   ssize_t result)
 {
 	int error = errno;
-	lp_traffic_has_written(fd, pieces, count, followed, result);
+	lp_connection_traffic_has_written(fd, pieces, count, followed, result);
 	errno = error;
 	return result;
 }
@@ -217,56 +217,56 @@ static ssize_t after_write(int fd, const struct iovec *pieces, size_t count, str
 LIMPET_EXPORT ssize_t write(int fd, const void *bytes, size_t size)
 {
 	if (!is_connection(fd))
-		return lp_real()->write(fd, bytes, size);
+		return lp_libc()->write(fd, bytes, size);
 	struct iovec piece = {(void *)bytes, size};
-	struct lp_exchange_write followed;
-	lp_traffic_writing(fd, &piece, 1, &followed);
-	return after_write(fd, &piece, 1, &followed, lp_real()->write(fd, bytes, size));
+	struct lp_http_exchange_write followed;
+	lp_connection_traffic_writing(fd, &piece, 1, &followed);
+	return after_write(fd, &piece, 1, &followed, lp_libc()->write(fd, bytes, size));
 }
 
 LIMPET_EXPORT ssize_t sendto(int fd, const void *bytes, size_t size, int flags, __CONST_SOCKADDR_ARG address,
 			     socklen_t length)
 {
 	if (!is_connection(fd) || flags & MSG_OOB)
-		return lp_real()->sendto(fd, bytes, size, flags, address.__sockaddr__, length);
+		return lp_libc()->sendto(fd, bytes, size, flags, address.__sockaddr__, length);
 	struct iovec piece = {(void *)bytes, size};
-	struct lp_exchange_write followed;
-	lp_traffic_writing(fd, &piece, 1, &followed);
-	ssize_t result = lp_real()->sendto(fd, bytes, size, flags, address.__sockaddr__, length);
+	struct lp_http_exchange_write followed;
+	lp_connection_traffic_writing(fd, &piece, 1, &followed);
+	ssize_t result = lp_libc()->sendto(fd, bytes, size, flags, address.__sockaddr__, length);
 	return after_write(fd, &piece, 1, &followed, result);
 }
 
 LIMPET_EXPORT ssize_t send(int fd, const void *bytes, size_t size, int flags)
 {
 	if (!is_connection(fd))
-		return lp_real()->send(fd, bytes, size, flags);
+		return lp_libc()->send(fd, bytes, size, flags);
 	return sendto(fd, bytes, size, flags, NULL, 0);
 }
 
 LIMPET_EXPORT ssize_t writev(int fd, const struct iovec *pieces, int count)
 {
 	if (!is_connection(fd) || count <= 0)
-		return lp_real()->writev(fd, pieces, count);
-	struct lp_exchange_write followed;
-	lp_traffic_writing(fd, pieces, (size_t)count, &followed);
-	return after_write(fd, pieces, (size_t)count, &followed, lp_real()->writev(fd, pieces, count));
+		return lp_libc()->writev(fd, pieces, count);
+	struct lp_http_exchange_write followed;
+	lp_connection_traffic_writing(fd, pieces, (size_t)count, &followed);
+	return after_write(fd, pieces, (size_t)count, &followed, lp_libc()->writev(fd, pieces, count));
 }
 
 LIMPET_EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	if (!is_connection(fd) || !message || flags & MSG_OOB)
-		return lp_real()->sendmsg(fd, message, flags);
-	struct lp_exchange_write followed;
-	lp_traffic_writing(fd, message->msg_iov, message->msg_iovlen, &followed);
+		return lp_libc()->sendmsg(fd, message, flags);
+	struct lp_http_exchange_write followed;
+	lp_connection_traffic_writing(fd, message->msg_iov, message->msg_iovlen, &followed);
 	return after_write(fd, message->msg_iov, message->msg_iovlen, &followed,
-			   lp_real()->sendmsg(fd, message, flags));
+			   lp_libc()->sendmsg(fd, message, flags));
 }
 
 /* To a connection, one message after the other. */
 LIMPET_EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
 	if (!is_connection(fd))
-		return lp_real()->sendmmsg(fd, messages, count, flags);
+		return lp_libc()->sendmmsg(fd, messages, count, flags);
 	int sent = 0;
 	for (; sent < (int)count; sent++) {
 		ssize_t result = sendmsg(fd, &messages[sent].msg_hdr, flags);
@@ -282,23 +282,23 @@ LIMPET_EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int
 static ssize_t after_send(int fd, ssize_t result)
 {
 	if (result > 0 && is_connection(fd))
-		lp_traffic_has_sent(fd, (size_t)result);
+		lp_connection_traffic_has_sent(fd, (size_t)result);
 	return result;
 }
 
 LIMPET_EXPORT ssize_t sendfile(int to, int from, off_t *offset, size_t count)
 {
-	return after_send(to, lp_real()->sendfile(to, from, offset, count));
+	return after_send(to, lp_libc()->sendfile(to, from, offset, count));
 }
 
 LIMPET_EXPORT ssize_t sendfile64(int to, int from, off64_t *offset, size_t count)
 {
-	return after_send(to, lp_real()->sendfile64(to, from, offset, count));
+	return after_send(to, lp_libc()->sendfile64(to, from, offset, count));
 }
 
 LIMPET_EXPORT ssize_t splice(int from, off64_t *from_offset, int to, off64_t *to_offset, size_t length, unsigned flags)
 {
 	if (is_connection(from))
-		lp_traffic_stop(from);
-	return after_send(to, lp_real()->splice(from, from_offset, to, to_offset, length, flags));
+		lp_connection_traffic_stop(from);
+	return after_send(to, lp_libc()->splice(from, from_offset, to, to_offset, length, flags));
 }

@@ -3,7 +3,7 @@
  * table before something else has it: what is read there would be taken for requests.
  *
  * libuv closes by syscall(2), and a stream closes inside the C library. Where we miss a close all the same, a new socket's
- * number is wiped when it is made, and traffic.c finds out files.
+ * number is wiped when it is made, and connection_traffic.c finds out files.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,19 +14,19 @@
 
 #include "limpet/export.h"
 #include "preload/descriptors.h"
+#include "preload/libc.h"
 #include "preload/listening.h"
-#include "preload/real.h"
 
 LIMPET_EXPORT int socket(int family, int type, int protocol)
 {
-	int fd = lp_real()->socket(family, type, protocol);
+	int fd = lp_libc()->socket(family, type, protocol);
 	lp_descriptor_forget(fd);
 	return fd;
 }
 
 LIMPET_EXPORT int socketpair(int family, int type, int protocol, int pair[2])
 {
-	int status = lp_real()->socketpair(family, type, protocol, pair);
+	int status = lp_libc()->socketpair(family, type, protocol, pair);
 	if (status == 0) {
 		lp_descriptor_forget(pair[0]);
 		lp_descriptor_forget(pair[1]);
@@ -37,13 +37,13 @@ LIMPET_EXPORT int socketpair(int family, int type, int protocol, int pair[2])
 LIMPET_EXPORT int close(int fd)
 {
 	lp_listening_closing(fd);
-	return lp_real()->close(fd);
+	return lp_libc()->close(fd);
 }
 
 LIMPET_EXPORT int fclose(FILE *stream)
 {
 	lp_listening_closing(fileno(stream));
-	return lp_real()->fclose(stream);
+	return lp_libc()->fclose(stream);
 }
 
 static void forget_range(unsigned first, unsigned last)
@@ -57,13 +57,13 @@ LIMPET_EXPORT int close_range(unsigned first, unsigned last, int flags)
 {
 	if (!(flags & (int)CLOSE_RANGE_CLOEXEC))
 		forget_range(first, last);
-	return lp_real()->close_range(first, last, flags);
+	return lp_libc()->close_range(first, last, flags);
 }
 
 LIMPET_EXPORT void closefrom(int first)
 {
 	forget_range((unsigned)first, UINT32_MAX);
-	lp_real()->closefrom(first);
+	lp_libc()->closefrom(first);
 }
 
 /*
@@ -89,12 +89,12 @@ LIMPET_EXPORT long syscall(long number, ...)
 		errno = ENOSYS;
 		return -1;
 	}
-	return lp_real()->syscall(number, argument[0], argument[1], argument[2], argument[3], argument[4], argument[5]);
+	return lp_libc()->syscall(number, argument[0], argument[1], argument[2], argument[3], argument[4], argument[5]);
 }
 
 LIMPET_EXPORT int dup(int fd)
 {
-	int copy = lp_real()->dup(fd);
+	int copy = lp_libc()->dup(fd);
 	lp_listening_copied(copy, fd);
 	return copy;
 }
@@ -103,7 +103,7 @@ LIMPET_EXPORT int dup3(int fd, int copy, int flags)
 {
 	if (copy != fd)
 		lp_listening_closing(copy);
-	int status = lp_real()->dup3(fd, copy, flags);
+	int status = lp_libc()->dup3(fd, copy, flags);
 	if (status >= 0)
 		lp_listening_copied(copy, fd);
 	return status;
@@ -112,14 +112,14 @@ LIMPET_EXPORT int dup3(int fd, int copy, int flags)
 LIMPET_EXPORT int dup2(int fd, int copy)
 {
 	if (copy == fd)
-		return lp_real()->dup2(fd, copy);
+		return lp_libc()->dup2(fd, copy);
 	return dup3(fd, copy, 0);
 }
 
 /* What rides behind the command is a number or a pointer; either goes on as it came. */
 static int control(int fd, int command, void *argument)
 {
-	int result = lp_real()->fcntl(fd, command, argument);
+	int result = lp_libc()->fcntl(fd, command, argument);
 	if (result >= 0 && (command == F_DUPFD || command == F_DUPFD_CLOEXEC))
 		lp_listening_copied(result, fd);
 	return result;

@@ -16,8 +16,8 @@
 
 #include "limpet/export.h"
 #include "preload/descriptors.h"
-#include "preload/real.h"
-#include "preload/self.h"
+#include "preload/libc.h"
+#include "preload/registration.h"
 
 #define NANOSECONDS 1000000000L
 
@@ -34,12 +34,12 @@ LIMPET_EXPORT int epoll_ctl(int epoll, int verb, int fd, struct epoll_event *eve
 	enum lp_descriptor_kind kind = lp_descriptor_kind(fd);
 	struct epoll_event shared;
 	if (kind == LP_LISTENER && verb != EPOLL_CTL_DEL && event) {
-		lp_self_interest(fd);
+		lp_registration_interest(fd);
 		shared = *event; /* An epoll instance, which the listener is, cannot be watched exclusively. */
 		shared.events &= ~(uint32_t)EPOLLEXCLUSIVE;
 		event = &shared;
 	}
-	int status = lp_real()->epoll_ctl(epoll, verb, fd, event);
+	int status = lp_libc()->epoll_ctl(epoll, verb, fd, event);
 	if (status == 0 && kind == LP_CONNECTION)
 		note_watch(epoll, verb, fd, event);
 	else if (status == 0 && kind == LP_LISTENER)
@@ -53,10 +53,10 @@ static bool show_interest(struct pollfd *fds, nfds_t count)
 	bool any = false;
 	for (nfds_t i = 0; i < count; i++)
 		if (fds[i].fd >= 0 && lp_descriptor_kind(fds[i].fd) == LP_LISTENER) {
-			lp_self_interest(fds[i].fd);
+			lp_registration_interest(fds[i].fd);
 			any = true;
 		}
-	return any && lp_self_shares();
+	return any && lp_registration_shares();
 }
 
 static bool show_interest_in_set(int count, const fd_set *readable)
@@ -65,10 +65,10 @@ static bool show_interest_in_set(int count, const fd_set *readable)
 	int end = lp_descriptors_end();
 	for (int fd = 0; readable && fd < count && fd < end; fd++)
 		if (lp_descriptor_kind(fd) == LP_LISTENER && FD_ISSET(fd, readable)) {
-			lp_self_interest(fd);
+			lp_registration_interest(fd);
 			any = true;
 		}
-	return any && count <= FD_SETSIZE && lp_self_shares();
+	return any && count <= FD_SETSIZE && lp_registration_shares();
 }
 
 /* Time */
@@ -113,7 +113,7 @@ static int drop_false(struct pollfd *fds, nfds_t count, int ready)
 {
 	for (nfds_t i = 0; i < count && ready > 0; i++)
 		if (fds[i].fd >= 0 && fds[i].revents && lp_descriptor_kind(fds[i].fd) == LP_LISTENER &&
-		    !lp_self_has(fds[i].fd)) {
+		    !lp_registration_has(fds[i].fd)) {
 			fds[i].revents = 0;
 			ready--;
 		}
@@ -125,7 +125,7 @@ static int poll_truly(struct pollfd *fds, nfds_t count, const struct timespec *t
 	struct timespec end = timeout ? until(timeout) : (struct timespec){0};
 	struct timespec left = timeout ? *timeout : (struct timespec){0};
 	for (;;) {
-		int ready = lp_real()->ppoll(fds, count, timeout ? &left : NULL, mask);
+		int ready = lp_libc()->ppoll(fds, count, timeout ? &left : NULL, mask);
 		if (ready <= 0 || (ready = drop_false(fds, count, ready)))
 			return ready;
 		if (timeout)
@@ -137,14 +137,14 @@ LIMPET_EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
 	struct timespec timeout = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000L};
 	if (!show_interest(fds, count))
-		return lp_real()->poll(fds, count, timeout_ms);
+		return lp_libc()->poll(fds, count, timeout_ms);
 	return poll_truly(fds, count, timeout_ms < 0 ? NULL : &timeout, NULL);
 }
 
 LIMPET_EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
 	if (!show_interest(fds, count))
-		return lp_real()->ppoll(fds, count, timeout, mask);
+		return lp_libc()->ppoll(fds, count, timeout, mask);
 	return poll_truly(fds, count, timeout, mask);
 }
 
@@ -161,7 +161,7 @@ static void copy_set(fd_set *to, const fd_set *from, int count)
 static int drop_false_in_set(int count, fd_set *readable, int ready)
 {
 	for (int fd = 0; fd < count && ready > 0; fd++)
-		if (FD_ISSET(fd, readable) && lp_descriptor_kind(fd) == LP_LISTENER && !lp_self_has(fd)) {
+		if (FD_ISSET(fd, readable) && lp_descriptor_kind(fd) == LP_LISTENER && !lp_registration_has(fd)) {
 			FD_CLR(fd, readable);
 			ready--;
 		}
@@ -176,7 +176,7 @@ static int select_truly(int count, fd_set *sets[3], struct timespec *left, const
 	for (int i = 0; i < 3; i++)
 		copy_set(&asked[i], sets[i], count);
 	for (;;) {
-		int ready = lp_real()->pselect(count, sets[0], sets[1], sets[2], left, mask);
+		int ready = lp_libc()->pselect(count, sets[0], sets[1], sets[2], left, mask);
 		bool waited = ready == 0;
 		if (ready > 0)
 			ready = drop_false_in_set(count, sets[0], ready);
@@ -194,7 +194,7 @@ LIMPET_EXPORT int select(int count, fd_set *restrict readable, fd_set *restrict 
 {
 	struct timespec left;
 	if (!show_interest_in_set(count, readable))
-		return lp_real()->select(count, readable, writable, except, timeout);
+		return lp_libc()->select(count, readable, writable, except, timeout);
 	if (!timeout)
 		return select_truly(count, (fd_set *[]){readable, writable, except}, NULL, NULL);
 	TIMEVAL_TO_TIMESPEC(timeout, &left);
@@ -208,6 +208,6 @@ LIMPET_EXPORT int pselect(int count, fd_set *restrict readable, fd_set *restrict
 {
 	struct timespec left = timeout ? *timeout : (struct timespec){0};
 	if (!show_interest_in_set(count, readable))
-		return lp_real()->pselect(count, readable, writable, except, timeout, mask);
+		return lp_libc()->pselect(count, readable, writable, except, timeout, mask);
 	return select_truly(count, (fd_set *[]){readable, writable, except}, timeout ? &left : NULL, mask);
 }

@@ -22,11 +22,11 @@
 #include "preload/addresses.h"
 #include "preload/bindings.h"
 #include "preload/descriptors.h"
-#include "preload/real.h"
-#include "preload/self.h"
-#include "worker/placeholder.h"
+#include "preload/libc.h"
+#include "preload/registration.h"
+#include "wire/placeholder.h"
 
-/* As in self.c: there is nobody to hand this to. */
+/* As in registration.c: there is nobody to hand this to. */
 static struct {
 	char door[sizeof(((struct sockaddr_un *)0)->sun_path)];
 } ours;
@@ -35,7 +35,7 @@ static bool has_option(int fd, int name, int value)
 {
 	int is;
 	socklen_t size = sizeof(is);
-	return lp_real()->getsockopt(fd, SOL_SOCKET, name, &is, &size) == 0 && is == value;
+	return lp_libc()->getsockopt(fd, SOL_SOCKET, name, &is, &size) == 0 && is == value;
 }
 
 /* A stream socket that can be bound to the address; any other gets the kernel's error. */
@@ -56,7 +56,7 @@ static int stand_in(int fd, const struct lp_binding *binding)
 	if (placeholder < 0)
 		return placeholder;
 	int status = lp_descriptor_name(fd, placeholder);
-	lp_real()->close(placeholder);
+	lp_libc()->close(placeholder);
 	return status;
 }
 
@@ -115,7 +115,7 @@ static bool handlers_restart(void)
 static int wait_for_connection(int fd)
 {
 	struct pollfd one = {.fd = fd, .events = POLLIN};
-	if (lp_real()->poll(&one, 1, -1) >= 0 || (errno == EINTR && handlers_restart()))
+	if (lp_libc()->poll(&one, 1, -1) >= 0 || (errno == EINTR && handlers_restart()))
 		return 0;
 	return -errno;
 }
@@ -132,10 +132,11 @@ int lp_listening_accept(int fd, struct sockaddr *address, socklen_t *length, int
 	unsigned binding = lp_descriptors[fd].binding; /* A signal handler may close it any time. */
 	int status = check_accept(address, length, flags);
 	if (!status)
-		status = lp_self_interest(fd);
-	bool told = lp_descriptors[fd].watched && lp_self_shares(); /* Perhaps of what was another listener's. */
+		status = lp_registration_interest(fd);
+	bool told =
+		lp_descriptors[fd].watched && lp_registration_shares(); /* Perhaps of what was another listener's. */
 	while (!status) {
-		int connection = lp_self_take(fd, flags);
+		int connection = lp_registration_take(fd, flags);
 		if (connection >= 0) {
 			lp_accepted_begin(connection, binding);
 			if (address)
@@ -143,7 +144,7 @@ int lp_listening_accept(int fd, struct sockaddr *address, socklen_t *length, int
 			return connection;
 		}
 		/* Asked only now: mostly there is a connection. */
-		if (connection != -EAGAIN || lp_real()->fcntl(fd, F_GETFL) & O_NONBLOCK)
+		if (connection != -EAGAIN || lp_libc()->fcntl(fd, F_GETFL) & O_NONBLOCK)
 			status = connection;
 		else if (told)
 			status = -ECONNABORTED;
@@ -156,7 +157,7 @@ int lp_listening_accept(int fd, struct sockaddr *address, socklen_t *length, int
 
 void lp_listening_closing(int fd)
 {
-	if (lp_descriptor_kind(fd) == LP_OTHER || !lp_self_is_here())
+	if (lp_descriptor_kind(fd) == LP_OTHER || !lp_registration_is_here())
 		return;
 	/* A signal handler may close the same one at the same time. */
 	unsigned binding = lp_descriptors[fd].binding;
@@ -165,13 +166,13 @@ void lp_listening_closing(int fd)
 		lp_descriptor_wipe(fd);
 	bool last;
 	if (kind == LP_LISTENER && lp_bindings_unlisten(binding, &last))
-		lp_self_leave(binding, last);
+		lp_registration_leave(binding, last);
 }
 
 void lp_listening_copied(int fd, int like)
 {
 	enum lp_descriptor_kind kind = lp_descriptor_kind(like);
-	if ((unsigned)fd >= LP_DESCRIPTORS_MAX || !lp_self_is_here())
+	if ((unsigned)fd >= LP_DESCRIPTORS_MAX || !lp_registration_is_here())
 		return;
 	if (kind == LP_OTHER) {
 		lp_descriptor_forget(fd);
@@ -181,9 +182,9 @@ void lp_listening_copied(int fd, int like)
 	if (kind == LP_LISTENER)
 		lp_bindings_listen(lp_descriptors[like].binding, false);
 	if (kind == LP_CONNECTION) { /* What is read and written by two numbers is followed by neither. */
-		lp_exchange_stop(lp_descriptor_exchange(like));
+		lp_http_exchange_stop(lp_descriptor_exchange(like));
 		if (lp_descriptor_make_exchange(fd))
-			lp_exchange_stop(lp_descriptor_exchange(fd));
+			lp_http_exchange_stop(lp_descriptor_exchange(fd));
 	}
 }
 
@@ -207,7 +208,7 @@ static void recognise(int fd)
 	socklen_t length = sizeof(name);
 	struct sockaddr_storage address;
 	unsigned which;
-	if ((unsigned)fd >= LP_DESCRIPTORS_MAX || lp_real()->getsockname(fd, (struct sockaddr *)&name, &length) ||
+	if ((unsigned)fd >= LP_DESCRIPTORS_MAX || lp_libc()->getsockname(fd, (struct sockaddr *)&name, &length) ||
 	    !lp_placeholder_read(&name, length, ours.door, &address, &which))
 		return;
 	int binding = lp_bindings_inherit(&address, which);

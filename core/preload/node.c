@@ -22,7 +22,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "preload/real.h"
+#include "preload/libc.h"
 
 /* node::Start(int, char **): in every Node, also where it is a shared library, or part of a single executable. */
 #define NODE_START "_ZN4node5StartEiPPc"
@@ -46,16 +46,16 @@ static int connect_to(const char *path)
 	if (fd < 0)
 		return -1;
 	if (fd <= STDERR_FILENO) { /* A standard one was closed, and the program may mean to open it. */
-		int higher = lp_real()->fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-		lp_real()->close(fd);
+		int higher = lp_libc()->fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+		lp_libc()->close(fd);
 		fd = higher;
 	}
-	lp_real()->setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	lp_real()->setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	if (fd >= 0 && lp_real()->connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+	lp_libc()->setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	lp_libc()->setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (fd >= 0 && lp_libc()->connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
 		return fd;
 	if (fd >= 0)
-		lp_real()->close(fd);
+		lp_libc()->close(fd);
 	return -1;
 }
 
@@ -65,7 +65,7 @@ static bool read_line(int fd, char line[ANSWER_MAX])
 	for (size_t length = 0; length < ANSWER_MAX; length++) {
 		ssize_t got;
 		do
-			got = lp_real()->read(fd, line + length, 1);
+			got = lp_libc()->read(fd, line + length, 1);
 		while (got < 0 && errno == EINTR);
 		if (got <= 0)
 			return false;
@@ -103,7 +103,7 @@ static void become(int fd, const char *answer)
 	char serialization[16];
 	char text[16];
 	if (sscanf(answer, "%15[0-9] %15[a-z]", number, serialization) != 2) {
-		lp_real()->close(fd);
+		lp_libc()->close(fd);
 		return;
 	}
 	snprintf(text, sizeof(text), "%d", fd);
@@ -113,7 +113,7 @@ static void become(int fd, const char *answer)
 	require_script();
 }
 
-/* As in self.c: there is nobody to hand this to. */
+/* As in registration.c: there is nobody to hand this to. */
 static bool has_parents_channel;
 
 bool lp_node_has_parents_channel(void)
@@ -136,5 +136,5 @@ void lp_node_begin(const char *door)
 	if (read_line(fd, answer))
 		become(fd, answer);
 	else
-		lp_real()->close(fd);
+		lp_libc()->close(fd);
 }

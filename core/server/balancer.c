@@ -26,8 +26,8 @@
 #include "base/descriptors.h"
 #include "base/error.h"
 #include "base/run_folder.h"
-#include "server/root.h"
-#include "worker/frame.h"
+#include "server/give_up_root.h"
+#include "wire/frame.h"
 
 /* How long clients that have begun to speak, and workers that have yet to take what was sent, hold up the stop of workers that
  * register. */

@@ -1,17 +1,17 @@
 /**
- * The balancer's own memory: for balancer.c, which has its life, and requests.c, which answers for it.
+ * The balancer's own memory: for balancer.c, which has its life, and control_requests.c, which answers for it.
  */
 #ifndef LP_SERVER_BALANCER_H
 #define LP_SERVER_BALANCER_H
 
+#include "admin/admin_http.h"
+#include "admin/control.h"
+#include "admin/status.h"
 #include "base/control_path.h"
 #include "base/sha256.h"
 #include "limpet/balancer.h"
-#include "server/admin.h"
-#include "server/control.h"
-#include "server/data.h"
+#include "server/balancer_private.h"
 #include "server/listener.h"
-#include "server/status.h"
 #include "server/waiting.h"
 #include "worker/supervisor.h"
 

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
-#include "route/policy.h"
+#include "policy/policy.h"
 
 /** Listeners that are told apart; the others count as heard. */
 #define LP_HINTS_LISTENERS 16

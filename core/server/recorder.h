@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "route/policy.h"
+#include "policy/policy.h"
 #include "route/recording.h"
 
 #define LP_RECORDER_CONNECTIONS 256

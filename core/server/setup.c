@@ -11,7 +11,7 @@
 #include <strings.h>
 
 #include "base/address.h"
-#include "route/policy_survey.h"
+#include "policy/survey.h"
 
 /* The dialect for such workers whose library reads responses and gives connections back. */
 static const char *able_dialect(const struct lp_dialect *dialect)

@@ -5,7 +5,7 @@
 #define LP_SERVER_SETUP_H
 
 #include "base/error.h"
-#include "server/data.h"
+#include "server/balancer_private.h"
 
 /**
  * Refuse --session and --learn where nothing would report the sessions that they name, and the policy `session` where

@@ -16,8 +16,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "route/policy_survey.h"
-#include "route/scene.h"
+#include "policy/scene.h"
+#include "policy/survey.h"
 
 #define SESSIONS 4096
 #define SHARED_ENTRIES 4096

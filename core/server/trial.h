@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "limpet/balancer.h"
-#include "route/policy.h"
+#include "policy/policy.h"
 #include "server/recorder.h"
 
 /** How long recorded connections may take in all; the loop stands still meanwhile. Those left over are not tried. */

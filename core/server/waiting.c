@@ -1,5 +1,5 @@
 /*
- * Who waits, for what, and who is decided about; connection.c has the table of states, waits.c what all waiting has in
+ * Who waits, for what, and who is decided about; connection.c has the table of states, waiting_list.c what all waiting has in
  * common.
  *
  * Most connections pass from accept to QUEUED in one go: TCP_DEFER_ACCEPT brings them with their first bytes. All waiting is
@@ -12,7 +12,7 @@
  *
  * An unknown session may be one that its worker has told its client and not yet us. Some workers always tell us first: it is
  * enough to read what they have said. The others are asked, once for all who wait, and answer behind what they had to say
- * (asking.h); session_wait is for those that do not answer.
+ * (session_query.h); session_wait is for those that do not answer.
  *
  * A client that ends its side may have left, or may only have said all that it will: TCP does not tell. One whose end came
  * with its request is taken for the second: it is served as any other, but does not wait for an unknown session, and is
@@ -25,9 +25,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "server/endings.h"
+#include "server/closing.h"
 #include "server/refusal.h"
-#include "server/waits.h"
+#include "server/waiting_list.h"
 
 /* Events taken from epoll, and decisions about those that waited, before the loop gets its turn. */
 #define EVENTS_A_TURN 64
@@ -108,9 +108,9 @@ static bool can_decide(struct lp_waiting *waiting, struct lp_connection *connect
 	if (status == LP_AGAIN)
 		wait_for_bytes(waiting, connection);
 	else if (status == -E2BIG)
-		lp_end_refused(waiting, connection, LP_OUTCOME_HEAD_TOO_LONG, 431);
+		lp_closing_refused(waiting, connection, LP_OUTCOME_HEAD_TOO_LONG, 431);
 	else
-		lp_end_early(waiting, connection, LP_OUTCOME_CLIENT_LEFT);
+		lp_closing_early(waiting, connection, LP_OUTCOME_CLIENT_LEFT);
 	return false;
 }
 
@@ -123,14 +123,14 @@ static void record(struct lp_waiting *waiting, const struct lp_policy_conn *view
 static void note_decision(struct lp_waiting *waiting, struct lp_connection *connection,
 			  const struct lp_policy_conn *view, const struct lp_verdict *verdict, uint64_t errors_before)
 {
-	struct lp_decision_client client = lp_end_client(waiting, connection);
+	struct lp_decision_client client = lp_closing_client(waiting, connection);
 	lp_decisions_decided(waiting->config.decisions, &connection->decision, &client, view, verdict,
 			     connection->cursor, lp_policy_errors(waiting->policy) != errors_before);
 }
 
 static int look(struct lp_waiting *waiting, struct lp_connection *connection, struct lp_policy_conn *view)
 {
-	int status = lp_look(&waiting->look, connection->fd, connection->seen, view);
+	int status = lp_head_peek(&waiting->look, connection->fd, connection->seen, view);
 	if (status == 0)
 		lp_hints_note(&waiting->hints, waiting->config.log, waiting->policy, view);
 	return status;
@@ -182,7 +182,7 @@ static void ask_policies(struct lp_waiting *waiting, struct lp_connection *conne
 		case LP_VERDICT_REFUSE:
 			record(waiting, view, 0);
 			note_decision(waiting, connection, view, &verdict, errors);
-			lp_end_refused(waiting, connection, LP_OUTCOME_REFUSED_POLICY, verdict.status);
+			lp_closing_refused(waiting, connection, LP_OUTCOME_REFUSED_POLICY, verdict.status);
 			return;
 		case LP_VERDICT_WORKER:
 			record(waiting, view, verdict.worker);
@@ -292,7 +292,7 @@ static void on_head(struct lp_waiting *waiting, struct lp_connection *connection
 		return;
 	}
 	if (status == LP_AGAIN) {
-		lp_end_early(waiting, connection, LP_OUTCOME_CLIENT_LEFT); /* It will never be complete. */
+		lp_closing_early(waiting, connection, LP_OUTCOME_CLIENT_LEFT); /* It will never be complete. */
 		return;
 	}
 	connection->half_closed = has_ended;
@@ -320,14 +320,14 @@ static void on_client(struct lp_waiting *waiting, struct lp_connection *connecti
 	switch (connection->state) {
 	case LP_LINGERING:
 		if (!lp_refusal_discard(connection->fd, &connection->seen))
-			lp_end_linger(waiting, connection);
+			lp_closing_linger(waiting, connection);
 		break;
 	case LP_LOOKING:
 		on_head(waiting, connection, is_gone || has_ended);
 		break;
 	default:
 		if (is_gone || (has_ended && !is_first && !connection->half_closed))
-			lp_end_early(waiting, connection, LP_OUTCOME_CLIENT_LEFT);
+			lp_closing_early(waiting, connection, LP_OUTCOME_CLIENT_LEFT);
 		else if (has_ended)
 			on_half_closed(waiting, connection);
 		break;
@@ -350,12 +350,12 @@ static void on_epoll(uv_poll_t *poll, int status, int uv_events)
 static void give_up_looking(struct lp_waiting *waiting, struct lp_connection *connection)
 {
 	if (connection->seen) {
-		lp_end_refused(waiting, connection, LP_OUTCOME_HEAD_TIMEOUT, 408);
+		lp_closing_refused(waiting, connection, LP_OUTCOME_HEAD_TIMEOUT, 408);
 		return;
 	}
 	lp_hints_note_silence(&waiting->hints, waiting->config.log, waiting->policy, connection->origin->name,
 			      waiting->config.head_timeout_ms);
-	lp_end_early(waiting, connection, LP_OUTCOME_SILENT);
+	lp_closing_early(waiting, connection, LP_OUTCOME_SILENT);
 }
 
 /* When we have not run for a while, the rest of a head can be here although nobody has told us yet. */
@@ -373,7 +373,7 @@ static void expire_looking(struct lp_waiting *waiting, struct lp_connection *con
 static void try_again(struct lp_waiting *waiting, struct lp_connection *connection)
 {
 	if (connection->deadline_ms <= uv_now(waiting->config.loop))
-		lp_end_refused(waiting, connection, LP_OUTCOME_NO_WORKER, 503);
+		lp_closing_refused(waiting, connection, LP_OUTCOME_NO_WORKER, 503);
 	else
 		decide_waiting(waiting, connection);
 }
@@ -381,9 +381,9 @@ static void try_again(struct lp_waiting *waiting, struct lp_connection *connecti
 static void expire_held(struct lp_waiting *waiting, struct lp_connection *connection)
 {
 	if (connection->deadline_ms <= uv_now(waiting->config.loop))
-		lp_end_refused(waiting, connection, LP_OUTCOME_NO_WORKER, 503);
+		lp_closing_refused(waiting, connection, LP_OUTCOME_NO_WORKER, 503);
 	else
-		lp_end_early(waiting, connection, LP_OUTCOME_CLIENT_LEFT); /* Its client has most likely left. */
+		lp_closing_early(waiting, connection, LP_OUTCOME_CLIENT_LEFT); /* Its client has most likely left. */
 }
 
 static void expire(struct lp_waiting *waiting, struct lp_connection *connection)
@@ -403,7 +403,7 @@ static void expire(struct lp_waiting *waiting, struct lp_connection *connection)
 		expire_held(waiting, connection);
 		break;
 	default:
-		lp_end_linger(waiting, connection);
+		lp_closing_linger(waiting, connection);
 		break;
 	}
 }
@@ -447,7 +447,7 @@ static void close_lists(struct lp_waiting *waiting)
 	if (waiting->epoll >= 0)
 		close(waiting->epoll);
 	lp_deadlines_free(&waiting->deadlines);
-	lp_look_deinit(&waiting->look);
+	lp_head_peek_deinit(&waiting->look);
 	free(waiting->by_session);
 }
 
@@ -461,7 +461,7 @@ int lp_waiting_open(struct lp_waiting *waiting, const struct lp_waiting_config *
 				       .open_handles = 3};
 	int status = open_lists(waiting);
 	if (!status)
-		status = lp_look_init(&waiting->look, config->max_head_bytes);
+		status = lp_head_peek_init(&waiting->look, config->max_head_bytes);
 	if (!status && (waiting->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0)
 		status = -errno;
 	if (!status)
@@ -495,7 +495,7 @@ void lp_waiting_leave_silent(struct lp_waiting *waiting)
 	while (connection) {
 		struct lp_connection *next = lp_connections_next(waiting->connections, connection);
 		if (!connection->seen)
-			lp_end_early(waiting, connection, LP_OUTCOME_STOPPING);
+			lp_closing_early(waiting, connection, LP_OUTCOME_STOPPING);
 		connection = next;
 	}
 }
@@ -504,7 +504,7 @@ static void refuse_all_of(struct lp_waiting *waiting, unsigned group, enum lp_co
 {
 	struct lp_connection *connection;
 	while ((connection = lp_connections_first(waiting->connections, group, state)))
-		lp_end_refused(waiting, connection, LP_OUTCOME_STOPPING, 503);
+		lp_closing_refused(waiting, connection, LP_OUTCOME_STOPPING, 503);
 }
 
 void lp_waiting_refuse_all(struct lp_waiting *waiting)
@@ -523,7 +523,7 @@ void lp_waiting_close(struct lp_waiting *waiting, void (*closed)(struct lp_waiti
 	waiting->closed = closed;
 	lp_waiting_refuse_all(waiting);
 	while ((connection = lp_connections_first(waiting->connections, 0, LP_LINGERING)))
-		lp_end_linger(waiting, connection);
+		lp_closing_linger(waiting, connection);
 	uv_close((uv_handle_t *)&waiting->poll, on_handle_closed);
 	uv_close((uv_handle_t *)&waiting->timer, on_handle_closed);
 	uv_close((uv_handle_t *)&waiting->idle, on_handle_closed);
@@ -552,7 +552,7 @@ static struct lp_connection *take_in(struct lp_waiting *waiting, int fd, const s
 	connection->generation = waiting->generation;
 	if (lp_deadlines_reserve(&waiting->deadlines, waiting->connections->capacity) == 0)
 		return connection;
-	lp_end_early(waiting, connection, LP_OUTCOME_FAILED);
+	lp_closing_early(waiting, connection, LP_OUTCOME_FAILED);
 	return NULL;
 }
 
@@ -566,8 +566,8 @@ void lp_waiting_admit(struct lp_waiting *waiting, int fd, const struct lp_ip *ip
 	if (lp_per_address_admit(waiting->config.per_address, ip, uv_now(waiting->config.loop)))
 		decide(waiting, connection, &nothing);
 	else
-		lp_end_over_limit(waiting, connection, LP_OUTCOME_ADDRESS_RATE,
-				  "too many come from there (--max-rate-per-ip)");
+		lp_closing_over_limit(waiting, connection, LP_OUTCOME_ADDRESS_RATE,
+				      "too many come from there (--max-rate-per-ip)");
 }
 
 /* It is no new connection of its address. */
@@ -634,7 +634,7 @@ void lp_waiting_answered(struct lp_waiting *waiting, uint32_t round)
 
 void lp_waiting_settled(struct lp_waiting *waiting, const struct lp_connection *connection)
 {
-	lp_end_note(waiting, connection, LP_OUTCOME_ARRIVED, 0);
+	lp_closing_note(waiting, connection, LP_OUTCOME_ARRIVED, 0);
 }
 
 void lp_waiting_returned(struct lp_waiting *waiting, struct lp_connection *connection, unsigned worker,

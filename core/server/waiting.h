@@ -8,16 +8,16 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "admin/decisions.h"
 #include "base/address.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "connection/connection.h"
 #include "connection/deadlines.h"
 #include "limpet/balancer.h"
-#include "route/policy.h"
-#include "server/decisions.h"
+#include "policy/policy.h"
+#include "server/head_peek.h"
 #include "server/hints.h"
-#include "server/look.h"
 #include "server/per_address.h"
 #include "server/recorder.h"
 #include "worker/supervisor.h"
@@ -46,7 +46,7 @@ struct lp_waiting {
 	struct lp_policy *policy;           /**< Borrowed. */
 	struct lp_supervisor *supervisor;   /**< Borrowed; NULL until there is one: then all are held. */
 	uint32_t generation;                /**< Of the policy: cursors of an older one start again. */
-	struct lp_look look;
+	struct lp_head_peek look;
 	struct lp_hints hints;
 
 	int epoll;        /**< Watches the clients of all that wait. */

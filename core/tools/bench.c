@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "route/included.h"
-#include "route/policy.h"
+#include "policy/included.h"
+#include "policy/policy.h"
 #include "tools/clients.h"
 #include "tools/stage.h"
 

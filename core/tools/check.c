@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "route/policy_check.h"
-#include "route/scene.h"
+#include "policy/check.h"
+#include "policy/scene.h"
 #include "tools/stage.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

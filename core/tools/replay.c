@@ -5,9 +5,9 @@
 
 #include <errno.h>
 
-#include "route/policy_survey.h"
+#include "policy/scene.h"
+#include "policy/survey.h"
 #include "route/recording.h"
-#include "route/scene.h"
 #include "tools/stage.h"
 
 #define SID_SIZE 1024

@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "route/policy_survey.h"
-#include "route/scene.h"
+#include "policy/scene.h"
+#include "policy/survey.h"
 #include "tools/stage.h"
 
 /* A recorded beginning of a connection is no longer than limpet's largest --max-head. */

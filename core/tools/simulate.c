@@ -19,9 +19,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "policy/policy.h"
+#include "policy/survey.h"
 #include "route/hash.h"
-#include "route/policy.h"
-#include "route/policy_survey.h"
 #include "tools/clients.h"
 
 /* Everything that the core draws at random begins here, so that two runs are the same. */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "route/policy_survey.h"
+#include "policy/survey.h"
 
 static int bind_session(struct lp_scene *scene, const char *session, struct lp_error *error)
 {

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/options.h"
-#include "route/scene.h"
+#include "policy/scene.h"
 
 /**
  * Begin a scene anew, with the --set, --trust and --session of a command line.

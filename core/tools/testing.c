@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "route/policy_testing.h"
+#include "policy/testing.h"
 
 #define SUFFIX ".test.lua"
 

@@ -25,8 +25,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "worker/meeting/v8frame.h"
-#include "worker/rights.h"
+#include "broker/v8frame.h"
+#include "wire/scm_rights.h"
 
 #define RETRY_MS 10
 
@@ -49,7 +49,7 @@ static ssize_t send_now(struct lp_channel *channel, const char *bytes, size_t le
 {
 	ssize_t sent;
 	do
-		sent = lp_rights_send(channel->fd, bytes, length, fd);
+		sent = lp_scm_rights_send(channel->fd, bytes, length, fd);
 	while (sent == -EINTR);
 	switch (sent) {
 	case -EAGAIN:

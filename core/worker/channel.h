@@ -17,10 +17,10 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "broker/message.h"
 #include "connection/connection.h"
+#include "wire/frame.h"
 #include "worker/dialect.h"
-#include "worker/frame.h"
-#include "worker/meeting/letter.h"
 #include "worker/shared_sockets.h"
 
 /** Bytes that are read at a time; a worker's usual messages are far shorter. */
@@ -53,9 +53,9 @@ struct lp_channel_events {
 	void (*on_session)(struct lp_channel *channel, struct lp_slice key, bool bound);
 	/** How many acknowledged connections the worker has open; from workers that tell. */
 	void (*on_open)(struct lp_channel *channel, uint64_t open);
-	/** A message of the program's own, for the workers' meeting place. */
-	void (*on_letter)(struct lp_channel *channel, const struct lp_letter *letter);
-	/** A native worker's frame for the workers' meeting place. */
+	/** A message of the program's own, for the workers' broker. */
+	void (*on_message)(struct lp_channel *channel, const struct lp_message *message);
+	/** A native worker's frame for the workers' broker. */
 	void (*on_frame)(struct lp_channel *channel, const struct lp_frame *frame);
 	/** A server of the worker has this value; the first that was said under the name is answered, for all to use. */
 	struct lp_slice (*on_share)(struct lp_channel *channel, struct lp_slice name, struct lp_slice value);
@@ -239,8 +239,8 @@ void lp_channel_give_up(struct lp_channel *channel, int status);
 /** A session began or ended. @param channel Open. @param key 1 byte or more. @param bound Which. */
 void lp_channel_session(struct lp_channel *channel, struct lp_slice key, bool bound);
 
-/** A message for the workers' meeting place. @param channel Open. @param letter Borrowed. */
-void lp_channel_letter(struct lp_channel *channel, const struct lp_letter *letter);
+/** A message for the workers' broker. @param channel Open. @param message Borrowed. */
+void lp_channel_message(struct lp_channel *channel, const struct lp_message *message);
 
 /** The same from a native worker. @param channel Open. @param frame Borrowed. */
 void lp_channel_frame(struct lp_channel *channel, const struct lp_frame *frame);

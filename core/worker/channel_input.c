@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "broker/v8frame.h"
+#include "wire/scm_rights.h"
 #include "worker/channel.h"
-#include "worker/meeting/v8frame.h"
-#include "worker/rights.h"
 
 /* Reads before the loop gets its turn, and how long they may take: a talkative worker must not starve the others. */
 #define READS_A_TURN 64
@@ -31,8 +31,8 @@ static void drop_descriptor(struct lp_channel *channel)
 static ssize_t receive_now(struct lp_channel *channel, char *bytes)
 {
 	for (;;) {
-		ssize_t got =
-			lp_rights_receive(channel->fd, bytes, LP_CHANNEL_READ_SIZE, MSG_CMSG_CLOEXEC, &channel->came);
+		ssize_t got = lp_scm_rights_receive(channel->fd, bytes, LP_CHANNEL_READ_SIZE, MSG_CMSG_CLOEXEC,
+						    &channel->came);
 		if (!channel->dialect->takes_descriptors)
 			drop_descriptor(channel);
 		if (got >= 0)

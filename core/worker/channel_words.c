@@ -62,9 +62,9 @@ void lp_channel_session(struct lp_channel *channel, struct lp_slice key, bool bo
 	channel->events->on_session(channel, key, bound);
 }
 
-void lp_channel_letter(struct lp_channel *channel, const struct lp_letter *letter)
+void lp_channel_message(struct lp_channel *channel, const struct lp_message *message)
 {
-	channel->events->on_letter(channel, letter);
+	channel->events->on_message(channel, message);
 }
 
 void lp_channel_frame(struct lp_channel *channel, const struct lp_frame *frame)

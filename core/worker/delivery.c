@@ -5,7 +5,7 @@
  * A worker is usable (struct lp_worker) while it is up, its queue has room, it takes what it is given (stuck.c) and
  * nobody stops us.
  *
- * Open connections: a worker that tells (native) is believed. For the others the kernel is asked (count.h); that starts
+ * Open connections: a worker that tells (native) is believed. For the others the kernel is asked (open_count.h); that starts
  * with the first connection such a worker takes, and ends for a worker with its first report.
  */
 #include "worker/slot.h"
@@ -118,9 +118,9 @@ void lp_slot_close_channel(struct lp_slot *slot)
 	lp_stuck_forget(slot);
 	lp_slot_update_up(slot);
 	lp_channel_close(&slot->channel, on_channel_closed);
-	lp_asking_forget(slot);
+	lp_session_query_forget(slot);
 	if (!slot->slots->config.dialect->has_node_channel) /* There it is Node's that speaks. */
-		lp_meeting_leave(slot->slots->meeting, slot->worker->id);
+		lp_broker_leave(slot->slots->broker, slot->worker->id);
 	lp_slot_end_if_idle(slot);
 }
 
@@ -149,7 +149,7 @@ void lp_slot_lose_worker(struct lp_slot *slot, struct lp_process *process)
 	lp_unread_worker_ended(&slots->unread, worker->id);
 	lp_sessions_forget_worker(slots->config.sessions, worker->id);
 	if (slots->count)
-		lp_count_forget_worker(slots->count, worker->id);
+		lp_open_count_forget_worker(slots->count, worker->id);
 	lp_workers_forget_listens(slots->config.workers, worker->id, true);
 	slot->handles_sigterm = false;
 	slot->hurried = false;
@@ -237,8 +237,8 @@ static void count_connection(struct lp_slot *slot, const struct lp_connection *c
 {
 	struct lp_slots *slots = slot->slots;
 	if (!slots->count_tried) {
-		int status = lp_count_start(&slots->count, slots->config.loop, slots->config.log, false,
-					    on_connections_closed, slots);
+		int status = lp_open_count_start(&slots->count, slots->config.loop, slots->config.log, false,
+						 on_connections_closed, slots);
 		slots->count_tried = status != UV_ENOMEM; /* Which passes. */
 		if (status)
 			lp_log_write(slots->config.log, LP_LOG_WARNING, NULL,
@@ -246,9 +246,9 @@ static void count_connection(struct lp_slot *slot, const struct lp_connection *c
 				     "balanced by the connections on the way to them",
 				     lp_error_words(status));
 	}
-	int status = slots->count
-			     ? lp_count_add(slots->count, connection->fd, slot->worker->id, connection->origin->port)
-			     : UV_ENOTSUP;
+	int status = slots->count ? lp_open_count_add(slots->count, connection->fd, slot->worker->id,
+						      connection->origin->port)
+				  : UV_ENOTSUP;
 	if (status == 0)
 		slot->worker->connections++;
 	if (status && status != -EEXIST)
@@ -382,7 +382,7 @@ static void on_open(struct lp_channel *channel, uint64_t open)
 {
 	struct lp_slot *slot = channel->owner;
 	if (!slot->reports && slot->slots->count)
-		lp_count_forget_worker(slot->slots->count, slot->worker->id);
+		lp_open_count_forget_worker(slot->slots->count, slot->worker->id);
 	slot->reports = true;
 	slot->worker->connections = (uint32_t)open + slot->worker->waiting; /* Nothing of its is UNREAD. */
 }
@@ -396,21 +396,21 @@ bool lp_slot_post(void *owner, unsigned worker, struct lp_slice bytes)
 	return slot->channel_open && lp_channel_post(&slot->channel, bytes);
 }
 
-static void on_letter(struct lp_channel *channel, const struct lp_letter *letter)
+static void on_message(struct lp_channel *channel, const struct lp_message *message)
 {
 	struct lp_slot *slot = channel->owner;
-	lp_meeting_take(slot->slots->meeting, slot->worker->id, letter);
+	lp_broker_take(slot->slots->broker, slot->worker->id, message);
 }
 
 static void on_frame(struct lp_channel *channel, const struct lp_frame *frame)
 {
 	struct lp_slot *slot = channel->owner;
-	lp_meeting_hear(slot->slots->meeting, slot->worker->id, frame);
+	lp_broker_hear(slot->slots->broker, slot->worker->id, frame);
 }
 
 static struct lp_slice on_share(struct lp_channel *channel, struct lp_slice name, struct lp_slice value)
 {
-	return lp_meeting_share(((struct lp_slot *)channel->owner)->slots->meeting, name, value);
+	return lp_broker_share(((struct lp_slot *)channel->owner)->slots->broker, name, value);
 }
 
 static int on_socket(struct lp_channel *channel, const struct lp_socket_address *address)
@@ -439,13 +439,13 @@ static void on_takes_messages(struct lp_channel *channel)
 
 static void on_answered(struct lp_channel *channel)
 {
-	lp_asking_answered(channel->owner);
+	lp_session_query_answered(channel->owner);
 }
 
 static void on_bounced(struct lp_channel *channel, int fd)
 {
 	struct lp_slots *slots = ((struct lp_slot *)channel->owner)->slots;
-	unsigned worker = slots->count ? lp_count_remove(slots->count, fd) : 0;
+	unsigned worker = slots->count ? lp_open_count_remove(slots->count, fd) : 0;
 	if (worker)
 		on_connections_closed(slots, worker, 1);
 	slots->config.events->on_bounced(slots->config.owner, fd);
@@ -476,7 +476,7 @@ static const struct lp_channel_events channel_events = {
 	.on_returned = on_returned,
 	.on_session = on_session,
 	.on_open = on_open,
-	.on_letter = on_letter,
+	.on_message = on_message,
 	.on_frame = on_frame,
 	.on_share = on_share,
 	.on_socket = on_socket,

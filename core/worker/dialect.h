@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "connection/connection.h"
+#include "wire/language.h"
 
 struct lp_channel;
 
@@ -23,13 +24,6 @@ struct lp_channel;
 
 /** Variables that a dialect adds to a worker's environment. */
 #define LP_DIALECT_VARIABLES 6
-
-/** What workers read and say. */
-enum lp_language {
-	LP_LANGUAGE_JSON, /**< Lines of it: Node. */
-	LP_LANGUAGE_V8,   /**< V8's values, each behind its length (v8frame.h): Node, where it is called `advanced`. */
-	LP_LANGUAGE_FRAMES, /**< frame.h: native workers. */
-};
 
 /** How limpet hears of sessions. */
 enum lp_session_news {

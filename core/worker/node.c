@@ -16,9 +16,9 @@
  *     {"type":"close"}                             the worker takes no more and is told to end; of sticky-session's
  *     {"cmd":"NODE_HANDLE",…}, with a descriptor   acknowledged and closed
  *     {"cmd":"NODE_LIMPET","type":DIALECT}         dialect node: the program takes that package's messages
- *     anything else                                is the program's own: for the workers' meeting place (meeting.h)
+ *     anything else                                is the program's own: for the workers' broker (broker.h)
  *
- * Advanced workers say the same as values of V8's. What concerns us of those is read as JSON (letter.h), and what we say is
+ * Advanced workers say the same as values of V8's. What concerns us of those is read as JSON (message.h), and what we say is
  * JSON until it is sent.
  *
  * Numbers: Node answers NODE_HANDLEs in order, so the acknowledgement needs none.
@@ -30,7 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/meeting/v8frame.h"
+#include "broker/v8frame.h"
 #include "worker/node_servers.h"
 
 /* The same as a value of V8's, at most: nine bytes are an empty array. */
@@ -283,16 +283,16 @@ static void on_cluster_message(struct lp_channel *channel, json_t *message)
 }
 
 /* All of a message as JSON; absent: there is no memory. */
-static struct lp_slice text_of(struct lp_channel *channel, const struct lp_letter *letter)
+static struct lp_slice text_of(struct lp_channel *channel, const struct lp_message *message)
 {
-	return channel->dialect->language == LP_LANGUAGE_V8 ? lp_letter_json(letter->bytes, &node_of(channel)->heard)
-							    : letter->bytes;
+	return channel->dialect->language == LP_LANGUAGE_V8 ? lp_message_json(message->bytes, &node_of(channel)->heard)
+							    : message->bytes;
 }
 
 /* NULL: there is no memory. */
-static json_t *parse_letter(struct lp_channel *channel, const struct lp_letter *letter)
+static json_t *parse_message(struct lp_channel *channel, const struct lp_message *message)
 {
-	struct lp_slice text = text_of(channel, letter);
+	struct lp_slice text = text_of(channel, message);
 	return text.bytes ? json_loadb(text.bytes, text.length, 0, NULL) : NULL;
 }
 
@@ -309,11 +309,11 @@ static void on_foreign_handle(struct lp_channel *channel)
 
 /* What the script that limpet has loaded into the process (preload/limpet-node.cjs) says: it has begun to listen for a sticky
  * package's messages, whose dialect is named. */
-static void on_takes_messages(struct lp_channel *channel, const struct lp_letter *letter)
+static void on_takes_messages(struct lp_channel *channel, const struct lp_message *message)
 {
 	struct lp_node *node = node_of(channel);
 	char name[64];
-	long length = lp_json_text(letter->fields[LP_LETTER_TYPE], name, sizeof(name) - 1);
+	long length = lp_json_text(message->fields[LP_MESSAGE_TYPE], name, sizeof(name) - 1);
 	if (!node->by_library || length <= 0)
 		return;
 	name[length] = '\0';
@@ -325,18 +325,18 @@ static void on_takes_messages(struct lp_channel *channel, const struct lp_letter
 	lp_channel_takes_messages(channel);
 }
 
-static void on_internal_message(struct lp_channel *channel, const struct lp_letter *letter)
+static void on_internal_message(struct lp_channel *channel, const struct lp_message *message)
 {
-	struct lp_slice cmd = letter->fields[LP_LETTER_CMD];
-	if (letter->bytes.length > INTERNAL_MAX) {
+	struct lp_slice cmd = message->fields[LP_MESSAGE_CMD];
+	if (message->bytes.length > INTERNAL_MAX) {
 		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
 			       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
 			       "worker %u sent a node:cluster message of %zu bytes; the limit is %zu; it was dropped",
-			       channel->worker, letter->bytes.length, INTERNAL_MAX);
+			       channel->worker, message->bytes.length, INTERNAL_MAX);
 	} else if (lp_json_is(cmd, LP_SLICE("NODE_CLUSTER"))) {
-		json_t *message = parse_letter(channel, letter);
-		on_cluster_message(channel, message);
-		json_decref(message);
+		json_t *parsed = parse_message(channel, message);
+		on_cluster_message(channel, parsed);
+		json_decref(parsed);
 	} else if (lp_json_is(cmd, LP_SLICE("NODE_HANDLE_ACK")))
 		on_handle_arrived(channel);
 	else if (lp_json_is(cmd, LP_SLICE("NODE_HANDLE_NACK")))
@@ -344,7 +344,7 @@ static void on_internal_message(struct lp_channel *channel, const struct lp_lett
 	else if (lp_json_is(cmd, LP_SLICE("NODE_HANDLE")))
 		on_foreign_handle(channel);
 	else if (lp_json_is(cmd, LP_SLICE("NODE_LIMPET")))
-		on_takes_messages(channel, letter);
+		on_takes_messages(channel, message);
 }
 
 static void on_session(struct lp_channel *channel, struct lp_slice data, bool bound)
@@ -364,10 +364,10 @@ static void on_program_closes(struct lp_channel *channel)
 }
 
 /* process.send('ready'), as pm2 has it. */
-static void on_program_says(struct lp_channel *channel, const struct lp_letter *letter)
+static void on_program_says(struct lp_channel *channel, const struct lp_message *message)
 {
 	static const char ready[] = "\"ready\"";
-	struct lp_slice text = text_of(channel, letter);
+	struct lp_slice text = text_of(channel, message);
 	if (text.length < sizeof(ready) - 1 || memcmp(text.bytes, ready, sizeof(ready) - 1) != 0)
 		return;
 	node_of(channel)->said_ready = true;
@@ -375,19 +375,19 @@ static void on_program_says(struct lp_channel *channel, const struct lp_letter *
 }
 
 /* The program's own messages, of which a few packages' mean something to their primary. */
-static void on_program_message(struct lp_channel *channel, const struct lp_letter *letter)
+static void on_program_message(struct lp_channel *channel, const struct lp_message *message)
 {
-	struct lp_slice type = letter->fields[LP_LETTER_TYPE];
+	struct lp_slice type = message->fields[LP_MESSAGE_TYPE];
 	if (lp_json_is(type, LP_SLICE("sticky:connection")))
-		on_session(channel, letter->fields[LP_LETTER_DATA], true);
+		on_session(channel, message->fields[LP_MESSAGE_DATA], true);
 	else if (lp_json_is(type, LP_SLICE("sticky:disconnection")))
-		on_session(channel, letter->fields[LP_LETTER_DATA], false);
+		on_session(channel, message->fields[LP_MESSAGE_DATA], false);
 	else if (node_of(channel)->close_ends && lp_json_is(type, LP_SLICE("close")))
 		on_program_closes(channel);
 	else if (channel->dialect->wait_ready && !type.bytes && !node_of(channel)->said_ready)
-		on_program_says(channel, letter);
+		on_program_says(channel, message);
 	else
-		lp_channel_letter(channel, letter);
+		lp_channel_message(channel, message);
 }
 
 /* Node writes its own without escapes; one that is written so must not get to another worker, which reads it as Node's. */
@@ -399,28 +399,28 @@ static bool is_internal(struct lp_slice cmd)
 	return memcmp(cmd.bytes, begins, sizeof(begins) - 1) == 0 || memchr(cmd.bytes, '\\', sizeof(begins) - 1);
 }
 
-static void on_letter(struct lp_channel *channel, const struct lp_letter *letter)
+static void on_message(struct lp_channel *channel, const struct lp_message *message)
 {
-	if (is_internal(letter->fields[LP_LETTER_CMD]))
-		on_internal_message(channel, letter);
+	if (is_internal(message->fields[LP_MESSAGE_CMD]))
+		on_internal_message(channel, message);
 	else
-		on_program_message(channel, letter);
+		on_program_message(channel, message);
 }
 
 /* line ends in its newline. */
 static void on_line(struct lp_channel *channel, const char *line, size_t length)
 {
 	static const char arrived[] = "{\"cmd\":\"NODE_HANDLE_ACK\"}\n";
-	struct lp_letter letter;
+	struct lp_message message;
 	if (length == sizeof(arrived) - 1 && memcmp(line, arrived, length) == 0)
 		on_handle_arrived(channel); /* Once a connection: not worth a look inside. */
-	else if (lp_letter_read(&letter, (struct lp_slice){line, length}))
+	else if (lp_message_read(&message, (struct lp_slice){line, length}))
 		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
 			       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
 			       "worker %u sent a line that is not JSON: %.*s", channel->worker,
 			       length > 80 ? 80 : (int)length - 1, line);
 	else
-		on_letter(channel, &letter);
+		on_message(channel, &message);
 }
 
 /* The frame's length, V8's version and its value. */
@@ -428,15 +428,15 @@ static void on_frame(struct lp_channel *channel, struct lp_slice frame)
 {
 	static const char arrived[] = "o\"\3cmd\"\17NODE_HANDLE_ACK{\1";
 	const size_t before = LP_V8_FRAME_HEAD + 2;
-	struct lp_letter letter;
+	struct lp_message message;
 	if (frame.length == before + sizeof(arrived) - 1 &&
 	    memcmp(frame.bytes + before, arrived, sizeof(arrived) - 1) == 0) {
 		on_handle_arrived(channel);
 		return;
 	}
-	int status = lp_letter_read_v8(&letter, frame, &node_of(channel)->heard);
+	int status = lp_message_read_v8(&message, frame, &node_of(channel)->heard);
 	if (status == 0)
-		on_letter(channel, &letter);
+		on_message(channel, &message);
 	else if (status == -ENOMEM)
 		lp_channel_give_up(channel, status);
 	else

@@ -48,7 +48,7 @@ static void choose_speaker(struct lp_slot *slot)
 			slot->node = process;
 	}
 	if (slot->node != before && before)
-		lp_meeting_leave(slot->slots->meeting, slot->worker->id);
+		lp_broker_leave(slot->slots->broker, slot->worker->id);
 	if (slot->node != before)
 		lp_slot_update_up(slot);
 }
@@ -86,7 +86,7 @@ static void close_channel(struct lp_node_process *process)
 	}
 	lp_channel_close(&process->channel, on_closed);
 	if (process->works)
-		lp_asking_forget(slot);
+		lp_session_query_forget(slot);
 	choose_speaker(slot);
 	lp_slot_end_if_idle(slot);
 }
@@ -135,11 +135,11 @@ static void on_open(struct lp_channel *channel, uint64_t open)
 	(void)open;
 }
 
-static void on_letter(struct lp_channel *channel, const struct lp_letter *letter)
+static void on_message(struct lp_channel *channel, const struct lp_message *message)
 {
 	struct lp_node_process *process = owner_of(channel);
 	note_words(process);
-	lp_meeting_take(process->slot->slots->meeting, process->slot->worker->id, letter);
+	lp_broker_take(process->slot->slots->broker, process->slot->worker->id, message);
 }
 
 static void on_frame(struct lp_channel *channel, const struct lp_frame *frame)
@@ -150,7 +150,7 @@ static void on_frame(struct lp_channel *channel, const struct lp_frame *frame)
 
 static struct lp_slice on_share(struct lp_channel *channel, struct lp_slice name, struct lp_slice value)
 {
-	return lp_meeting_share(owner_of(channel)->slot->slots->meeting, name, value);
+	return lp_broker_share(owner_of(channel)->slot->slots->broker, name, value);
 }
 
 static int on_socket(struct lp_channel *channel, const struct lp_socket_address *address)
@@ -188,7 +188,7 @@ static void on_takes_messages(struct lp_channel *channel)
 
 static void on_answered(struct lp_channel *channel)
 {
-	lp_asking_answered(owner_of(channel)->slot);
+	lp_session_query_answered(owner_of(channel)->slot);
 }
 
 static void on_bounced(struct lp_channel *channel, int fd)
@@ -222,7 +222,7 @@ static const struct lp_channel_events channel_events = {
 	.on_returned = on_returned,
 	.on_session = on_session,
 	.on_open = on_open,
-	.on_letter = on_letter,
+	.on_message = on_message,
 	.on_frame = on_frame,
 	.on_share = on_share,
 	.on_socket = on_socket,

@@ -12,7 +12,7 @@
  * written to only when poll(2) says so, and never more than PIPE_BUF bytes, which a pipe that is ready takes whole.
  *
  * The same pipes without a prefix are for a process that fails again and again, so that its last words can be quoted
- * (last_words.c). One that works never has them: it keeps limpet's own output, a terminal, a file or the journal, and can go
+ * (last_output.c). One that works never has them: it keeps limpet's own output, a terminal, a file or the journal, and can go
  * on writing there when limpet is gone.
  *
  * A process that has ended may have left descendants that hold its pipes open for ever. So nobody waits for their end
@@ -218,7 +218,7 @@ static bool pass_on(struct lp_process_output *output)
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (got > 0) {
-		lp_last_words_add(output->process->last_words, output->text + output->length, (size_t)got);
+		lp_last_output_add(output->process->last_words, output->text + output->length, (size_t)got);
 		output->length += (size_t)got;
 	} else {
 		output->ended = true;
@@ -466,7 +466,7 @@ bool lp_process_last_words(struct lp_process *process, char *text, size_t size)
 	for (int i = 0; process->outputs && i < OUTPUTS; i++)
 		if (process->outputs[i].process && process->outputs[i].from >= 0)
 			pass_on_the_rest(&process->outputs[i]);
-	return process->last_words && lp_last_words_choose(process->last_words, text, size);
+	return process->last_words && lp_last_output_choose(process->last_words, text, size);
 }
 
 void lp_process_close(struct lp_process *process, void (*closed)(struct lp_process *process))

@@ -10,7 +10,7 @@
 
 #include "base/descriptors.h"
 #include "worker/dialect.h"
-#include "worker/last_words.h"
+#include "worker/last_output.h"
 
 /** One line of output that is passed on with a prefix, at most; a longer one is passed on in pieces. */
 #define LP_PROCESS_LINE_MAX 4096
@@ -51,7 +51,7 @@ struct lp_process {
 	unsigned open_handles;
 	enum lp_output output;
 	struct lp_process_output *outputs; /**< Two, unless the output is inherited. */
-	struct lp_last_words *last_words;  /**< NULL without them. */
+	struct lp_last_output *last_words; /**< NULL without them. */
 	uv_timer_t retry;                  /**< Runs while an output is stalled. */
 	void (*exited)(struct lp_process *process, int64_t status, int signal);
 	void (*closed)(struct lp_process *process);

@@ -23,9 +23,9 @@
 #include <unistd.h>
 
 #include "base/unix_path.h"
+#include "wire/placeholder.h"
 #include "worker/acceptor.h"
 #include "worker/pidfd.h"
-#include "worker/placeholder.h"
 #include "worker/ports.h"
 #include "worker/process_record.h"
 

@@ -36,9 +36,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "worker/ending.h"
+#include "worker/not_ready.h"
 #include "worker/pidfd.h"
-#include "worker/unready.h"
+#include "worker/shutdown.h"
 
 #define STEADY_MS 1000
 
@@ -83,13 +83,13 @@ static void name_process(const struct lp_slot *slot, pid_t pid, char *text, size
 }
 
 /* Once for all, as they run the same program; and again when one of them was ready meanwhile. */
-static void tell_unready(struct lp_slot *slot, struct lp_unready *unready)
+static void tell_unready(struct lp_slot *slot, struct lp_not_ready *unready)
 {
-	char text[LP_UNREADY_TEXT_MAX];
+	char text[LP_NOT_READY_TEXT_MAX];
 	char name[64];
 	name_process(slot, slot->pid, name, sizeof(name));
 	unready->name = name;
-	lp_unready_describe(unready, text);
+	lp_not_ready_describe(unready, text);
 	unready->name = NULL;
 	slot->slots->unready_told = true;
 	lp_log_write(slot->slots->config.log, LP_LOG_WARNING,
@@ -102,14 +102,14 @@ static void on_unready(uv_timer_t *timer)
 {
 	struct lp_slot *slot = timer->data;
 	struct lp_slots *slots = slot->slots;
-	struct lp_unready unready = {
+	struct lp_not_ready unready = {
 		.pid = slot->pid, .dialect = slots->config.dialect, .addresses = slots->config.addresses};
 	slot->unready_ms += LOOK_MS;
 	unready.seconds = slot->unready_ms / 1000;
 	bool is_late = slot->unready_ms >= LATE_MS;
 	if (!is_late && !slots->registry)
 		return;
-	lp_unready_look(&unready);
+	lp_not_ready_look(&unready);
 	if (is_late || unready.listens.count)
 		uv_timer_stop(timer);
 	if ((is_late || unready.listens.count) && !slots->unready_told)
@@ -233,7 +233,7 @@ void lp_slot_end_if_idle(struct lp_slot *slot)
 	} else if (lp_slots_told_as_wished(slots)) {
 		return;
 	} else if (slots->registry) {
-		lp_ending_advance(slots);
+		lp_shutdown_advance(slots);
 	} else if (is_idle) {
 		uv_timer_start(&slot->timer, on_idle, IDLE_MS, 0);
 	}
@@ -317,7 +317,7 @@ static void on_member_closed(struct lp_process *member)
 	lp_slot_on_part_closed(slot);
 }
 
-static void on_left_ended(struct lp_session *session)
+static void on_left_ended(struct lp_process_session *session)
 {
 	struct lp_slot *slot = session->owner;
 	slot->has_left = false;
@@ -443,12 +443,13 @@ static void hold_what_is_left(struct lp_slot *slot, const struct ending *ending)
 	struct lp_slots *slots = slot->slots;
 	if (slot->has_left || (!slots->stopping && !slots->registry))
 		return;
-	slot->has_left = lp_session_hold(&slot->left, slots->config.loop, ending->pid, is_worker, on_left_ended, slot);
+	slot->has_left =
+		lp_process_session_hold(&slot->left, slots->config.loop, ending->pid, is_worker, on_left_ended, slot);
 	slot->goes_on = slot->has_left && !slots->stopping &&
 			((ending->status == 0 && ending->signal == 0) || has_workers_left(slots, ending->pid));
-	bool waits = slots->stopping && slots->registry && !lp_slots_told_as_wished(slots); /* ending.c says when. */
+	bool waits = slots->stopping && slots->registry && !lp_slots_told_as_wished(slots); /* shutdown.c says when. */
 	if (slot->has_left && !slot->goes_on && !waits)
-		lp_session_end(&slot->left, LP_SLOT_TERM_MS);
+		lp_process_session_end(&slot->left, LP_SLOT_TERM_MS);
 }
 
 static void on_exit_of(struct lp_process *process, int64_t status, int signal)

@@ -10,15 +10,15 @@
 #include <uv.h>
 
 #include "base/histogram.h"
-#include "worker/asking.h"
+#include "broker/broker.h"
 #include "worker/channel.h"
-#include "worker/count.h"
-#include "worker/meeting/meeting.h"
+#include "worker/counts/open_count.h"
 #include "worker/node_process.h"
 #include "worker/ports.h"
 #include "worker/process.h"
+#include "worker/process_session.h"
 #include "worker/registry.h"
-#include "worker/session.h"
+#include "worker/session_query.h"
 #include "worker/stuck.h"
 #include "worker/supervisor.h"
 #include "worker/unread.h"
@@ -34,13 +34,13 @@ struct lp_slot;
 /** What all slots share. The supervisor's. */
 struct lp_slots {
 	struct lp_supervisor_config config;
-	struct lp_slot *all;     /**< config.workers->count of them, by id. */
-	uv_prepare_t before;     /**< The loop waits: what was handed over goes out. */
-	uv_check_t after;        /**< The loop has waited: the same. */
-	struct lp_unread unread; /**< Its timer is the supervisor's to close. */
-	struct lp_count *count;  /**< NULL until a worker that does not report takes a connection. */
+	struct lp_slot *all;         /**< config.workers->count of them, by id. */
+	uv_prepare_t before;         /**< The loop waits: what was handed over goes out. */
+	uv_check_t after;            /**< The loop has waited: the same. */
+	struct lp_unread unread;     /**< Its timer is the supervisor's to close. */
+	struct lp_open_count *count; /**< NULL until a worker that does not report takes a connection. */
 	bool count_tried;
-	struct lp_asking asking;
+	struct lp_session_query asking;
 	struct lp_stuck stuck;       /**< Its timer is the supervisor's to close. */
 	struct lp_histogram latency; /**< Microseconds from ready to acknowledged. */
 	uint64_t turn_ns;            /**< When this turn of the loop began its work; 0: nobody has asked yet. */
@@ -54,7 +54,7 @@ struct lp_slots {
 	bool unready_told;                /**< That a program is not ready, and why; until a worker is. */
 	bool failure_told;                /**< That workers end before they are ready; until one is. */
 	bool overdue;                     /**< Stopping has taken too long: what now ends is made to end. */
-	struct lp_meeting *meeting;       /**< Where the workers' own messages go. */
+	struct lp_broker *broker;         /**< Where the workers' own messages go. */
 	struct lp_shared_sockets sockets; /**< The supervisor's to close. */
 	struct lp_ports ports;            /**< Which workers' servers have asked for. */
 	struct lp_registry *registry;     /**< NULL for dialects whose workers are given their channel. */
@@ -88,13 +88,13 @@ struct lp_slot {
 	bool reports;         /**< The worker tells how many connections it has open. */
 	bool uncounted;       /**< It may have some that nobody counts. */
 	bool handles_sigterm; /**< So says the worker's library. */
-	bool hurried;         /**< What is on the way to it has had its time (ending.c). */
+	bool hurried;         /**< What is on the way to it has had its time (shutdown.c). */
 	bool told;            /**< The worker was sent what is to end it. */
 	bool program_told;    /**< So was the program that we started. */
 	bool has_left;        /**< The program has ended, and processes of its session have not. */
 	bool goes_on;         /**< They are what the program is about, as far as we know. */
 	pid_t session;        /**< Of a worker that registered; its program's pid, mostly. */
-	struct lp_session left;
+	struct lp_process_session left;
 	bool is_cut_off; /**< Its channel has failed: the timer runs to its end. */
 	struct lp_asked asked;
 	struct lp_patience patience;
@@ -169,7 +169,7 @@ void lp_slot_finish(struct lp_slot *slot);
 
 /* Between slot.c and delivery.c */
 
-/** For the meeting place: send a worker a message. @param slots Of struct lp_slots. @param worker Its id.
+/** For the broker: send a worker a message. @param slots Of struct lp_slots. @param worker Its id.
  * @param bytes The whole of it. @return Whether it will go. */
 bool lp_slot_post(void *slots, unsigned worker, struct lp_slice bytes);
 

@@ -1,7 +1,7 @@
 /*
  * The supervisor keeps the slots (slot.c has their life) and ends them all in steps:
  *
- *     stop      every worker is told to finish, as soon as it can be told (ending.c); empty slots end
+ *     stop      every worker is told to finish, as soon as it can be told (shutdown.c); empty slots end
  *     grace     SIGTERM to those that are left
  *     2 s later SIGKILL
  *     the last slot has ended -> the kernel's count ends -> on_stopped
@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "worker/ending.h"
 #include "worker/orphans.h"
 #include "worker/program.h"
+#include "worker/shutdown.h"
 #include "worker/slot.h"
 
 /* How soon the log says whom it waits for, and how soon again; that doubles. */
@@ -56,18 +56,18 @@ static void on_count_stopped(void *owner)
 	supervisor->slots.config.events->on_stopped(supervisor->slots.config.owner);
 }
 
-static void on_meeting_closed(void *owner)
+static void on_broker_closed(void *owner)
 {
 	struct lp_supervisor *supervisor = owner;
-	struct lp_count *count = supervisor->slots.count;
+	struct lp_open_count *count = supervisor->slots.count;
 	supervisor->slots.count = NULL;
-	lp_count_stop(count, on_count_stopped, supervisor);
+	lp_open_count_stop(count, on_count_stopped, supervisor);
 }
 
 static void on_stuck_closed(uv_handle_t *handle)
 {
 	struct lp_supervisor *supervisor = handle->data;
-	lp_meeting_close(supervisor->slots.meeting, on_meeting_closed, supervisor);
+	lp_broker_close(supervisor->slots.broker, on_broker_closed, supervisor);
 }
 
 static void on_unread_closed(uv_handle_t *handle)
@@ -151,7 +151,7 @@ static void signal_all(struct lp_supervisor *supervisor, int signal)
 		if (slot->has_member)
 			lp_process_kill(&slot->member, signal);
 		if (signal == SIGKILL)
-			lp_session_kill(&slot->left);
+			lp_process_session_kill(&slot->left);
 	}
 }
 
@@ -273,7 +273,7 @@ void lp_supervisor_stop(struct lp_supervisor *supervisor, uint64_t grace_ms)
 		supervisor->slots.stopping = true;
 		for (unsigned i = 0; i < supervisor->slots.config.workers->count; i++)
 			lp_slot_finish(&supervisor->slots.all[i]);
-		lp_ending_advance(&supervisor->slots);
+		lp_shutdown_advance(&supervisor->slots);
 	}
 	if (supervisor->left == 0)
 		return;
@@ -292,7 +292,7 @@ void lp_supervisor_stop(struct lp_supervisor *supervisor, uint64_t grace_ms)
 
 static void flush_all(struct lp_supervisor *supervisor)
 {
-	lp_asking_flush(&supervisor->slots);
+	lp_session_query_flush(&supervisor->slots);
 	lp_node_process_flush(&supervisor->slots);
 	for (unsigned i = 0; i < supervisor->slots.config.workers->count; i++)
 		lp_slot_flush(&supervisor->slots.all[i]);
@@ -490,19 +490,19 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 		return status;
 	struct lp_supervisor *supervisor = calloc(1, sizeof(*supervisor));
 	struct lp_slot *all = calloc(count, sizeof(*all));
-	struct lp_post post = {.workers = count,
-			       .language = config->dialect->language,
-			       .log = config->log,
-			       .send = lp_slot_post,
-			       .owner = supervisor};
-	struct lp_meeting *meeting = lp_meeting_new(&post);
-	status = supervisor && all && meeting ? 0 : UV_ENOMEM;
+	struct lp_message_writer writer = {.workers = count,
+					   .language = config->dialect->language,
+					   .log = config->log,
+					   .send = lp_slot_post,
+					   .owner = supervisor};
+	struct lp_broker *broker = lp_broker_new(&writer);
+	status = supervisor && all && broker ? 0 : UV_ENOMEM;
 	if (status)
 		lp_error_set(error, status, "no memory for %u workers", count);
 	else
 		supervisor->slots = (struct lp_slots){.config = *config,
 						      .all = all,
-						      .meeting = meeting,
+						      .broker = broker,
 						      .ports = {.ours = config->addresses},
 						      .asking = {.told = true, .fd = -1},
 						      .on_failing = on_failing,
@@ -512,15 +512,15 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 	if (!status && config->dialect->registers)
 		status = open_registry(&supervisor->slots, error);
 	if (status) {
-		lp_meeting_free(meeting);
+		lp_broker_free(broker);
 		free(supervisor);
 		free(all);
 		return status;
 	}
 	if (config->dialect->ask)
-		lp_asking_open(
+		lp_session_query_open(
 			&supervisor->slots.asking); /* From the start, so that a busy hour needs no descriptor more. */
-	lp_meeting_start(meeting, config->loop);
+	lp_broker_start(broker, config->loop);
 	supervisor->left = count;
 	lp_descriptors_for_programs_init(&supervisor->slots.descriptors, config->descriptors);
 	lp_unread_init(&supervisor->slots.unread, config->loop, config->connections, lp_slot_settle, lp_slot_leave,
@@ -584,7 +584,7 @@ void lp_supervisor_set_each(struct lp_supervisor *supervisor, unsigned each)
 
 uint32_t lp_supervisor_ask(struct lp_supervisor *supervisor)
 {
-	return lp_asking_begin(&supervisor->slots);
+	return lp_session_query_begin(&supervisor->slots);
 }
 
 void lp_supervisor_hear(struct lp_supervisor *supervisor)
@@ -630,7 +630,7 @@ void lp_supervisor_free(struct lp_supervisor *supervisor)
 		return;
 	lp_descriptors_for_programs_deinit(&supervisor->slots.descriptors);
 	lp_shared_sockets_close(&supervisor->slots.sockets);
-	lp_asking_close(&supervisor->slots.asking);
+	lp_session_query_close(&supervisor->slots.asking);
 	free(supervisor->slots.all);
 	free(supervisor);
 }

@@ -20,9 +20,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "worker/count.h"
-#include "worker/ledger.h"
-#include "worker/socket_diag.h"
+#include "worker/counts/cookie_table.h"
+#include "worker/counts/open_count.h"
+#include "worker/counts/socket_diag.h"
 
 #define ROUNDS 15
 #define LISTEN_BACKLOG 512
@@ -184,17 +184,17 @@ static void measure_judging(const struct bench *bench)
 {
 	struct lp_socket_diag_ports ports = {.count = 1, .ports = {bench->port}};
 	struct lp_socket_diag_list list = {0};
-	struct lp_ledger ledger = {0};
+	struct lp_cookie_table ledger = {0};
 	unsigned gone[2] = {0};
 	must(lp_socket_diag_list(LP_SOCKET_TCP, &ports, &list) == 0, "a list");
 	for (size_t i = 0; i < list.length; i++)
-		must(lp_ledger_add(&ledger, list.sockets[i].cookie, 1, 0, 0) == 0, "a ledger");
+		must(lp_cookie_table_add(&ledger, list.sockets[i].cookie, 1, 0, 0) == 0, "a ledger");
 	double before = cpu_us();
 	for (size_t i = 0; i < list.length; i++)
-		lp_ledger_mark(&ledger, list.sockets[i].cookie, 1);
-	lp_ledger_sweep(&ledger, 0, 1, gone);
+		lp_cookie_table_mark(&ledger, list.sockets[i].cookie, 1);
+	lp_cookie_table_sweep(&ledger, 0, 1, gone);
 	row("judging a list, on the loop", cpu_us() - before, "us", "");
-	lp_ledger_clear(&ledger);
+	lp_cookie_table_clear(&ledger);
 	free(list.sockets);
 }
 
@@ -300,19 +300,19 @@ int main(int argc, char **argv)
 
 	uv_loop_t loop;
 	struct lp_log log;
-	struct lp_count *count;
+	struct lp_open_count *count;
 	uv_loop_init(&loop);
 	lp_log_init(&log, STDERR_FILENO, LP_LOG_WARNING, LP_LOG_TEXT);
-	must(lp_count_start(&count, &loop, &log, false, on_closed, &bench) == 0, "lp_count_start");
+	must(lp_open_count_start(&count, &loop, &log, false, on_closed, &bench) == 0, "lp_open_count_start");
 	double before = cpu_us();
 	int added = 0;
 	for (int i = bench.connections / 10; i < bench.connections; i++, added++)
-		must(lp_count_add(count, bench.fds[i], 1 + (unsigned)i % 4, bench.port) == 0, "lp_count_add");
-	row("lp_count_add", (cpu_us() - before) * 1000 / added, "ns", "");
+		must(lp_open_count_add(count, bench.fds[i], 1 + (unsigned)i % 4, bench.port) == 0, "lp_open_count_add");
+	row("lp_open_count_add", (cpu_us() - before) * 1000 / added, "ns", "");
 	measure_told(&bench, &loop);
 
 	bool stopped = false;
-	lp_count_stop(count, on_stopped, &stopped);
+	lp_open_count_stop(count, on_stopped, &stopped);
 	while (!stopped)
 		uv_run(&loop, UV_RUN_ONCE);
 	uv_loop_close(&loop);

@@ -1,7 +1,7 @@
 'use strict';
 /**
  * Workers of each Node that is still in use: a hand-over to each dialect that unchanged Socket.IO workers take, with real
- * clients, every transport, and a message of 1 MB; and the meeting place, by adapter, store and queues. A plain server whose
+ * clients, every transport, and a message of 1 MB; and the broker, by adapter, store and queues. A plain server whose
  * sockets are the preloaded library's is tried with each, too: every libuv asks the kernel in ways of its own.
  */
 const assert = require('node:assert/strict');

@@ -11,7 +11,7 @@ const { eventually, run } = require('./harness');
 /** Requests to each of the two addresses, for each way to bring them. */
 const REQUESTS = 30;
 
-/** Connections that a process keeps for a listener while it accepts at another: core/preload/places.h. */
+/** Connections that a process keeps for a listener while it accepts at another: core/preload/accept_queue.h. */
 const PLACE_ROOM = 64;
 
 const PORTS = '--listen 127.0.0.1:0 --listen 127.0.0.1:0';

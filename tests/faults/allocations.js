@@ -101,6 +101,6 @@ const placeOf = ({ places }) => places.find((place) => place >> FILE_SHIFT === P
 
 /** The way to an allocation through limpet's own code, from within; what allocates for libraries is left out. */
 const wayTo = ({ places }) => describe(places.filter((place) => place >> FILE_SHIFT === PROGRAM))
-	.filter((name) => !name.startsWith('lp_reserve_'));
+	.filter((name) => !name.startsWith('lp_memory_reserve_'));
 
 module.exports = { Allocations, BUILD, LIMPET, placeOf, preloaded, wayTo };

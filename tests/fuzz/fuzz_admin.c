@@ -8,8 +8,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "admin/admin_http.h"
 #include "fuzz.h"
-#include "server/admin.h"
 
 enum { INPUT_MAX = LP_ADMIN_HEAD_MAX + 64 };
 

@@ -97,13 +97,13 @@ static inline void fuzz_on_open(struct lp_channel *channel, uint64_t open)
 	fuzz_tell(channel, "open", &open, sizeof(open));
 }
 
-static inline void fuzz_on_letter(struct lp_channel *channel, const struct lp_letter *letter)
+static inline void fuzz_on_letter(struct lp_channel *channel, const struct lp_message *letter)
 {
 	const char *bytes = letter->bytes.bytes;
 	size_t length = letter->bytes.length;
 	FUZZ_CHECK(length > 0 && memchr(bytes, '\n', length) == bytes + length - 1);
 	fuzz_tell(channel, "letter", bytes, length);
-	for (int field = 0; field < LP_LETTER_FIELDS; field++) {
+	for (int field = 0; field < LP_MESSAGE_FIELDS; field++) {
 		struct lp_slice value = letter->fields[field];
 		FUZZ_CHECK(!value.bytes || (value.bytes >= bytes && value.bytes + value.length <= bytes + length));
 	}

@@ -9,8 +9,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "admin/control.h"
 #include "fuzz.h"
-#include "server/control.h"
 
 enum { INPUT_MAX = 2 * LP_CONTROL_LINE_MAX };
 

@@ -14,7 +14,7 @@
 
 #include "../unit/guarded.h"
 #include "fuzz.h"
-#include "preload/exchange.h"
+#include "preload/http_exchange.h"
 
 enum { INPUT_MAX = 1 << 16, MESSAGES_MAX = INPUT_MAX / 8 };
 
@@ -36,8 +36,8 @@ struct reference {
 static struct guarded guarded;
 static struct reference requests;
 static struct reference responses;
-static struct lp_exchange exchange;
-static struct lp_learn learn;
+static struct lp_http_exchange exchange;
+static struct lp_session_learner learn;
 
 static int on_begin(llhttp_t *parser)
 {
@@ -122,38 +122,38 @@ static void feed(struct reference *reference, const char *bytes, size_t length)
 
 static bool is_followed(void)
 {
-	enum lp_exchange_phase phase = lp_exchange_phase(&exchange);
+	enum lp_http_exchange_phase phase = lp_http_exchange_phase(&exchange);
 
-	return phase != LP_EXCHANGE_OPAQUE && phase != LP_EXCHANGE_LOST;
+	return phase != LP_HTTP_EXCHANGE_OPAQUE && phase != LP_HTTP_EXCHANGE_LOST;
 }
 
-/* Read once, as traffic.c lets a program. Returns how many bytes were read; 0: it waits for more. */
+/* Read once, as connection_traffic.c lets a program. Returns how many bytes were read; 0: it waits for more. */
 static size_t read_once(const char *bytes, size_t length, size_t room)
 {
 	const char *peeked = guarded_put(&guarded, bytes, length);
 	uint64_t allowed = room;
 
-	if (lp_exchange_phase(&exchange) == LP_EXCHANGE_HEAD) {
-		struct lp_request request;
-		size_t most = length < LP_REQUEST_HEAD_MAX ? length : LP_REQUEST_HEAD_MAX;
+	if (lp_http_exchange_phase(&exchange) == LP_HTTP_EXCHANGE_HEAD) {
+		struct lp_http_request request;
+		size_t most = length < LP_HTTP_REQUEST_HEAD_MAX ? length : LP_HTTP_REQUEST_HEAD_MAX;
 
-		if (lp_request_read(&request, guarded_put(&guarded, bytes, most), most) != LP_REQUEST_WHOLE)
+		if (lp_http_request_read(&request, guarded_put(&guarded, bytes, most), most) != LP_HTTP_REQUEST_WHOLE)
 			return 0;
-		lp_exchange_take_request(&exchange, &request, most, &learn);
+		lp_http_exchange_take_request(&exchange, &request, most, &learn);
 		peeked = guarded_put(&guarded, bytes, length);
 	}
-	if (exchange.in.phase == LP_EXCHANGE_BODY)
+	if (exchange.in.phase == LP_HTTP_EXCHANGE_BODY)
 		allowed = exchange.in.left;
-	if (exchange.in.phase == LP_EXCHANGE_CHUNKED)
-		allowed = lp_exchange_chunks(&exchange, peeked, length);
-	if (exchange.in.phase == LP_EXCHANGE_LOST)
+	if (exchange.in.phase == LP_HTTP_EXCHANGE_CHUNKED)
+		allowed = lp_http_exchange_chunks(&exchange, peeked, length);
+	if (exchange.in.phase == LP_HTTP_EXCHANGE_LOST)
 		allowed = room;
 	FUZZ_CHECK(allowed > 0);
 	size_t got = allowed < room ? (size_t)allowed : room;
 	if (got > length)
 		got = length;
 	char *read = guarded_put(&guarded, bytes, got);
-	lp_exchange_has_read(&exchange, &(struct iovec){read, got}, 1, got);
+	lp_http_exchange_has_read(&exchange, &(struct iovec){read, got}, 1, got);
 	return got;
 }
 
@@ -161,7 +161,7 @@ static void check_read(unsigned ended_before, bool followed_before)
 {
 	if (requests.given_up || !followed_before || !is_followed())
 		return;
-	if (lp_exchange_phase(&exchange) == LP_EXCHANGE_HEAD) {
+	if (lp_http_exchange_phase(&exchange) == LP_HTTP_EXCHANGE_HEAD) {
 		FUZZ_CHECK(requests.count == ended_before + 1);
 		FUZZ_CHECK(!requests.open && requests.ends[requests.count - 1] == requests.fed);
 	} else {
@@ -173,10 +173,10 @@ static void write_once(const char *bytes, size_t length, ssize_t result)
 {
 	char *written = guarded_put(&guarded, bytes, length);
 	struct iovec pieces[2] = {{written, length / 2}, {written + length / 2, length - length / 2}};
-	struct lp_exchange_write write;
+	struct lp_http_exchange_write write;
 
-	lp_exchange_writes(&exchange, pieces, 2, &write, &learn, NULL);
-	lp_exchange_has_written(&exchange, pieces, 2, &write, &learn, result);
+	lp_http_exchange_writes(&exchange, pieces, 2, &write, &learn, NULL);
+	lp_http_exchange_has_written(&exchange, pieces, 2, &write, &learn, result);
 }
 
 static void check_written(void)
@@ -185,7 +185,7 @@ static void check_written(void)
 		return;
 	FUZZ_CHECK(exchange.out.answers.count <= responses.count);
 	bool all = requests.count + requests.open == responses.count && !responses.open;
-	if (lp_exchange_is_answered(&exchange))
+	if (lp_http_exchange_is_answered(&exchange))
 		FUZZ_CHECK(all);
 }
 
@@ -227,7 +227,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 
 	if (!begun) {
 		FUZZ_CHECK(guarded_init(&guarded, INPUT_MAX) == 0);
-		lp_learn_init(&learn, "cookie:id,header:X-Session");
+		lp_session_learner_init(&learn, "cookie:id,header:X-Session");
 		begun = true;
 	}
 	if (length > INPUT_MAX)
@@ -238,7 +238,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	size_t second = cut ? first + sizeof(line) - 1 : length;
 	refer(&requests, HTTP_REQUEST, NULL);
 	refer(&responses, HTTP_RESPONSE, &requests);
-	lp_exchange_begin(&exchange, true);
+	lp_http_exchange_begin(&exchange, true);
 	run((struct lp_slice){text, first}, (struct lp_slice){text + second, length - second}, &random);
 	return 0;
 }

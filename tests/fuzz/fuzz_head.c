@@ -151,7 +151,7 @@ static bool take_blanks(const char **at, const char *end)
 	return *at > start;
 }
 
-/* The form of a whole head, to the letter. Of method, version and values llhttp says more. */
+/* The form of a whole head, to the message. Of method, version and values llhttp says more. */
 static bool has_the_form(const char *at, const char *end)
 {
 	size_t length;

@@ -3,7 +3,7 @@
  * a tab stands for a newline), of a worker that has connections in flight.
  */
 #include "fuzz_channel.h"
-#include "worker/frame.h"
+#include "wire/frame.h"
 
 enum { INPUT_MAX = 8192 };
 

@@ -20,7 +20,7 @@ BROKEN = {
         ("core/worker/tooled.c", '#include "tools/tool.h"\n', 1),
         ("include/limpet/worker.h", '#include "route/head.h"\n', 1),
     ],
-    "route_knows_no_uv": [("core/route/loop.c", "#include <uv.h>\n", 1), ("core/base/loop.h", "\n#include <uv.h>\n", 2)],
+    "deciding_knows_no_uv": [("core/route/loop.c", "#include <uv.h>\n", 1), ("core/base/loop.h", "\n#include <uv.h>\n", 2)],
     "prototypes_are_documented": [
         ("core/base/bare.h", "int bare(void);\n", 1),
         ("core/base/parted.h", "/** Does it. */\n#define X 1\nint parted(void);\n", 3),

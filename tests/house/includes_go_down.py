@@ -1,19 +1,17 @@
-"""A file includes only downward, base <- route <- connection <- worker <- server <- main, and headers include each other in no circle.
+"""A file includes only downward, in the order of LAYERS, and headers include each other in no circle.
 
-core/tools, the commands that try policies, stands on route too, beside worker and server: it sees neither, and only main
-sees it.
+core/tools, the commands that try policies, stands on route and policy: it sees nothing above them, and only main sees it.
 
 core/client is what a foreign program links, core/preload what is put in front of one: of the core they see the frames
 and the slices these are made of, of the public headers all but the balancer's.
 """
 import house
 
-LAYERS = ["base", "route", "connection", "worker", "server", "main"]
+LAYERS = ["base", "wire", "route", "policy", "connection", "broker", "worker", "admin", "server", "main"]
 TOOLS = "core/tools/"
-TOOLS_SEE = ("core/base/", "core/route/", TOOLS)
-CLIENT = ("core/client/", "core/preload/", "core/worker/frame.c", "core/worker/placeholder.c",
-          "core/worker/rights.c")
-CLIENT_SEES = ["core/base/slice.h", "core/worker/frame.h", "core/worker/placeholder.h", "core/worker/rights.h", "include/limpet/export.h", "include/limpet/version.h",
+TOOLS_SEE = ("core/base/", "core/route/", "core/policy/", TOOLS)
+CLIENT = ("core/client/", "core/preload/", "core/wire/")
+CLIENT_SEES = ["core/base/slice.h", "core/wire/frame.h", "core/wire/placeholder.h", "core/wire/scm_rights.h", "include/limpet/export.h", "include/limpet/version.h",
                "include/limpet/worker.h"]
 
 
@@ -51,7 +49,7 @@ def check_tools(includes):
     for path, lines in includes.items():
         for line, _, what, ours in lines:
             if path.startswith(TOOLS) and (ours or "").startswith("core/") and not ours.startswith(TOOLS_SEE):
-                yield path, line, f'tools includes "{what}"; of the core it sees base and route'
+                yield path, line, f'tools includes "{what}"; of the core it sees base, route and policy'
             elif (ours or "").startswith(TOOLS) and not path.startswith((TOOLS, "core/main.c")):
                 yield path, line, f'"{what}" is of tools, which only main.c sees; move down what both need'
 

@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "route/policy.h"
+#include "policy/policy.h"
 
 #define FIXTURE_WORKERS 4
 #define FIXTURE_MAX_HEAD 16384

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "route/policy_private.h"
+#include "policy/private.h"
 
 #define META LIMPET_SOURCE_DIR "/policies/limpet.meta.lua"
 #define MEMBERS_MAX 256

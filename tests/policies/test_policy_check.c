@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
+#include "policy/check.h"
+#include "policy/included.h"
 #include "policy_fixture.h"
-#include "route/included.h"
-#include "route/policy_check.h"
 
 static char found[8192];
 

@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
+#include "policy/testing.h"
 #include "policy_fixture.h"
-#include "route/policy_testing.h"
 
 #include <errno.h>
 #include <sys/stat.h>

@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
+#include "policy/survey.h"
 #include "policy_fixture.h"
-#include "route/policy_survey.h"
 
 static struct lp_policy_survey survey_of(struct fixture *fixture, const char *source)
 {

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "route/policy_testing.h"
+#include "policy/testing.h"
 
 /* The policy that tests load. */
 #define POLICY                                                                                                         \

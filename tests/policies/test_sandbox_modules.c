@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
+#include "policy/source.h"
 #include "policy_fixture.h"
-#include "route/policy_source.h"
 
 #include <errno.h>
 #include <ftw.h>

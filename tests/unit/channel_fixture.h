@@ -41,7 +41,7 @@ struct fixture {
 	unsigned ends;
 	unsigned answers;
 	char session[64]; /* "+key" or "-key". */
-	char letter[256];
+	char message[256];
 	char shared[256];                 /* NAME=VALUE */
 	struct lp_socket_address asked;   /* The last socket that was asked for. */
 	unsigned dropped[2];              /* Sockets: by death, by itself. */
@@ -97,12 +97,12 @@ static inline void on_open(struct lp_channel *channel, uint64_t open)
 	((struct fixture *)channel->owner)->reported_open = open;
 }
 
-static inline void on_letter(struct lp_channel *channel, const struct lp_letter *letter)
+static inline void on_message(struct lp_channel *channel, const struct lp_message *message)
 {
 	struct fixture *fixture = channel->owner;
-	assert_true(letter->bytes.length < sizeof(fixture->letter));
-	memcpy(fixture->letter, letter->bytes.bytes, letter->bytes.length);
-	fixture->letter[letter->bytes.length] = '\0';
+	assert_true(message->bytes.length < sizeof(fixture->message));
+	memcpy(fixture->message, message->bytes.bytes, message->bytes.length);
+	fixture->message[message->bytes.length] = '\0';
 }
 
 static inline void on_frame(struct lp_channel *channel, const struct lp_frame *frame)
@@ -162,7 +162,7 @@ static const struct lp_channel_events fixture_events = {
 	.on_returned = on_returned,
 	.on_session = on_session,
 	.on_open = on_open,
-	.on_letter = on_letter,
+	.on_message = on_message,
 	.on_frame = on_frame,
 	.on_share = on_share,
 	.on_socket = on_socket,

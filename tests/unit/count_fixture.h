@@ -24,16 +24,16 @@
 
 #include <cmocka.h>
 
-#include "worker/count.h"
+#include "worker/counts/open_count.h"
 
-/* Longer than the 30 s at the worst in which a socket is found whose client does not close (count.c). */
+/* Longer than the 30 s at the worst in which a socket is found whose client does not close (open_count.c). */
 #define DEADLINE_MS 45000
 
 struct world {
 	uv_loop_t loop;
 	uv_timer_t deadline;
 	struct lp_log log;
-	struct lp_count *count;
+	struct lp_open_count *count;
 	bool ask_only;
 	int listener;
 	struct sockaddr_storage address;
@@ -41,7 +41,7 @@ struct world {
 	uint16_t port;
 	unsigned closed[257];
 	unsigned closed_in_all;
-	bool stop_when_closed; /* on_closed calls lp_count_stop. */
+	bool stop_when_closed; /* on_closed calls lp_open_count_stop. */
 	bool stopped;
 };
 
@@ -67,7 +67,7 @@ static void on_closed(void *owner, unsigned worker, unsigned how_many)
 	world->closed_in_all += how_many;
 	uv_stop(&world->loop); /* Else UV_RUN_ONCE goes on to wait for the next event after a timer has brought this. */
 	if (world->stop_when_closed) {
-		lp_count_stop(world->count, on_stopped, world);
+		lp_open_count_stop(world->count, on_stopped, world);
 		world->count = NULL;
 	}
 }
@@ -105,7 +105,7 @@ static struct world *new_world(bool ask_only)
 	uv_timer_init(&world->loop, &world->deadline);
 	uv_timer_start(&world->deadline, on_deadline, DEADLINE_MS, 0);
 	lp_log_init(&world->log, STDERR_FILENO, LP_LOG_ERROR, LP_LOG_TEXT);
-	assert_int_equal(lp_count_start(&world->count, &world->loop, &world->log, ask_only, on_closed, world), 0);
+	assert_int_equal(lp_open_count_start(&world->count, &world->loop, &world->log, ask_only, on_closed, world), 0);
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	listen_at(world, &address, sizeof(address));
 	return world;
@@ -127,7 +127,7 @@ static int tear_down(void **state)
 {
 	struct world *world = *state;
 	if (!world->stopped) {
-		lp_count_stop(world->count, on_stopped, world);
+		lp_open_count_stop(world->count, on_stopped, world);
 		while (!world->stopped)
 			uv_run(&world->loop, UV_RUN_ONCE);
 	}
@@ -153,7 +153,7 @@ static struct pair connect_to(struct world *world, const void *address, socklen_
 static struct pair take(struct world *world, unsigned worker)
 {
 	struct pair pair = connect_to(world, &world->address, world->address_length);
-	assert_int_equal(lp_count_add(world->count, pair.worker, worker, world->port), 0);
+	assert_int_equal(lp_open_count_add(world->count, pair.worker, worker, world->port), 0);
 	return pair;
 }
 

@@ -8,14 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "worker/meeting/adapter.h"
+#include "broker/adapter.h"
 
 #define WORKERS 4
 
 struct fixture {
 	struct lp_adapter adapter;
-	struct lp_post post;
-	char sent[2048]; /* The workers that a letter of another went to, or "WORKER<-LETTER" of limpet's own. */
+	struct lp_message_writer writer;
+	char sent[2048]; /* The workers that a message of another went to, or "WORKER<-LETTER" of limpet's own. */
 	struct lp_slice passing;
 	unsigned count;
 };
@@ -36,17 +36,17 @@ static bool on_send(void *owner, unsigned worker, struct lp_slice bytes)
 
 static void open_adapter(struct fixture *fixture)
 {
-	*fixture = (struct fixture){.post = {.workers = WORKERS, .send = on_send, .owner = fixture}};
-	assert_int_equal(lp_adapter_init(&fixture->adapter, &fixture->post, 1), 0);
+	*fixture = (struct fixture){.writer = {.workers = WORKERS, .send = on_send, .owner = fixture}};
+	assert_int_equal(lp_adapter_init(&fixture->adapter, &fixture->writer, 1), 0);
 }
 
 static bool take(struct fixture *fixture, unsigned worker, const char *text)
 {
-	struct lp_letter letter;
+	struct lp_message message;
 	fixture->sent[0] = '\0';
 	fixture->passing = (struct lp_slice){text, strlen(text)};
-	assert_int_equal(lp_letter_read(&letter, fixture->passing), 0);
-	return lp_adapter_take(&fixture->adapter, worker, &letter);
+	assert_int_equal(lp_message_read(&message, fixture->passing), 0);
+	return lp_adapter_take(&fixture->adapter, worker, &message);
 }
 
 /* A worker says something, and it goes to these, unchanged. */
@@ -183,7 +183,7 @@ static void too_many_to_know_are_answered_all_the_same(void **state)
 	(void)state;
 	open_adapter(&fixture);
 	say(&fixture, 1, HELLO("first"), "");
-	for (int i = 1; i < LP_NODES_MAX; i++) {
+	for (int i = 1; i < LP_ADAPTER_NODES_MAX; i++) {
 		snprintf(text, sizeof(text), HELLO("%d"), i);
 		take(&fixture, 2, text);
 	}
@@ -192,16 +192,16 @@ static void too_many_to_know_are_answered_all_the_same(void **state)
 	say(&fixture, 1, S "\"type\":8,\"uid\":\"first\",\"requesterUid\":\"late\"}\n", "234");
 	say(&fixture, 3, S "\"type\":8,\"uid\":\"late\",\"requesterUid\":\"first\"}\n", "1");
 
-	/* One letter to each other worker for each of them, and no more. */
+	/* One message to each other worker for each of them, and no more. */
 	fixture.count = 0;
 	fixture.passing = (struct lp_slice){0};
 	lp_adapter_leave(&fixture.adapter, 2);
-	assert_int_equal(fixture.count, 2 * (LP_NODES_MAX - 1));
+	assert_int_equal(fixture.count, 2 * (LP_ADAPTER_NODES_MAX - 1));
 	lp_adapter_deinit(&fixture.adapter);
 }
 
 /*
- * @socket.io/cluster-engine 0.1.0, as four workers of it were seen to speak: a session of worker 1, a poll and a post of it
+ * @socket.io/cluster-engine 0.1.0, as four workers of it were seen to speak: a session of worker 1, a poll and a writer of it
  * at worker 2, an upgrade at worker 3.
  */
 #define E(sender, rest) "{\"senderId\":\"" sender "\"," rest ",\"_source\":\"_eio\"}\n"

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "route/arena.h"
+#include "policy/arena.h"
 
 #define MIB ((size_t)1 << 20)
 

@@ -3,7 +3,7 @@
  * order. test_client_room.c has what happens when limpet does not listen.
  */
 #include "client_fixture.h"
-#include "worker/rights.h"
+#include "wire/scm_rights.h"
 
 static void a_process_that_limpet_did_not_start_is_told_so(void **state)
 {
@@ -149,7 +149,7 @@ static void a_connection_given_back_is_limpets_and_its_client_notices_nothing(vo
 	assert_int_equal(write(fixture->clients[1], "y", 1), 1);
 	assert_int_equal(limpet_worker_bounce(fixture->worker, connection), 0);
 	assert_int_equal(limpet_worker_open(fixture->worker), 0);
-	assert_int_equal(lp_rights_receive(fixture->limpet, text, sizeof(text), 0, &fd), 6);
+	assert_int_equal(lp_scm_rights_receive(fixture->limpet, text, sizeof(text), 0, &fd), 6);
 	assert_memory_equal(text, "bounce", 6);
 	assert_int_equal(read(fd, &byte, 1), 1);
 	assert_int_equal(byte, 'y');

@@ -1,4 +1,4 @@
-#include "server/decisions.h"
+#include "admin/decisions.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "server/decisions_text.h"
+#include "admin/decisions_text.h"
 
 struct fixture {
 	struct lp_decisions *decisions;

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "guarded.h"
-#include "worker/frame.h"
+#include "wire/frame.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -76,7 +76,7 @@ static void assert_slice(struct lp_slice slice, const char *text)
 		assert_memory_equal(slice.bytes, text, slice.length);
 }
 
-static void every_frame_of_the_meeting_place_is_read(void **state)
+static void every_frame_of_the_broker_is_read(void **state)
 {
 	static const struct {
 		const char *text;
@@ -342,7 +342,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_kind_of_frame_is_read),
-		cmocka_unit_test(every_frame_of_the_meeting_place_is_read),
+		cmocka_unit_test(every_frame_of_the_broker_is_read),
 		cmocka_unit_test(a_value_has_61440_bytes_at_most),
 		cmocka_unit_test(the_longest_head_fits_its_bound),
 		cmocka_unit_test(a_word_that_is_not_known_is_told_from_what_is_no_frame),

@@ -18,7 +18,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "route/guard.h"
+#include "policy/guard.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SLACK 5

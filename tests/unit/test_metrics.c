@@ -1,4 +1,4 @@
-#include "server/metrics.h"
+#include "admin/metrics.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,12 +17,17 @@ struct fixture {
 	struct lp_decisions *decisions;
 	struct limpet_counts counts;
 	struct lp_histogram latency;
-	struct lp_listener listeners[3];
+	struct lp_status_listener listeners[3];
 	struct limpet_options options;
 	struct lp_status status;
 	struct lp_metrics metrics;
 	char *text;
 };
+
+static struct lp_status_listener listener_at(const void *listeners, size_t index)
+{
+	return ((const struct lp_status_listener *)listeners)[index];
+}
 
 static int set_up(void **state)
 {
@@ -44,15 +49,16 @@ static int set_up(void **state)
 					     .latency = &fixture->latency,
 					     .options = &fixture->options,
 					     .listeners = fixture->listeners,
+					     .listener_at = listener_at,
 					     .listener_count = 3,
 					     .policy = fixture->policy};
 	fixture->metrics = (struct lp_metrics){.status = &fixture->status,
 					       .decisions = fixture->decisions,
 					       .loaded = 2000,
 					       .last_reload_successful = true};
-	fixture->listeners[0].origin.name = ":3000";
-	fixture->listeners[1].origin.name = "unix:/run/a\"b\\c\nd\xff";
-	fixture->listeners[2].origin.name = ":3000";
+	fixture->listeners[0].name = ":3000";
+	fixture->listeners[1].name = "unix:/run/a\"b\\c\nd\xff";
+	fixture->listeners[2].name = ":3000";
 	*state = fixture;
 	return fixture->policy && fixture->decisions ? 0 : -1;
 }

@@ -81,7 +81,7 @@ static void on_open(struct lp_channel *channel, uint64_t open)
 	note(channel, "open %d; ", (int)open);
 }
 
-static void on_letter(struct lp_channel *channel, const struct lp_letter *letter)
+static void on_message(struct lp_channel *channel, const struct lp_message *letter)
 {
 	note(channel, "letter %.*s; ", LP_SLICE_ARG(letter->bytes));
 }
@@ -110,7 +110,7 @@ static const struct lp_channel_events events = {
 	.on_returned = on_returned,
 	.on_session = on_session,
 	.on_open = on_open,
-	.on_letter = on_letter,
+	.on_message = on_message,
 	.on_frame = on_frame,
 	.on_sigterm = on_sigterm,
 	.on_end = on_end,
@@ -256,7 +256,7 @@ static void sessions_begin_and_end(void **state)
 	assert_news(*state, "forget lv_VI97HAXpY6yYWAAAC", "forget lv_VI97HAXpY6yYWAAAC; ");
 }
 
-static void what_is_for_the_meeting_place_is_passed_up(void **state)
+static void what_is_for_the_broker_is_passed_up(void **state)
 {
 	char news[64];
 	snprintf(news, sizeof(news), "frame %d 1 c k ; ", LP_FRAME_GET);
@@ -385,7 +385,7 @@ int main(void)
 		WITH_CHANNEL(the_state_can_be_said_before_any_connection),
 		WITH_CHANNEL(a_nack_returns_one_and_the_ack_after_it_the_others),
 		WITH_CHANNEL(sessions_begin_and_end),
-		WITH_CHANNEL(what_is_for_the_meeting_place_is_passed_up),
+		WITH_CHANNEL(what_is_for_the_broker_is_passed_up),
 		WITH_CHANNEL(messages_stay_apart_and_in_order),
 		WITH_CHANNEL(what_is_no_frame_is_logged_and_passed_over),
 		WITH_CHANNEL(a_word_of_a_newer_worker_is_passed_over),

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "worker/meeting/v8frame.h"
+#include "broker/v8frame.h"
 
 static const char online[] = "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"online\",\"seq\":0}\n";
 
@@ -195,20 +195,20 @@ static void a_handle_from_a_worker_is_acknowledged(void **state)
 	close_fixture(fixture);
 }
 
-static void what_is_the_programs_own_goes_to_the_meeting_place(void **state)
+static void what_is_the_programs_own_goes_to_the_broker(void **state)
 {
 	static const char message[] = "{\"source\":\"_sio_adapter\",\"type\":3,\"data\":{\"a\" : 1}}\n";
 	struct fixture *fixture = open_fixture(&lp_dialect_socketio_sticky);
 	(void)state;
 	say(fixture, message);
-	assert_string_equal(fixture->letter, message);
+	assert_string_equal(fixture->message, message);
 	say(fixture, online);
-	assert_string_equal(fixture->letter, message);
+	assert_string_equal(fixture->message, message);
 
 	/* Another worker would do what this says. */
 	say(fixture, "{\"source\":\"_sio_adapter\",\"cmd\":\"\\u004eODE_CLUSTER\",\"act\":\"disconnect\"}\n");
 	say(fixture, "{\"source\":\"_sio_adapter\",\"c\\u006dd\":\"NODE_CLUSTER\",\"act\":\"disconnect\"}\n");
-	assert_string_equal(fixture->letter, message);
+	assert_string_equal(fixture->message, message);
 	close_fixture(fixture);
 }
 
@@ -230,7 +230,7 @@ static void receive_frame(struct fixture *fixture, char *text, size_t size)
 	ssize_t length = recv(fixture->worker_end, frame, sizeof(frame), MSG_DONTWAIT);
 	assert_true(length > LP_V8_FRAME_HEAD);
 	assert_int_equal(lp_v8_frame_length(frame), length);
-	struct lp_slice json = lp_letter_json((struct lp_slice){frame, (size_t)length}, &room);
+	struct lp_slice json = lp_message_json((struct lp_slice){frame, (size_t)length}, &room);
 	snprintf(text, size, "%.*s", LP_SLICE_ARG(json));
 	lp_buffer_clear(&room);
 }
@@ -330,7 +330,7 @@ int main(void)
 		cmocka_unit_test(a_worker_that_closes_takes_no_more),
 		cmocka_unit_test(a_worker_that_disconnects_is_answered),
 		cmocka_unit_test(a_handle_from_a_worker_is_acknowledged),
-		cmocka_unit_test(what_is_the_programs_own_goes_to_the_meeting_place),
+		cmocka_unit_test(what_is_the_programs_own_goes_to_the_broker),
 		cmocka_unit_test(an_advanced_worker_says_the_same_in_frames),
 		cmocka_unit_test(an_advanced_worker_may_stop_anywhere_in_a_frame),
 		cmocka_unit_test(what_is_wrong_or_too_long_in_a_frame_is_passed_over),

@@ -16,7 +16,7 @@
 #include "base/options.h"
 #include "base/options_flags.h"
 #include "options_fixture.h"
-#include "route/included.h"
+#include "policy/included.h"
 #include "worker/dialect.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "worker/placeholder.h"
+#include "wire/placeholder.h"
 
 #define DOOR "/run/limpet/127.0.0.1-5000"
 

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "worker/meeting/queues.h"
+#include "broker/queues.h"
 
 #define WORKERS 4
 

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "assert_slice.h"
-#include "route/scene.h"
+#include "policy/scene.h"
 
 static int set_up(void **state)
 {

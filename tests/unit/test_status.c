@@ -1,4 +1,4 @@
-#include "server/status.h"
+#include "admin/status.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -11,6 +11,11 @@
 
 static unsigned allocations;
 static unsigned failing; /* Which of them; 0: none. */
+
+static struct lp_status_listener listener_at(const void *listeners, size_t index)
+{
+	return ((const struct lp_status_listener *)listeners)[index];
+}
 
 static void *allocate(size_t size)
 {
@@ -28,10 +33,11 @@ static char *make_text(unsigned which)
 	struct lp_histogram latency = {0};
 	for (uint64_t us = 1; us < 1000; us++)
 		lp_histogram_add(&latency, us);
-	struct lp_listener listeners[1] = {{.origin.name = ":3000"}};
+	struct lp_listen_address address;
+	struct lp_status_listener listeners[1] = {{.name = ":3000", .address = &address}};
 	struct lp_refused_reload refused = {.at = "2026-11-29T05:14:12Z", .error = {.text = "policy x.lua:1: \xff"}};
 	struct lp_policy *policy;
-	assert_int_equal(lp_listen_address_parse(":3000", &listeners[0].address, NULL), 0);
+	assert_int_equal(lp_listen_address_parse(":3000", &address, NULL), 0);
 	struct lp_log log;
 	lp_log_init(&log, -1, LP_LOG_ERROR, LP_LOG_TEXT);
 	struct lp_policy_host host = {.workers = &workers, .log = &log};
@@ -49,6 +55,7 @@ static char *make_text(unsigned which)
 				   .latency = &latency,
 				   .options = &options,
 				   .listeners = listeners,
+				   .listener_at = listener_at,
 				   .listener_count = 1,
 				   .policy = policy,
 				   .loaded = "2026-11-29T05:14:12Z",

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/meeting/store.h"
+#include "broker/store.h"
 
 #define WORKERS 4
 

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "worker/meeting/topics.h"
+#include "broker/topics.h"
 
 #define WORKERS 3
 

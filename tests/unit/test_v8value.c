@@ -11,11 +11,11 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "broker/message.h"
+#include "broker/v8frame.h"
+#include "broker/v8json.h"
+#include "broker/v8value.h"
 #include "guarded.h"
-#include "worker/meeting/letter.h"
-#include "worker/meeting/v8frame.h"
-#include "worker/meeting/v8json.h"
-#include "worker/meeting/v8value.h"
 
 #define BYTES(literal) ((struct lp_slice){(literal), sizeof(literal) - 1})
 
@@ -303,65 +303,66 @@ static void utf16_is_aligned(void **state)
 	}
 }
 
-static void read_letter(struct lp_letter *letter, struct lp_buffer *room, struct lp_slice message)
+static void read_message(struct lp_message *message, struct lp_buffer *room, struct lp_slice value)
 {
-	char frame[1024] = {0, 0, (char)(message.length >> 8), (char)message.length};
+	char frame[1024] = {0, 0, (char)(value.length >> 8), (char)value.length};
 	static char kept[1024];
 	memcpy(kept, frame, LP_V8_FRAME_HEAD);
-	memcpy(kept + LP_V8_FRAME_HEAD, message.bytes, message.length);
-	assert_int_equal(lp_letter_read_v8(letter, (struct lp_slice){kept, message.length + LP_V8_FRAME_HEAD}, room),
+	memcpy(kept + LP_V8_FRAME_HEAD, value.bytes, value.length);
+	assert_int_equal(lp_message_read_v8(message, (struct lp_slice){kept, value.length + LP_V8_FRAME_HEAD}, room),
 			 0);
 }
 
-static void assert_field(const struct lp_letter *letter, enum lp_letter_field field, const char *expected)
+static void assert_field(const struct lp_message *message, enum lp_message_field field, const char *expected)
 {
-	struct lp_slice value = letter->fields[field];
+	struct lp_slice value = message->fields[field];
 	assert_int_equal(value.length, strlen(expected));
 	assert_memory_equal(value.bytes, expected, value.length);
 }
 
-static void a_letter_has_its_fields_as_json(void **state)
+static void a_message_has_its_fields_as_json(void **state)
 {
-	struct lp_letter letter;
+	struct lp_message message;
 	struct lp_buffer room = {0};
 	(void)state;
-	read_letter(&letter, &room,
-		    BYTES("\xff\x0fo\"\6source\"\14_sio_adapter\"\4typeI\6\"\4datao\"\1b\\\0\n\1x\"\3uid\"\1q{\2\"\3nsp"
-			  "\"\1/{\4"));
-	assert_field(&letter, LP_LETTER_SOURCE, "\"_sio_adapter\"");
-	assert_field(&letter, LP_LETTER_TYPE, "3");
-	assert_field(&letter, LP_LETTER_NSP, "\"/\"");
-	assert_null(letter.fields[LP_LETTER_UID].bytes);
+	read_message(
+		&message, &room,
+		BYTES("\xff\x0fo\"\6source\"\14_sio_adapter\"\4typeI\6\"\4datao\"\1b\\\0\n\1x\"\3uid\"\1q{\2\"\3nsp"
+		      "\"\1/{\4"));
+	assert_field(&message, LP_MESSAGE_SOURCE, "\"_sio_adapter\"");
+	assert_field(&message, LP_MESSAGE_TYPE, "3");
+	assert_field(&message, LP_MESSAGE_NSP, "\"/\"");
+	assert_null(message.fields[LP_MESSAGE_UID].bytes);
 
 	/* Of an adapter nobody goes by the data, but for answers before 0.3. */
-	assert_null(letter.fields[LP_LETTER_DATA].bytes);
-	assert_int_equal(letter.lossy, 0);
-	read_letter(
-		&letter, &room,
+	assert_null(message.fields[LP_MESSAGE_DATA].bytes);
+	assert_int_equal(message.lossy, 0);
+	read_message(
+		&message, &room,
 		BYTES("\xff\x0fo\"\6source\"\14_sio_adapter\"\4typeI\x12\"\4datao\"\1b\\\0\n\1x\"\3uid\"\1q{\2\"\3nsp"
 		      "\"\1/{\4"));
-	assert_field(&letter, LP_LETTER_DATA, "{\"b\":null,\"uid\":\"q\"}");
-	assert_int_equal(letter.lossy, 1u << LP_LETTER_DATA);
-	read_letter(&letter, &room,
-		    BYTES("\xff\x0fo\"\6source\"\14_sio_adapter\"\4typeI\6\"\4datao\"\1b\\\0\n\1x{\1\"\3uid\"\1q{\4"));
-	assert_field(&letter, LP_LETTER_UID, "\"q\"");
-	assert_null(letter.fields[LP_LETTER_DATA].bytes);
-	assert_int_equal(letter.lossy, 0);
-	read_letter(&letter, &room, BYTES("\xff\x0fo\"\7_source\"\4_eio\"\4typeI\4\"\4datao{\0\"\13recipientId_{\4"));
-	assert_field(&letter, LP_LETTER_ENGINE_SOURCE, "\"_eio\"");
-	assert_null(letter.fields[LP_LETTER_DATA].bytes);
-	assert_null(letter.fields[LP_LETTER_RECIPIENT].bytes);
+	assert_field(&message, LP_MESSAGE_DATA, "{\"b\":null,\"uid\":\"q\"}");
+	assert_int_equal(message.lossy, 1u << LP_MESSAGE_DATA);
+	read_message(&message, &room,
+		     BYTES("\xff\x0fo\"\6source\"\14_sio_adapter\"\4typeI\6\"\4datao\"\1b\\\0\n\1x{\1\"\3uid\"\1q{\4"));
+	assert_field(&message, LP_MESSAGE_UID, "\"q\"");
+	assert_null(message.fields[LP_MESSAGE_DATA].bytes);
+	assert_int_equal(message.lossy, 0);
+	read_message(&message, &room, BYTES("\xff\x0fo\"\7_source\"\4_eio\"\4typeI\4\"\4datao{\0\"\13recipientId_{\4"));
+	assert_field(&message, LP_MESSAGE_ENGINE_SOURCE, "\"_eio\"");
+	assert_null(message.fields[LP_MESSAGE_DATA].bytes);
+	assert_null(message.fields[LP_MESSAGE_RECIPIENT].bytes);
 
 	/* In whatever way a name is written, Node reads the same. */
-	read_letter(&letter, &room, BYTES("\xff\x0fo\0c\6c\0m\0d\0\"\1xS\4type\"\1y{\2"));
-	assert_field(&letter, LP_LETTER_CMD, "\"x\"");
-	assert_field(&letter, LP_LETTER_TYPE, "\"y\"");
-	read_letter(&letter, &room, BYTES("\xff\x0fo\0c\6c\1m\0d\0\"\1xI\2\"\1y{\2"));
-	assert_null(letter.fields[LP_LETTER_CMD].bytes);
+	read_message(&message, &room, BYTES("\xff\x0fo\0c\6c\0m\0d\0\"\1xS\4type\"\1y{\2"));
+	assert_field(&message, LP_MESSAGE_CMD, "\"x\"");
+	assert_field(&message, LP_MESSAGE_TYPE, "\"y\"");
+	read_message(&message, &room, BYTES("\xff\x0fo\0c\6c\1m\0d\0\"\1xI\2\"\1y{\2"));
+	assert_null(message.fields[LP_MESSAGE_CMD].bytes);
 
-	read_letter(&letter, &room, BYTES("\xff\x0f\"\4type"));
-	for (size_t i = 0; i < LP_LETTER_FIELDS; i++)
-		assert_null(letter.fields[i].bytes);
+	read_message(&message, &room, BYTES("\xff\x0f\"\4type"));
+	for (size_t i = 0; i < LP_MESSAGE_FIELDS; i++)
+		assert_null(message.fields[i].bytes);
 	lp_buffer_clear(&room);
 }
 
@@ -376,7 +377,7 @@ int main(void)
 		cmocka_unit_test(json_comes_back_as_it_was),
 		cmocka_unit_test(what_is_not_json_is_not_framed),
 		cmocka_unit_test(utf16_is_aligned),
-		cmocka_unit_test(a_letter_has_its_fields_as_json),
+		cmocka_unit_test(a_message_has_its_fields_as_json),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

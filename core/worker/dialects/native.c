@@ -1,5 +1,5 @@
 /*
- * The native dialect, the balancer's end: frames (worker/frame.h) over SOCK_SEQPACKET, so that a descriptor and its
+ * The native dialect, the balancer's end: frames (wire/frame.h) over SOCK_SEQPACKET, so that a descriptor and its
  * number arrive together, and nothing has to be put together from pieces. include/limpet/worker.h is the protocol for
  * people.
  *
@@ -17,9 +17,9 @@
 #include <uv.h>
 
 #include "base/log.h"
+#include "wire/frame.h"
 #include "worker/channel.h"
 #include "worker/dialect.h"
-#include "worker/frame.h"
 
 _Static_assert(LP_FRAME_SHORT_MAX <= LP_DIALECT_MESSAGE_MAX, "a connection frame fits beside its descriptor");
 

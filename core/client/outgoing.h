@@ -1,0 +1,20 @@
+/**
+ * What the library's parts say to limpet.
+ */
+#ifndef LP_CLIENT_OUTGOING_H
+#define LP_CLIENT_OUTGOING_H
+
+#include "limpet/worker.h"
+#include "wire/frame.h"
+
+/**
+ * Say something at once, or as soon as there is room.
+ *
+ * @param worker  Borrowed.
+ * @param frame   Copied.
+ *
+ * @return 0, or negative with nothing changed: -EINVAL (not within frame.h's ranges), -ENOBUFS, -ENOMEM, -EPIPE.
+ */
+int lp_client_say(struct limpet_worker *worker, const struct lp_frame *frame);
+
+#endif

@@ -1,0 +1,13 @@
+# Writes OUTPUT, a C file that holds the Lua text of POLICIES as lp_included_policies (included.h).
+set(text "/* Made by core/policy/included.cmake from policies/. */\n#include \"policy/included.h\"\n\n")
+set(table "")
+list(SORT POLICIES)
+foreach(path IN LISTS POLICIES)
+	get_filename_component(name ${path} NAME_WE)
+	file(READ ${path} hex HEX)
+	string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
+	string(APPEND text "static const char ${name}_source[] = {${bytes}0x00};\n")
+	string(APPEND table "\t{\"${name}\", ${name}_source, sizeof(${name}_source) - 1},\n")
+endforeach()
+string(APPEND text "\nconst struct lp_included_policy lp_included_policies[] = {\n${table}\t{0},\n};\n")
+file(WRITE ${OUTPUT} "${text}")

@@ -1,0 +1,35 @@
+/**
+ * Messages with a descriptor, over a unix socket: for both ends of channels. Nothing but the C library is used here.
+ */
+#ifndef LP_WIRE_SCM_RIGHTS_H
+#define LP_WIRE_SCM_RIGHTS_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/**
+ * Send a message without waiting.
+ *
+ * @param channel  The socket. Borrowed.
+ * @param bytes    The message.
+ * @param length   1 or more.
+ * @param fd       Rides with it, borrowed; or -1.
+ *
+ * @return Bytes sent, or negative errno.
+ */
+ssize_t lp_scm_rights_send(int channel, const char *bytes, size_t length, int fd);
+
+/**
+ * Receive a message without waiting.
+ *
+ * @param channel  The socket. Borrowed.
+ * @param bytes    Room for the message.
+ * @param size     Bytes of it.
+ * @param flags    0, or MSG_CMSG_CLOEXEC for a descriptor that is close-on-exec.
+ * @param fd       Set to the descriptor that came with it, the caller's; or to -1. More than one are closed.
+ *
+ * @return Bytes received, 0 at the end, or negative errno.
+ */
+ssize_t lp_scm_rights_receive(int channel, char *bytes, size_t size, int flags, int *fd);
+
+#endif
