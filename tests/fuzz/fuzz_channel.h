@@ -97,14 +97,14 @@ static inline void fuzz_on_open(struct lp_channel *channel, uint64_t open)
 	fuzz_tell(channel, "open", &open, sizeof(open));
 }
 
-static inline void fuzz_on_letter(struct lp_channel *channel, const struct lp_message *letter)
+static inline void fuzz_on_message(struct lp_channel *channel, const struct lp_message *message)
 {
-	const char *bytes = letter->bytes.bytes;
-	size_t length = letter->bytes.length;
+	const char *bytes = message->bytes.bytes;
+	size_t length = message->bytes.length;
 	FUZZ_CHECK(length > 0 && memchr(bytes, '\n', length) == bytes + length - 1);
-	fuzz_tell(channel, "letter", bytes, length);
+	fuzz_tell(channel, "message", bytes, length);
 	for (int field = 0; field < LP_MESSAGE_FIELDS; field++) {
-		struct lp_slice value = letter->fields[field];
+		struct lp_slice value = message->fields[field];
 		FUZZ_CHECK(!value.bytes || (value.bytes >= bytes && value.bytes + value.length <= bytes + length));
 	}
 }
@@ -206,7 +206,7 @@ static inline void fuzz_channel_open(struct fuzz_channel *fuzz, const struct lp_
 		.on_returned = fuzz_on_returned,
 		.on_session = fuzz_on_session,
 		.on_open = fuzz_on_open,
-		.on_letter = fuzz_on_letter,
+		.on_message = fuzz_on_message,
 		.on_frame = fuzz_on_frame,
 		.on_share = fuzz_on_share,
 		.on_socket = fuzz_on_socket,
