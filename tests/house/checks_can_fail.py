@@ -31,6 +31,13 @@ BROKEN = {
     "format_is_clean": [("core/base/loose.c", "int  loose;\n", 1), (".clang-format", "BasedOnStyle: LLVM\n", None)],
     "no_unfinished_marks": [("core/base/later.c", "/* TO" "DO */\n", 1)],
     "examples_are_complete": [("examples/README.md", "# Examples\n", 1), ("examples/lost/run", "", 1)],
+    "every_folder_explains_itself": [
+        ("core/silent/a.c", "", None),
+        ("core/silent/README.md", "# A\n\n```\npicture\n```\nStart with `b.c`.\n", 6),
+        ("core/mute/a.c", "", None),
+        ("core/mute/README.md", "no picture\n", 1),
+        ("core/long/README.md", "\n```\n```\n" + "\n" * 60, 48),
+    ],
     "every_fault_is_tried": [
         ("tests/faults/a.test.js", "test('1: one', a);\n\ntest('1: again', a);\n", 3),
         ("tests/faults/b.test.js", "test('58: more', a);\ntest('none', a);\ntest(name, a);\n", 2),

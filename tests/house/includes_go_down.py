@@ -92,4 +92,5 @@ def main():
     house.finish([finding for check in checks for finding in check(includes)], includes)
 
 
-main()
+if __name__ == "__main__":
+    main()
