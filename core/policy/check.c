@@ -265,7 +265,7 @@ static int look_through(lua_State *L)
 	struct checking *checking = lua_touserdata(L, SLOT_CHECKING);
 
 	lp_bytecode_open(L, &checking->bytecode);
-	lp_sandbox_push_environment(L, checking->source);
+	lp_environment_push(L, checking->source);
 	push_lines(L, checking->source->text, checking->source->text + checking->source->length);
 	checking->status = lp_source_compile(L, checking->source, checking->error);
 	if (checking->status < 0) {

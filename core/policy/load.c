@@ -247,7 +247,7 @@ int lp_policy_load_script(struct lp_policy *policy, struct lp_source *source, st
 
 	if (status < 0)
 		return lp_source_name_policy(status, error);
-	lp_sandbox_push_environment(L, source);
+	lp_environment_push(L, source);
 	lua_setfenv(L, -2);
 	policy->call = (struct lp_policy_call){.script = name};
 	status = lp_policy_call(L, 0, 1);

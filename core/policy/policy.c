@@ -1,13 +1,11 @@
 /*
- * Asking policies: the calls into Lua, what their answers and errors mean, and when garbage is collected.
+ * Asking policies: which hooks are asked, and what their answers mean.
  *
  * The interpreter costs what the JIT would for calls this short (about 16 ns to enter and leave), and can be stopped,
  * which the JIT cannot; so the JIT is off.
  *
  * A call allocates nothing of its own: the hook is fetched by reference, `conn` and `workers` are ready on the stack.
- * What policies do allocate, strings mostly, is collected between calls: a little of it, every COLLECT_EVERY of them,
- * after the answer is known. So no call waits for a whole collection, and none is interrupted by one. The exception is a
- * policy that keeps a huge table, which Lua looks through in one go; that is what sessions and limpet.shared are for.
+ * What policies do allocate is collected between calls (collector.c).
  *
  * A hook that never returns, or takes all memory, is stopped by state.c, and its state with it: after every call it
  * is looked whether there still is one.
@@ -22,132 +20,6 @@
 #include <string.h>
 
 #include "policy/private.h"
-
-#define COLLECT_EVERY 64
-
-/*
- * A collection begins when this much, and a quarter, was added to what the last one left. Little, because strings that are
- * strewn over more than a processor's nearest caches hold make calls slow, more than collecting less often saves.
- */
-#define COLLECT_AFTER_KB 64
-
-/* Of the lines that called the failing one, so many are told. */
-#define CALLERS_TOLD 3
-
-int lp_policy_raised(lua_State *L, int status, struct lp_error *error)
-{
-	const char *message = lua_tostring(L, -1);
-
-	/* No memory, or no stack: nobody was asked for a place. */
-	if (status != LUA_ERRRUN || !message)
-		return lp_error_set(error, LP_EPOLICY, "policy %s: %s", lp_policy_of(L)->call.script,
-				    message ? message : "failed");
-	return lp_error_set(error, LP_EPOLICY, "policy %s", message);
-}
-
-struct lp_log_about lp_policy_about(const struct lp_policy *policy, char *client)
-{
-	const struct lp_policy_conn *conn = policy->call.conn;
-	struct lp_log_about about = {.policy = policy->call.script};
-
-	if (conn) {
-		lp_ip_format(&conn->ip, client);
-		about.client = *client ? client : NULL;
-		about.listener = conn->listener;
-	}
-	return about;
-}
-
-/* Whether a message says by itself where it is from: it begins with "source:12:". */
-static bool is_placed(const char *message, const char *source)
-{
-	size_t length = strlen(source);
-	const char *at = message + length + 1;
-
-	if (strncmp(message, source, length) != 0 || message[length] != ':' || !isdigit((unsigned char)*at))
-		return false;
-	return at[strspn(at, "0123456789")] == ':';
-}
-
-/* Push " (called from x.lua:12, x.lua:34)", or nothing. */
-static int push_callers(lua_State *L, int level)
-{
-	const char *before = " (called from ";
-	int base = lua_gettop(L);
-	int told = 0;
-	lua_Debug frame;
-
-	for (; told < CALLERS_TOLD && lua_getstack(L, level, &frame); level++) {
-		lua_getinfo(L, "Sl", &frame);
-		if (frame.currentline <= 0)
-			continue;
-		lua_pushfstring(L, "%s%s:%d", before, frame.short_src, frame.currentline);
-		before = ", ";
-		told++;
-	}
-	if (told > 0)
-		lua_pushliteral(L, ")");
-	return lua_gettop(L) - base;
-}
-
-/*
- * Push where the running call began, for errors whose place is gone: Lua forgets a function that ended in a tail call, and
- * "return workers:hash(x)" is one.
- */
-static void push_beginning(lua_State *L)
-{
-	const struct lp_policy_call *call = &lp_policy_of(L)->call;
-
-	if (!call->hook) {
-		lua_pushfstring(L, "%s: ", call->script);
-		return;
-	}
-	lua_pushfstring(L, "%s:%d: in a return of %s: ", call->script, call->hook->line,
-			lp_api_policy.members[call->hook->kind].name);
-}
-
-/*
- * What was raised becomes a string that begins with file and line. __tostring of an error object is not asked: it is the
- * policy's code, and would run outside of what the policy's own pcall can catch.
- */
-int lp_policy_on_error(lua_State *L)
-{
-	lua_Debug frame = {.currentline = -1};
-	int level = 0;
-
-	if (lp_policy_of(L)->call.suspended)
-		return 1;
-	if (!lua_isstring(L, 1)) {
-		lua_pushfstring(L, "error() was given a %s and no message", luaL_typename(L, 1));
-		lua_replace(L, 1);
-	}
-	while (frame.currentline <= 0 && lua_getstack(L, level++, &frame))
-		lua_getinfo(L, "Sl", &frame);
-
-	if (frame.currentline <= 0)
-		push_beginning(L);
-	else if (!is_placed(lua_tostring(L, 1), frame.short_src))
-		lua_pushfstring(L, "%s:%d: ", frame.short_src, frame.currentline);
-	else
-		lua_pushliteral(L, "");
-	lua_insert(L, 1);
-	lua_concat(L, 2 + push_callers(L, level));
-	return 1;
-}
-
-/* The collector rests from here on, except in collect(). */
-void lp_policy_note_collected(struct lp_policy *policy)
-{
-	lua_gc(policy->lua, LUA_GCSTOP, 0);
-	policy->collected_kb = lua_gc(policy->lua, LUA_GCCOUNT, 0);
-}
-
-void lp_policy_plan_collection(struct lp_policy *policy)
-{
-	int used_kb = lua_gc(policy->lua, LUA_GCCOUNT, 0);
-
-	policy->collect_at_kb = used_kb + used_kb / 4 + COLLECT_AFTER_KB;
-}
 
 enum lp_route_each lp_policy_who_routes_each(const struct lp_policy *policy, const char **script)
 {
@@ -259,29 +131,6 @@ const char *lp_policy_hook_script(const struct lp_policy *policy, lp_policy_curs
 	return at < policy->routing.count ? policy->units[policy->routing.all[at].unit].script : NULL;
 }
 
-/* In protected mode, as all that may move memory. The step is as large as what was allocated since the last one. */
-static int step(lua_State *L)
-{
-	struct lp_policy *policy = lp_policy_of(L);
-	int used_kb = lua_gc(L, LUA_GCCOUNT, 0);
-	int grown_kb = used_kb > policy->collected_kb ? used_kb - policy->collected_kb : 0;
-
-	if (lua_gc(L, LUA_GCSTEP, grown_kb + 1))
-		lp_policy_plan_collection(policy);
-	return 0;
-}
-
-static void collect(struct lp_policy *policy)
-{
-	if (++policy->calls < COLLECT_EVERY && lp_arena_used(policy->arena) < lp_arena_size(policy->arena) / 2)
-		return;
-	policy->calls = 0;
-	if (lua_gc(policy->lua, LUA_GCCOUNT, 0) < policy->collect_at_kb)
-		return;
-	lua_cpcall(policy->lua, step, NULL);
-	lp_policy_note_collected(policy);
-}
-
 static void tell_error(struct lp_policy *policy, int status)
 {
 	char client[LP_IP_TEXT_SIZE];
@@ -364,7 +213,7 @@ static void end(struct lp_policy *policy)
 	policy->call = (struct lp_policy_call){0};
 	if (!policy->lua)
 		return;
-	collect(policy);
+	lp_policy_collect(policy);
 	lua_settop(policy->lua, LP_SLOTS);
 }
 

@@ -3,7 +3,10 @@
  *
  *     state.c    a Lua state: made from the sources, guarded, abandoned, made again
  *     bench.c    policies that are not asked for a while
- *     policy.c          the calls: asking hooks, judging what they answer, telling errors; the collector
+ *     policy.c   asking hooks, judging what they answer, telling errors
+ *     call.c     one guarded call into Lua, and what it raised as one line
+ *     collector.c  when garbage is collected
+ *     assignments.c  whether a policy could change `workers`
  *     source.c   from names to texts: finding, reading, keeping, compiling
  *     load.c     from texts to hooks: running, checking the shape
  *     options.c  what setup(options) is given, and which of it is read
@@ -16,7 +19,7 @@
  *     conn_api.c     `conn`
  *     workers_api.c  `workers` and its workers
  *     trace.c    telling what hooks read and ask
- *     policy_testing*.c running *.test.lua
+ *     testing*.c running *.test.lua
  *     bytecode.c reading what functions were compiled to
  *     survey.c   what policies do with sessions and settings
  *     check.c    mistakes that can be seen without running
@@ -234,6 +237,15 @@ static inline struct lp_policy *lp_policy_of(lua_State *lua)
 	return owner;
 }
 
+/** How many times longer than a hook a file or a setup() may take: no connection waits for it. */
+#define LP_POLICY_LOADING_TIMES 10u
+
+/** How long the present call may take, in milliseconds. @param policy Borrowed. */
+static inline unsigned lp_policy_patience_ms(const struct lp_policy *policy)
+{
+	return policy->loading ? LP_POLICY_LOADING_TIMES * policy->limits.time_ms : policy->limits.time_ms;
+}
+
 /** The clock of a policy, in nanoseconds. @param policy Borrowed. */
 static inline uint64_t lp_policy_now_ns(const struct lp_policy *policy)
 {
@@ -327,6 +339,15 @@ void lp_policy_unload(struct lp_policy *policy, size_t source);
 /** End the benches whose time is over. @param policy Borrowed. @return Whether any has ended: then make the state anew. */
 bool lp_policy_end_benches(struct lp_policy *policy);
 
+/**
+ * Whether any policy, or module, assigns to a table by a number or a variable, which is how a hook could change `workers`.
+ *
+ * @param policy  Loaded. Borrowed.
+ *
+ * @return Whether; true also when it cannot be told, for want of memory.
+ */
+bool lp_policy_assigns(const struct lp_policy *policy);
+
 /** Turns what was raised into one line, for LP_SLOT_HANDLER. @param lua Opened. @return 1. */
 int lp_policy_on_error(lua_State *lua);
 
@@ -335,6 +356,9 @@ void lp_policy_note_collected(struct lp_policy *policy);
 
 /** Set when the next collection begins. @param policy Just collected. */
 void lp_policy_plan_collection(struct lp_policy *policy);
+
+/** Collect a little of what policies have left, when it is time. @param policy Between calls; its `lua` is there. */
+void lp_policy_collect(struct lp_policy *policy);
 
 /**
  * Compile, run and check one script, and add its hooks.
@@ -392,13 +416,8 @@ void lp_sandbox_open(lua_State *lua);
 /** Call once what policies can reach, so that the dynamic linker has looked it up. @param lua Opened, not armed. Raises. */
 void lp_policy_warm_up(lua_State *lua);
 
-/**
- * Make a file's environment and push it: the allowed part of Lua, `require`, and `limpet`.
- *
- * @param lua     Opened. Raises.
- * @param source  The file's; its name is what limpet.log calls the policy. Must outlive the state.
- */
-void lp_sandbox_push_environment(lua_State *lua, struct lp_source *source);
+/** Make an environment of the allowed part of Lua and push it. @param lua Opened. Raises. */
+void lp_sandbox_push(lua_State *lua);
 
 /**
  * What to use instead of a name that Lua has and policies have not.
@@ -416,8 +435,13 @@ void lp_missing_watch(lua_State *lua, const char *library);
 /** Let the environment on top say so of globals. @param lua Opened. Raises. */
 void lp_missing_watch_globals(lua_State *lua);
 
-/** Push a file's `require`. @param lua Opened. Raises. @param source The file's. Must outlive the state. */
-void lp_require_push(lua_State *lua, struct lp_source *source);
+/**
+ * Make a file's environment and push it: the allowed part of Lua, `limpet`, and `require`.
+ *
+ * @param lua     Opened. Raises.
+ * @param source  The file's; its name is what limpet.log calls the policy. Must outlive the state.
+ */
+void lp_environment_push(lua_State *lua, struct lp_source *source);
 
 /** Make `conn` and push it. @param lua Opened. Raises. */
 void lp_conn_push_new(lua_State *lua);

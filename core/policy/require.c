@@ -1,5 +1,6 @@
 /*
- * `require`: a policy in several files.
+ * The environment of a file, and `require`: a policy in several files. They stand together because a module's environment has a
+ * `require`, too.
  *
  * A module is a file beneath the folder of the policy's own, named by words with dots between them. It runs once for each
  * policy file that requires it, directly or through another module, in the sandbox and with globals of its own, while
@@ -121,7 +122,7 @@ static void run(lua_State *L, struct lp_source *module)
 
 	if (lp_source_compile(L, module, &error) < 0)
 		luaL_error(L, "require \"%s\": %s", module->module, error.text);
-	lp_sandbox_push_environment(L, module);
+	lp_environment_push(L, module);
 	lua_setfenv(L, -2);
 	lua_pushstring(L, module->module);
 	policy->call.requiring = &requiring;
@@ -156,8 +157,12 @@ static int require(lua_State *L)
 	return 1;
 }
 
-void lp_require_push(lua_State *L, struct lp_source *source)
+void lp_environment_push(lua_State *L, struct lp_source *source)
 {
+	lp_sandbox_push(L);
 	lua_pushlightuserdata(L, source);
 	lua_pushcclosure(L, require, 1);
+	lua_setfield(L, -2, "require");
+	lp_api_push_limpet(L, source->name);
+	lua_setfield(L, -2, "limpet");
 }

@@ -1,7 +1,7 @@
 /*
  * What of Lua a policy file sees.
  *
- * Every file has an environment of its own, with its own copies of the libraries, so that globals and mischief stay in
+ * Every file has an environment of its own (require.c), with its own copies of the libraries, so that globals and mischief stay in
  * the file. It is made from the list below and nothing else: what is not named does not exist. Left out are all that
  * blocks, leaves the process, reaches memory or loads code; coroutines, which would catch what must pass; and string.dump.
  * Who names them is told what to use instead (missing.c).
@@ -266,7 +266,7 @@ void lp_sandbox_open(lua_State *L)
 	seal_string_metatable(L);
 }
 
-void lp_sandbox_push_environment(lua_State *L, struct lp_source *source)
+void lp_sandbox_push(lua_State *L)
 {
 	static const char *const whole[] = {"next", "pairs", "rawget", "setmetatable"};
 
@@ -289,9 +289,5 @@ void lp_sandbox_push_environment(lua_State *L, struct lp_source *source)
 	lua_setfield(L, -2, "pcall");
 	lua_pushcfunction(L, guarded_xpcall);
 	lua_setfield(L, -2, "xpcall");
-	lp_require_push(L, source);
-	lua_setfield(L, -2, "require");
-	lp_api_push_limpet(L, source->name);
-	lua_setfield(L, -2, "limpet");
 	lp_missing_watch_globals(L);
 }

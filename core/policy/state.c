@@ -33,9 +33,6 @@
 #define KILL_WINDOW_MS 60000u
 #define BENCH_MS 60000u
 
-/* Nothing waits for a file or setup() as connections wait for hooks. */
-#define LOADING_TIMES 10u
-
 #define STOPPED "stopped, because it ran for more than"
 
 /* Which hooks there are, and whose. */
@@ -55,14 +52,6 @@ struct loading {
 	int slots[LP_SLOTS + 1]; /* References to what goes into each. */
 };
 
-/* One lp_policy_call. */
-struct passage {
-	struct lp_policy *policy;
-	int arguments;
-	int results;
-	int status;
-};
-
 /* Through its owner the state knows its policy (lp_policy_of). */
 static void *allocate(void *owner, void *block, size_t old_size, size_t size)
 {
@@ -80,7 +69,7 @@ static void on_overtime(lua_State *L, lua_Debug *at)
 	lua_getinfo(L, "Sl", at);
 	policy->call.stopped_line = at->currentline;
 	lua_pushfstring(L, "%s:%d: " STOPPED " %d ms", at->short_src, at->currentline,
-			(int)(policy->loading ? LOADING_TIMES * policy->limits.time_ms : policy->limits.time_ms));
+			(int)lp_policy_patience_ms(policy));
 	lua_error(L);
 }
 
@@ -101,42 +90,6 @@ static int on_panic(lua_State *L)
 	if (lp_guard_is_running(policy->guard))
 		lp_guard_give_up(policy->guard);
 	return 0;
-}
-
-static void pass(void *subject)
-{
-	struct passage *passage = subject;
-	struct lp_policy *policy = passage->policy;
-
-	lp_guard_arm(policy->guard, policy->loading ? LOADING_TIMES * policy->limits.time_ms : policy->limits.time_ms);
-	passage->status = lua_pcall(policy->lua, passage->arguments, passage->results, LP_SLOT_HANDLER);
-	lp_guard_disarm(policy->guard);
-	if (policy->asked)
-		lua_sethook(policy->lua, NULL, 0, 0);
-	policy->asked = false;
-}
-
-int lp_policy_call(lua_State *L, int arguments, int results)
-{
-	struct lp_policy *policy = lp_policy_of(L);
-	struct passage passage = {policy, arguments, results, 0};
-
-	if (policy->loading) {
-		pass(&passage);
-		return passage.status;
-	}
-	if (lp_guard_run(policy->guard, pass, &passage) == LP_GUARD_RETURNED)
-		return passage.status;
-	return LP_POLICY_ABANDONED;
-}
-
-void lp_policy_check_depth(lua_State *L)
-{
-	const struct lp_policy *policy = lp_policy_of(L);
-
-	if (policy->guard && lp_guard_is_deep(policy->guard))
-		luaL_error(L, "calls are nested too deep: a function that gsub, sort, pcall or tostring calls, "
-			      "calls them again and again");
 }
 
 static void note_slot(lua_State *L, struct loading *loading, enum lp_slot slot)
@@ -269,7 +222,7 @@ static void run_loading(struct lp_policy *policy, struct loading *loading)
 		loading->status = lp_error_set(loading->error, LP_EPOLICY,
 					       "policy %s: stopped, because it took more than %u ms to load, in one of "
 					       "Lua's own functions",
-					       policy->call.script, LOADING_TIMES * policy->limits.time_ms);
+					       policy->call.script, LP_POLICY_LOADING_TIMES * policy->limits.time_ms);
 	policy->call = (struct lp_policy_call){0};
 }
 

@@ -44,15 +44,6 @@ int lp_policy_survey(const struct lp_policy *policy, const char *script, const c
 		     bool *found, struct lp_policy_survey *survey, struct lp_error *error);
 
 /**
- * Whether any policy, or module, assigns to a table by a number or a variable, which is how a hook could change `workers`.
- *
- * @param policy  Loaded. Borrowed.
- *
- * @return Whether; true also when it cannot be told, for want of memory.
- */
-bool lp_policy_assigns(const struct lp_policy *policy);
-
-/**
  * Refuse a setting that no policy reads.
  *
  * A setting is read when its key is looked up in setup's options, or options are iterated. Where a setup keeps options for

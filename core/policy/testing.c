@@ -300,7 +300,7 @@ static int run_file(lua_State *L)
 	testing->status = lp_source_compile(L, &testing->source, testing->error);
 	if (testing->status < 0)
 		return 0;
-	lp_sandbox_push_environment(L, &testing->source);
+	lp_environment_push(L, &testing->source);
 	add_functions(L, testing);
 	lua_setfenv(L, -2);
 	raised = call(L, testing);

@@ -457,8 +457,9 @@ static int open_admin(struct limpet_balancer *balancer, struct lp_error *error)
 					 .address = options->admin,
 					 .hosts = options->admin_hosts,
 					 .host_count = options->admin_host_count,
+					 .pages = lp_balancer_pages,
+					 .page_count = LP_BALANCER_PAGES,
 					 .owner = balancer};
-	config.pages = lp_balancer_pages(&config.page_count);
 	return options->admin ? lp_admin_open(&balancer->admin, &config, error) : 0;
 }
 

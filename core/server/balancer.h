@@ -64,7 +64,9 @@ struct limpet_balancer {
  * @param request A line. @param answer Set for free(). @param length Its bytes. @return 0, -ENOENT or -ENOMEM. */
 int lp_balancer_answer(void *owner, const char *request, char **answer, size_t *length);
 
-/** The pages of the admin listener, whose owner is the balancer; static. @param count Set to how many. */
-const struct lp_admin_page *lp_balancer_pages(size_t *count);
+#define LP_BALANCER_PAGES 4
+
+/** The pages of the admin listener; their owner is the balancer. */
+extern const struct lp_admin_page lp_balancer_pages[LP_BALANCER_PAGES];
 
 #endif

@@ -252,14 +252,9 @@ static char *make_readiness(void *owner, int *code, size_t *length)
 
 /* NOLINTEND(readability-non-const-parameter) */
 
-const struct lp_admin_page *lp_balancer_pages(size_t *count)
-{
-	static const struct lp_admin_page pages[] = {
-		{"/metrics", "text/plain; version=0.0.4; charset=utf-8", make_metrics},
-		{"/healthz", "text/plain; charset=utf-8", make_health},
-		{"/readyz", "text/plain; charset=utf-8", make_readiness},
-		{"/status.json", "application/json", make_status},
-	};
-	*count = sizeof(pages) / sizeof(pages[0]);
-	return pages;
-}
+const struct lp_admin_page lp_balancer_pages[LP_BALANCER_PAGES] = {
+	{"/metrics", "text/plain; version=0.0.4; charset=utf-8", make_metrics},
+	{"/healthz", "text/plain; charset=utf-8", make_health},
+	{"/readyz", "text/plain; charset=utf-8", make_readiness},
+	{"/status.json", "application/json", make_status},
+};

@@ -38,6 +38,10 @@ BROKEN = {
         ("core/mute/README.md", "no picture\n", 1),
         ("core/long/README.md", "\n```\n```\n" + "\n" * 60, 48),
     ],
+    "calls_go_one_way": [
+        ("core/route/there.c", "int lp_there(void)\n{\n\treturn lp_back();\n}\n", 3),
+        ("core/route/back.c", "/* lp_there() */\nint lp_back(void)\n{\n\treturn 0;\n}\nint lp_x(void)\n{\n\tlp_there();\n}\n", 8),
+    ],
     "every_fault_is_tried": [
         ("tests/faults/a.test.js", "test('1: one', a);\n\ntest('1: again', a);\n", 3),
         ("tests/faults/b.test.js", "test('58: more', a);\ntest('none', a);\ntest(name, a);\n", 2),
