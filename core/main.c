@@ -1,6 +1,6 @@
 /*
  * The program: a command line becomes options, options become a balancer, signals become calls, the end becomes an exit
- * status.
+ * status. With --keeper on the balancer is a process of its own, and so is the next one when it has died.
  *
  *     HUP         reload the policies; a storm of them is one reload
  *     TERM, INT   drain and stop; a second one stops at once
@@ -15,14 +15,18 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "base/descriptors.h"
 #include "base/new_file.h"
 #include "base/options.h"
+#include "keeper/keeper.h"
+#include "keeper/title.h"
 #include "limpet/balancer.h"
 #include "limpet/version.h"
+#include "server/balancer.h"
 #include "server/memory_reserve.h"
 #include "tools/ask.h"
 #include "tools/bench.h"
@@ -114,6 +118,7 @@ static int watch_signals(struct program *program)
 	program->reload.data = program;
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* A log at its limit of size is a log that takes nothing. */
+	lp_keeper_unblock_signals();
 	return status;
 }
 
@@ -156,16 +161,12 @@ static void print_mistake(const struct lp_command_line *line, const char *text)
 	fprintf(stderr, "limpet: %s\n", error.text);
 }
 
-static int run(struct lp_command_line *line)
+/* What is run, and what outlives it; NULL: nothing does. */
+static int run_balancer(struct lp_command_line *line, struct lp_lasting *lasting)
 {
 	struct limpet_options *options = &line->options;
 	struct program program = {0};
 	char error[1024];
-	if (!options->name)
-		options->name = ""; /* Every balancer of the command line can be found. */
-	lp_descriptors_keep_to_ourselves();
-	options->worker_descriptors = lp_descriptors_raise_limit();
-	options->adopt_orphans = 1;
 	int status = give_libraries_a_reserve();
 	if (!status)
 		status = uv_loop_init(&program.loop);
@@ -178,6 +179,7 @@ static int run(struct lp_command_line *line)
 		uv_loop_close(&program.loop);
 		return EXIT_USAGE;
 	}
+	lp_balancer_inherit(program.balancer, lasting);
 	limpet_balancer_allow_stop(program.balancer, on_stopped, &program);
 	limpet_balancer_on_hopeless(program.balancer, on_hopeless, &program);
 	program.status = EXIT_SUCCESS;
@@ -190,6 +192,38 @@ static int run(struct lp_command_line *line)
 	limpet_balancer_free(program.balancer);
 	uv_loop_close(&program.loop);
 	return program.status;
+}
+
+/* What the keeper runs. */
+struct kept {
+	struct lp_command_line *line;
+	const struct lp_title *title;
+};
+
+static int run_kept(void *owner, struct lp_lasting *lasting)
+{
+	const struct kept *kept = owner;
+	lp_title_set(kept->title, "limpet: balancer", "limpet-balancer");
+	return run_balancer(kept->line, lasting);
+}
+
+static int run(struct lp_command_line *line, const struct lp_title *title)
+{
+	struct limpet_options *options = &line->options;
+	struct kept kept = {.line = line, .title = title};
+	if (!options->name)
+		options->name = ""; /* Every balancer of the command line can be found. */
+	lp_descriptors_keep_to_ourselves();
+	options->worker_descriptors = lp_descriptors_raise_limit();
+	options->adopt_orphans = 1;
+	if (strcmp(line->tool.keeper, "off") == 0)
+		return run_balancer(line, NULL);
+	int status = lp_keeper_run(lp_balancer_lasting_bytes(options), run_kept, &kept);
+	if (status >= 0)
+		return status;
+	fprintf(stderr, "limpet: there is no keeper: %s; if the balancer dies, so do its workers\n",
+		lp_error_words(status));
+	return run_balancer(line, NULL);
 }
 
 /* Who says nothing has to be told how, and a script that forgot what to say must not take that for success. */
@@ -342,16 +376,18 @@ int main(int argc, char **argv)
 {
 	struct lp_command_line line;
 	struct lp_error error = {0};
+	struct lp_title title;
 	int status = EXIT_USAGE;
 	fill_standard_descriptors();
-	if (lp_options_parse(argc, argv, &line, &error)) {
+	if (lp_options_parse(argc, lp_title_init(&title, argc, argv), &line, &error)) {
 		fprintf(stderr, "limpet: %s\n", error.text);
 		lp_options_deinit(&line);
+		lp_title_deinit(&title);
 		return status;
 	}
 	switch (line.command) {
 	case LP_COMMAND_RUN:
-		status = run(&line);
+		status = run(&line, &title);
 		break;
 	case LP_COMMAND_STATUS:
 	case LP_COMMAND_RELOAD:
@@ -396,5 +432,6 @@ int main(int argc, char **argv)
 		break;
 	}
 	lp_options_deinit(&line);
+	lp_title_deinit(&title);
 	return status;
 }

@@ -197,15 +197,24 @@ static json_t *refused_reload_of(const struct lp_refused_reload *refused)
 	return json_pack("{s:s, s:o}", "at", refused->at, "reason", lp_status_string(refused->error.text));
 }
 
+static json_t *processes_of(const struct lp_lasting_head *processes)
+{
+	if (!processes)
+		return json_pack("{s:n, s:i, s:i}", "keeper", "balancer", (int)getpid(), "balancer_deaths", 0);
+	return json_pack("{s:i, s:i, s:i}", "keeper", (int)processes->keeper, "balancer", (int)processes->balancer,
+			 "balancer_deaths", (int)processes->deaths);
+}
+
 static json_t *head_of(const struct lp_status *status)
 {
 	char started[LP_CLOCK_TEXT_SIZE];
 	lp_clock_format(status->started, started);
 	const char *config = status->options->config;
-	return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:i, s:o}", "version", LIMPET_VERSION, "name", status->name,
-			 "pid", (int)getpid(), "state", status->state, "started", started, "dialect", status->dialect,
-			 "workers_wanted", (int)status->wanted, "config",
-			 config ? lp_status_string(config) : json_null());
+	int pid = status->processes ? (int)status->processes->keeper : (int)getpid();
+	return json_pack("{s:s, s:s, s:i, s:o, s:s, s:s, s:s, s:i, s:o}", "version", LIMPET_VERSION, "name",
+			 status->name, "pid", pid, "processes", processes_of(status->processes), "state", status->state,
+			 "started", started, "dialect", status->dialect, "workers_wanted", (int)status->wanted,
+			 "config", config ? lp_status_string(config) : json_null());
 }
 
 /* Move the members of one object to the end of another. */

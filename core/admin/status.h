@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/histogram.h"
 #include "connection/connection.h"
+#include "keeper/lasting.h"
 #include "limpet/balancer.h"
 #include "policy/policy.h"
 #include "route/workers.h"
@@ -47,6 +48,7 @@ struct lp_status {
 	const char *loaded; /**< When the policies were loaded. */
 	const struct lp_refused_reload *refused;
 	const char *dialect;
+	const struct lp_lasting_head *processes; /**< The keeper and its balancers; NULL: there is no keeper. */
 };
 
 /**

@@ -61,7 +61,12 @@ void lp_command_line_init(struct lp_command_line *line)
 	*line = (struct lp_command_line){
 		.command = LP_COMMAND_HELP,
 		.help_of = LP_COMMAND_HELP,
-		.tool = {.workers = 4, .ip = "192.0.2.1", .port = 50000, .listener = ":3000", .clients = 100000},
+		.tool = {.keeper = "off",
+			 .workers = 4,
+			 .ip = "192.0.2.1",
+			 .port = 50000,
+			 .listener = ":3000",
+			 .clients = 100000},
 	};
 	limpet_options_init(&line->options);
 }

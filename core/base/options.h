@@ -65,6 +65,8 @@ struct lp_tool_options {
 	int unredacted;     /**< Whether credentials stay in it; of decisions, whether session ids are shown. */
 	int json;           /**< Whether the answer is for a program. */
 
+	const char *keeper; /**< "on": a keeper starts the balancer, and the next one when it has died; "off". */
+
 	/* A running balancer. */
 	uint32_t last;       /**< How many connections; 0: as many as is usual. */
 	uint32_t worker;     /**< Which worker is meant, 1 – LIMPET_WORKERS_MAX. */

@@ -33,6 +33,7 @@ static const char *const stops[] = {
 	"auto", "SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR2", "SIGWINCH", "shutdown", NULL,
 };
 static const char *const forwarded_headers[] = {"x-forwarded-for", "forwarded", "x-real-ip", NULL};
+static const char *const keepers[] = {"on", "off", NULL};
 static const char *const log_levels[] = {"error", "warning", "info", "debug", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 
@@ -221,6 +222,9 @@ static const struct lp_flag run_flags[] = {
 		 "from 0, %n how many there are; repeatable"},
 	{LP_FLAG_ON, "--worker-prefix", NULL, FIELD(worker_prefix),
 	 .help = "put the worker's number before each line that it prints"},
+	{LP_FLAG_CHOICE, "--keeper", "NAME", TOOL(keeper), .choices = keepers,
+	 .help = "on: a second process holds listeners and workers, so that they outlive a balancer that dies "
+		 "(limpet-reliability(7)); off: limpet is one process"},
 	{LP_FLAG_TEXT, "--user", "NAME[:GROUP]", FIELD(user), .check = check_user,
 	 .help = "user to switch to after binding; applies to workers as well. Policies must be readable for that user"},
 	{LP_FLAG_ON, "--wait-ready", NULL, FIELD(wait_ready),

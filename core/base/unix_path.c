@@ -96,6 +96,15 @@ int lp_unix_path_bind(int fd, const char *path, int mode, struct lp_unix_path *m
 	return 0;
 }
 
+void lp_unix_path_find(const char *path, struct lp_unix_path *made)
+{
+	struct stat what;
+
+	*made = (struct lp_unix_path){0};
+	if (lstat(path, &what) == 0 && S_ISSOCK(what.st_mode))
+		*made = (struct lp_unix_path){.device = what.st_dev, .inode = what.st_ino};
+}
+
 bool lp_unix_path_is_ours(const char *path, const struct lp_unix_path *made)
 {
 	struct stat what;

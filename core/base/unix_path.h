@@ -44,6 +44,9 @@ int lp_unix_path_address(struct sockaddr_un *address, const char *path);
  */
 int lp_unix_path_bind(int fd, const char *path, int mode, struct lp_unix_path *made, struct lp_error *error);
 
+/** What is at a path that an earlier process of ours has bound. @param path Borrowed. @param made Set; zero if there is no socket. */
+void lp_unix_path_find(const char *path, struct lp_unix_path *made);
+
 /** Whether the path is still the socket that we made. @param path Borrowed. @param made By lp_unix_path_bind, or zero. */
 bool lp_unix_path_is_ours(const char *path, const struct lp_unix_path *made);
 

@@ -61,6 +61,8 @@ struct chain {
 	uint32_t last;
 };
 
+struct lasting;
+
 struct lp_sessions {
 	struct lp_workers *workers;
 	const struct lp_sessions *seen; /* A view's: whose keys it finds behind its own. Else NULL. */
@@ -77,7 +79,21 @@ struct lp_sessions {
 	struct chain used;       /* From the least to the most recently. */
 	struct chain dead;       /* The longest dead first. */
 	struct chain *of_worker; /* By id - 1. */
+	struct lasting *lasting; /* By number; NULL: nothing lasts. */
 };
+
+/* What lasts of a bound entry. Its worker is written last, and cleared first: 0: nothing is here. Number 0 is none: it has the
+ * highest number there ever was. */
+struct lasting {
+	uint16_t worker;
+	uint16_t length;
+	union {
+		uint32_t highest;
+		char key[LP_SESSION_LASTING_BYTES - 2 * sizeof(uint16_t)];
+	};
+};
+
+_Static_assert(sizeof(struct lasting) == LP_SESSION_LASTING_BYTES, "the header promises it");
 
 _Static_assert(sizeof(struct entry) + 2 * sizeof(struct place) + 2 <= LP_SESSION_BYTES, "the header promises it");
 _Static_assert(LP_SESSION_KEY_MAX <= UINT16_MAX, "a key's length fits its entry");
@@ -131,11 +147,31 @@ static void use(struct lp_sessions *sessions, uint32_t number)
 	chain_append(sessions, &sessions->used, BY_USE, number);
 }
 
+/* A key that there is no room for does not last. */
+static void keep(const struct lp_sessions *sessions, uint32_t number, uint16_t worker)
+{
+	const struct entry *entry = entry_of(sessions, number);
+	struct lasting *kept = sessions->lasting ? &sessions->lasting[number] : NULL;
+	if (!kept)
+		return;
+	if (number > sessions->lasting[0].highest)
+		sessions->lasting[0].highest = number;
+	kept->worker = 0;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (!worker || entry->length > sizeof(kept->key))
+		return;
+	kept->length = entry->length;
+	memcpy(kept->key, key_of(entry), entry->length);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	kept->worker = worker;
+}
+
 static void join_worker(struct lp_sessions *sessions, uint32_t number, unsigned worker)
 {
 	entry_of(sessions, number)->worker = (uint16_t)worker;
 	chain_append(sessions, &sessions->of_worker[worker - 1], BY_WORKER, number);
 	sessions->workers->slots[worker - 1].sessions++;
+	keep(sessions, number, (uint16_t)worker);
 }
 
 static void leave_worker(struct lp_sessions *sessions, uint32_t number)
@@ -224,6 +260,7 @@ static void bury(struct lp_sessions *sessions, uint32_t number)
 {
 	chain_remove(sessions, &sessions->used, BY_USE, number);
 	leave_worker(sessions, number);
+	keep(sessions, number, 0);
 	entry_of(sessions, number)->worker = 0;
 	chain_append(sessions, &sessions->dead, BY_USE, number);
 	sessions->count--;
@@ -332,6 +369,25 @@ struct lp_sessions *lp_sessions_new_view(const struct lp_sessions *of, uint32_t 
 	if (view)
 		view->seen = of;
 	return view;
+}
+
+/* Numbers are given out anew from 1, so what is written is never ahead of what is read. */
+size_t lp_sessions_outlive(struct lp_sessions *sessions, void *memory)
+{
+	struct lasting *all = memory;
+	size_t found = 0;
+	sessions->lasting = all;
+	for (uint32_t i = 1; i <= all[0].highest && i <= sessions->max; i++) {
+		struct lasting kept = all[i];
+		if (!kept.worker)
+			continue;
+		struct lp_slice key = {kept.key, kept.length};
+		bool bound = kept.length <= sizeof(kept.key) && lp_sessions_bind(sessions, key, kept.worker) == 0;
+		found += bound;
+		if (!bound || sessions->taken != i)
+			all[i].worker = 0;
+	}
+	return found;
 }
 
 static void free_longer_keys(struct lp_sessions *sessions, struct chain chain)

@@ -21,6 +21,9 @@
 #define LP_SESSION_KEY_MAX 1024
 #define LP_SESSION_BYTES 66
 
+/** Of memory that outlives the table, for each of the most keys. */
+#define LP_SESSION_LASTING_BYTES 128
+
 struct lp_sessions;
 
 /**
@@ -45,6 +48,18 @@ struct lp_sessions *lp_sessions_new(uint32_t max, struct lp_workers *workers, ui
  * @return A table for lp_sessions_free, or NULL without memory. Equal keys hash as in `of`.
  */
 struct lp_sessions *lp_sessions_new_view(const struct lp_sessions *of, uint32_t max, struct lp_workers *workers);
+
+/**
+ * Let the table outlive its process: it finds what an earlier one has kept in that memory, and keeps its keys there from now on.
+ * Keys of more than LP_SESSION_LASTING_BYTES - 4 bytes do not last; in which order keys were used does not, either.
+ *
+ * @param sessions  Empty.
+ * @param memory    LP_SESSION_LASTING_BYTES for each of the most keys, and as much again; zeroed, or as an earlier table of the
+ *                  same size has left it. Borrowed for as long as the table lives.
+ *
+ * @return How many keys were found.
+ */
+size_t lp_sessions_outlive(struct lp_sessions *sessions, void *memory);
 
 /** Free a table. @param sessions NULL is allowed. */
 void lp_sessions_free(struct lp_sessions *sessions);

@@ -21,17 +21,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/config_file.h"
 #include "base/descriptors.h"
 #include "base/error.h"
 #include "base/run_folder.h"
+#include "keeper/keeper.h"
 #include "server/give_up_root.h"
 #include "wire/frame.h"
 
 /* How long clients that have begun to speak, and workers that have yet to take what was sent, hold up the stop of workers that
  * register. */
 #define HELD_UP_MS 2000
+
+/* Of lasting memory, besides the sessions. */
+#define LASTING_BYTES ((size_t)64 << 20)
 
 static int tell(const struct lp_error *error, char *text, size_t size)
 {
@@ -71,6 +76,16 @@ void limpet_balancer_free(struct limpet_balancer *balancer)
 	free(balancer->listeners);
 	free(balancer->addresses);
 	free(balancer);
+}
+
+size_t lp_balancer_lasting_bytes(const struct limpet_options *options)
+{
+	return LASTING_BYTES + ((size_t)options->max_sessions + 1) * LP_SESSION_LASTING_BYTES;
+}
+
+void lp_balancer_inherit(struct limpet_balancer *balancer, struct lp_lasting *lasting)
+{
+	balancer->lasting = lasting;
 }
 
 /* Closing, part by part */
@@ -404,12 +419,14 @@ static int open_listeners(struct limpet_balancer *balancer, struct lp_error *err
 					    .log = &balancer->data.log,
 					    .waiting = &balancer->waiting,
 					    .backlog = options->backlog,
-					    .defer_accept = options->defer_accept};
+					    .defer_accept = options->defer_accept,
+					    .lasting = balancer->lasting};
 	balancer->listeners = calloc(options->listen_count, sizeof(*balancer->listeners));
 	if (!balancer->listeners)
 		return lp_error_set(error, -ENOMEM, "no memory for %zu listeners", options->listen_count);
 	for (size_t i = 0; i < options->listen_count; i++) {
 		struct lp_listener *listener = &balancer->listeners[i];
+		config.index = (uint32_t)i;
 		int status = lp_listener_open(listener, &config, options->listen[i], error);
 		if (status)
 			return status;
@@ -503,6 +520,7 @@ static int start_workers(struct limpet_balancer *balancer, const char *folder, s
 					      .stop_signal = balancer->data.stop_signal,
 					      .start_timeout_ms = balancer->data.options.start_timeout_ms,
 					      .useless_ms = balancer->data.options.drain_timeout_ms,
+					      .lasting = balancer->lasting,
 					      .events = &supervisor_events,
 					      .owner = balancer};
 	int status = lp_supervisor_start(&balancer->supervisor, &config, error);
@@ -511,6 +529,49 @@ static int start_workers(struct limpet_balancer *balancer, const char *folder, s
 	if (balancer->supervisor)
 		use_policy(balancer);
 	return status;
+}
+
+/* The keeper becomes the user, too, and so a successor is that user from its beginning. */
+static int give_up_root(struct limpet_balancer *balancer, struct lp_error *error)
+{
+	bool had_root = geteuid() == 0;
+	if (!had_root && lp_lasting_is_successor(balancer->lasting))
+		return 0;
+	int status = lp_give_up_root(&balancer->data, balancer->listeners, balancer->listener_count,
+				     balancer->control ? lp_control_where(balancer->control) : NULL, error);
+	if (status || !had_root || geteuid() == 0)
+		return status;
+	lp_keeper_die_with(balancer->lasting);
+	status = lp_lasting_become(balancer->lasting, geteuid(), getegid());
+	return status ? lp_error_set(error, status, "the keeper cannot give up root: %s", lp_error_words(status)) : 0;
+}
+
+/* What nobody has taken over belongs to what is no more. */
+static void begin_to_serve(struct limpet_balancer *balancer)
+{
+	struct lp_lasting *lasting = balancer->lasting;
+	lp_lasting_drop_untaken(lasting);
+	lp_lasting_serve(lasting);
+	if (!lp_lasting_is_successor(lasting))
+		return;
+	const struct lp_lasting_head *head = lasting->head;
+	char how[64];
+	if (head->last_signal)
+		snprintf(how, sizeof(how), "was killed by signal %d (%s)", head->last_signal,
+			 strsignal(head->last_signal));
+	else
+		snprintf(how, sizeof(how), "ended with status %d", head->last_status);
+	lp_log_write(&balancer->data.log, LP_LOG_WARNING, LP_LOG_ABOUT(.pid = head->balancer),
+		     "the balancer (pid %d) %s; another one (pid %d) has taken its place, %u in all: workers and their "
+		     "clients go on",
+		     (int)head->last_balancer, how, (int)head->balancer, head->deaths);
+	if (head->begins_empty)
+		lp_log_write(&balancer->data.log, LP_LOG_ERROR, NULL,
+			     "balancers died %d times in %d seconds by errors of their own: this one has begun with an "
+			     "empty "
+			     "table, and with new workers where those cannot register again",
+			     LP_KEEPER_DEATHS, LP_KEEPER_WINDOW_MS / 1000);
+	lasting->head->begins_empty = false;
 }
 
 int limpet_balancer_start(struct limpet_balancer *balancer, char *error_text, size_t error_size)
@@ -523,9 +584,7 @@ int limpet_balancer_start(struct limpet_balancer *balancer, char *error_text, si
 	balancer->drain_open = true;
 	if (open_connections(balancer, &error) || open_waiting(balancer, &error) || open_listeners(balancer, &error) ||
 	    open_control(balancer, &error) || open_admin(balancer, &error) ||
-	    lp_make_run_folder(&balancer->data, folder, &error) ||
-	    lp_give_up_root(&balancer->data, balancer->listeners, balancer->listener_count,
-			    balancer->control ? lp_control_where(balancer->control) : NULL, &error) ||
+	    lp_make_run_folder(&balancer->data, folder, &error) || give_up_root(balancer, &error) ||
 	    start_workers(balancer, folder, &error)) {
 		for (size_t i = 0; i < balancer->listener_count; i++)
 			lp_listener_stop(&balancer->listeners[i]);
@@ -534,6 +593,7 @@ int limpet_balancer_start(struct limpet_balancer *balancer, char *error_text, si
 	lp_descriptors_report(&balancer->data.log, balancer->data.options.max_waiting, balancer->data.workers.count,
 			      balancer->data.options.worker_descriptors);
 	balancer->state = LP_BALANCER_RUNNING;
+	begin_to_serve(balancer);
 	return 0;
 }
 

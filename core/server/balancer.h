@@ -9,6 +9,7 @@
 #include "admin/status.h"
 #include "base/control_path.h"
 #include "base/sha256.h"
+#include "keeper/lasting.h"
 #include "limpet/balancer.h"
 #include "server/balancer_private.h"
 #include "server/listener.h"
@@ -28,7 +29,8 @@ enum lp_balancer_state {
 struct limpet_balancer {
 	uv_loop_t *loop;
 	enum lp_balancer_state state;
-	unsigned closing; /* Parts that have yet to say that they are closed. */
+	struct lp_lasting *lasting; /* What outlives us; NULL: nothing does. */
+	unsigned closing;           /* Parts that have yet to say that they are closed. */
 	struct lp_data data;
 	struct lp_supervisor *supervisor;
 	struct lp_region region; /**< Has the records of connections. */
@@ -59,6 +61,12 @@ struct limpet_balancer {
 	bool drain_open;
 	bool reload_refused; /* The last reload was. */
 };
+
+/** How much lasting memory a balancer may need. @param options Parsed. @return Bytes; few of them are ever touched. */
+size_t lp_balancer_lasting_bytes(const struct limpet_options *options);
+
+/** What outlives the balancer, and what it has from one before it. @param balancer Not started. @param lasting Borrowed; or NULL. */
+void lp_balancer_inherit(struct limpet_balancer *balancer, struct lp_lasting *lasting);
 
 /** Answer a request of the control socket: lp_control_answer_cb, whose owner is the balancer. @param owner A balancer.
  * @param request A line. @param answer Set for free(). @param length Its bytes. @return 0, -ENOENT or -ENOMEM. */

@@ -44,7 +44,8 @@ static struct lp_status status_of(const struct limpet_balancer *balancer, struct
 				  .policy = balancer->data.current.policy,
 				  .loaded = balancer->data.current.at,
 				  .refused = &balancer->refused,
-				  .dialect = balancer->data.dialect->name};
+				  .dialect = balancer->data.dialect->name,
+				  .processes = balancer->lasting ? balancer->lasting->head : NULL};
 }
 
 static char *status_text(const struct limpet_balancer *balancer)

@@ -154,6 +154,21 @@ static int bind_socket(struct lp_listener *listener, int fd, struct lp_error *er
 	return bind(fd, &address->socket.any, address->length) ? -errno : 0;
 }
 
+/* The socket of an earlier balancer, which has gone on listening; or -1. */
+static int take_over(struct lp_listener *listener)
+{
+	struct lp_listen_address *address = &listener->address;
+	socklen_t length = sizeof(address->socket);
+	int fd = lp_lasting_take(listener->config.lasting, LP_LASTING_LISTENER, listener->config.index);
+	if (fd < 0)
+		return -1;
+	if (address->socket.any.sa_family == AF_UNIX)
+		lp_unix_path_find(address->socket.un.sun_path, &listener->unix_path);
+	else if (getsockname(fd, &address->socket.any, &length) == 0)
+		address->length = length;
+	return fd;
+}
+
 /* A listening socket, or negative errno; what stands in the way of a unix path is in the error. */
 static int bind_and_listen(struct lp_listener *listener, struct lp_error *error)
 {
@@ -207,14 +222,20 @@ int lp_listener_open(struct lp_listener *listener, const struct lp_listener_conf
 	if (status)
 		return status;
 	struct lp_error reason = {0};
-	int fd = bind_and_listen(listener, &reason);
+	int fd = take_over(listener);
+	bool is_new = fd < 0;
+	if (is_new)
+		fd = bind_and_listen(listener, &reason);
 	if (fd == UV_EADDRINUSE)
 		return refuse_taken(listener, error);
 	if (fd < 0 && reason.code)
 		return lp_error_set(error, fd, "cannot listen on %s: %s", text, reason.text);
 	if (fd < 0)
 		return lp_error_set(error, fd, "cannot listen on %s: %s%s", text, lp_error_words(fd), way_out(fd));
-	status = lp_acceptor_start(&listener->acceptor, config->loop, config->log, text, fd, on_accepted, listener);
+	status = is_new ? lp_lasting_hold(config->lasting, LP_LASTING_LISTENER, config->index, fd) : 0;
+	if (!status)
+		status = lp_acceptor_start(&listener->acceptor, config->loop, config->log, text, fd, on_accepted,
+					   listener);
 	if (status) {
 		lp_unix_path_remove(listener->address.socket.un.sun_path, &listener->unix_path);
 		close(fd);
@@ -226,7 +247,8 @@ int lp_listener_open(struct lp_listener *listener, const struct lp_listener_conf
 		listener->origin.port = ntohs(listener->address.socket.in6.sin6_port);
 	char bound[LP_LISTEN_TEXT_SIZE];
 	lp_listen_address_format(&listener->address, bound);
-	lp_log_write(config->log, LP_LOG_INFO, LP_LOG_ABOUT(.listener = bound), "listening on %s", bound);
+	lp_log_write(config->log, is_new ? LP_LOG_INFO : LP_LOG_DEBUG, LP_LOG_ABOUT(.listener = bound),
+		     "listening on %s", bound);
 	return 0;
 }
 
@@ -300,6 +322,7 @@ void lp_listener_stop(struct lp_listener *listener)
 		return;
 	lp_unix_path_remove(listener->address.socket.un.sun_path, &listener->unix_path);
 	lp_acceptor_stop(&listener->acceptor);
+	lp_lasting_drop(listener->config.lasting, LP_LASTING_LISTENER, listener->config.index);
 }
 
 static void on_acceptor_closed(struct lp_acceptor *acceptor)

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/unix_path.h"
+#include "keeper/lasting.h"
 #include "server/waiting.h"
 #include "worker/acceptor.h"
 #include "worker/listener_locks.h"
@@ -22,6 +23,8 @@ struct lp_listener_config {
 	struct lp_waiting *waiting; /**< Admits what is accepted. */
 	int backlog;
 	bool defer_accept;
+	struct lp_lasting *lasting; /**< Has the socket of an earlier balancer, and holds ours; NULL: nothing does. */
+	uint32_t index;             /**< Which of all listeners it is. */
 };
 
 struct lp_listener {

@@ -75,7 +75,8 @@ static bool ends_at(const struct lp_known_processes *known, const struct lp_proc
 {
 	const struct lp_known_process *process = lp_known_processes_find(known, facts);
 	*slot = process ? process->slot : 0;
-	return process || (known->adopts && facts->parent == known->self);
+	bool is_orphan = facts->parent == known->self || (known->keeper && facts->parent == known->keeper);
+	return process || (known->adopts && is_orphan && facts->pid != known->self);
 }
 
 /* Read from a process up to where its chain ends. Returns how many that are, or negative errno. */

@@ -32,11 +32,12 @@ struct lp_known_process {
 	bool is_program;  /**< We started it in the slot. */
 };
 
-/** The owner's memory; all zero except the first three is an empty one. */
+/** The owner's memory; all zero except the first four is an empty one. */
 struct lp_known_processes {
 	/** Asks for a process's facts, as lp_process_facts_read does. */
 	int (*read)(pid_t pid, struct lp_process_facts *facts);
 	pid_t self;   /**< Our own number. */
+	pid_t keeper; /**< Whose children orphans become when a balancer has died; 0: there is none. */
 	bool adopts;  /**< All children of ours are our programs', or orphans of them. */
 	bool changed; /**< For who writes it down: set with every change. */
 	size_t count;

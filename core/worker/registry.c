@@ -303,18 +303,32 @@ static int name_door(struct lp_registry *registry, struct lp_error *error)
 	return lp_error_set(error, -ENOMEM, "no memory for the name of a file");
 }
 
+/* *fd is the caller's, also after an error, if it is not negative. */
+static int make_door(struct door *door, int type, int *fd, struct lp_error *reason)
+{
+	*fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (*fd < 0)
+		return -errno;
+	unlink(door->path); /* Of a limpet that was killed: we hold the lock. */
+	int status = lp_unix_path_bind(*fd, door->path, geteuid() == 0 ? 0666 : 0600, &door->made, reason);
+	if (!status && listen(*fd, BACKLOG))
+		status = lp_error_set(reason, -errno, "%s: %s", door->path, lp_error_words(-errno));
+	return status;
+}
+
 /* What becomes Node's channel has to be a stream; workers' frames want to stay apart. */
 static int open_door(struct lp_registry *registry, struct door *door, int type, struct lp_error *error)
 {
 	struct lp_error reason = {0};
-	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int status = fd < 0 ? -errno : 0;
-	if (status)
+	struct lp_lasting *lasting = registry->config.lasting;
+	uint32_t number = door == &registry->nodes;
+	int fd = lp_lasting_take(lasting, LP_LASTING_DOOR, number);
+	int status = fd < 0 ? make_door(door, type, &fd, &reason) : 0;
+	if (fd < 0)
 		return lp_error_set(error, status, "no socket for workers: %s", lp_error_words(status));
-	unlink(door->path); /* Of a limpet that was killed: we hold the lock. */
-	status = lp_unix_path_bind(fd, door->path, geteuid() == 0 ? 0666 : 0600, &door->made, &reason);
-	if (!status && listen(fd, BACKLOG))
-		status = lp_error_set(&reason, -errno, "%s: %s", door->path, lp_error_words(-errno));
+	lp_unix_path_find(door->path, &door->made);
+	if (!status)
+		status = lp_lasting_hold(lasting, LP_LASTING_DOOR, number, fd);
 	if (!status) {
 		status = lp_acceptor_start(&door->acceptor, registry->config.loop, registry->config.log, door->path, fd,
 					   on_accepted, registry);
@@ -350,6 +364,7 @@ int lp_registry_open(struct lp_registry **registry, const struct lp_registry_con
 	made->config = *config;
 	made->known.read = lp_process_facts_read;
 	made->known.self = getpid();
+	made->known.keeper = config->lasting ? config->lasting->head->keeper : 0;
 	made->known.adopts = config->adopts;
 	int status = name_door(made, error);
 	if (!status)

@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "keeper/lasting.h"
 #include "worker/known_processes.h"
 #include "worker/listener_locks.h"
 
@@ -40,7 +41,8 @@ struct lp_registry_config {
 	const char *addresses; /**< All ports and paths, "5000,unix:/run/x": those that workers mean when they bind. */
 	const char *learn;     /**< As --learn says it, or NULL. */
 	bool adopts;           /**< Orphans of programs are our children (orphans.h). */
-	bool gives_listener;   /**< Programs are told that descriptor 3 is a listener. */
+	struct lp_lasting *lasting; /**< Has the doors of an earlier balancer, and holds ours; NULL: nothing does. */
+	bool gives_listener;        /**< Programs are told that descriptor 3 is a listener. */
 	/** A process has come that has proved who it is. */
 	void (*registered)(void *owner, const struct lp_registered *who);
 	/** Where a Node process gets the channel of Node's own (dialect `node`), which it has to prove like a worker. NULL: there

@@ -452,6 +452,7 @@ static int open_registry(struct lp_slots *slots, struct lp_error *error)
 					      .addresses = config->addresses,
 					      .learn = config->learn,
 					      .adopts = config->adopts,
+					      .lasting = config->lasting,
 					      .gives_listener = config->dialect->gives_listener,
 					      .node_process =
 						      config->dialect->has_node_channel ? on_node_process : NULL,

@@ -15,6 +15,7 @@
 #include "base/histogram.h"
 #include "base/log.h"
 #include "connection/connection.h"
+#include "keeper/lasting.h"
 #include "route/sessions.h"
 #include "route/workers.h"
 #include "worker/dialect.h"
@@ -69,13 +70,14 @@ struct lp_supervisor_config {
 	const char *addresses;        /**< Where we listen: "5000,unix:/run/x". */
 	const char *const *variables; /**< "NAME=value"s for the workers' environment, as process.h has them. */
 	size_t variable_count;
-	bool prefix;               /**< Mark each line of the workers' output with their id. */
-	uint32_t ack_timeout_ms;   /**< A worker that takes nothing for so long gets no new connections; 0: off. */
-	uint32_t kill_stuck_ms;    /**< One that takes nothing for so long is killed; 0: off. */
-	uint32_t descriptors;      /**< The limit of descriptors that workers begin with; 0: ours. */
-	uint32_t start_timeout_ms; /**< For on_hopeless; 0: never. */
-	int stop_signal;           /**< What tells workers to finish; 0: the dialect's own way. */
-	uint32_t useless_ms;       /**< How long one that has hung up may live without a connection. */
+	bool prefix;                /**< Mark each line of the workers' output with their id. */
+	uint32_t ack_timeout_ms;    /**< A worker that takes nothing for so long gets no new connections; 0: off. */
+	uint32_t kill_stuck_ms;     /**< One that takes nothing for so long is killed; 0: off. */
+	uint32_t descriptors;       /**< The limit of descriptors that workers begin with; 0: ours. */
+	uint32_t start_timeout_ms;  /**< For on_hopeless; 0: never. */
+	int stop_signal;            /**< What tells workers to finish; 0: the dialect's own way. */
+	struct lp_lasting *lasting; /**< What outlives the balancer; NULL: nothing does. */
+	uint32_t useless_ms;        /**< How long one that has hung up may live without a connection. */
 	const struct lp_supervisor_events *events;
 	void *owner;
 };

@@ -7,7 +7,7 @@ and the slices these are made of, of the public headers all but the balancer's.
 """
 import house
 
-LAYERS = ["base", "wire", "route", "policy", "connection", "broker", "worker", "admin", "server", "main"]
+LAYERS = ["base", "wire", "keeper", "route", "policy", "connection", "broker", "worker", "admin", "server", "main"]
 TOOLS = "core/tools/"
 TOOLS_SEE = ("core/base/", "core/route/", "core/policy/", TOOLS)
 CLIENT = ("core/client/", "core/preload/", "core/wire/")
