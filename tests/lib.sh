@@ -45,6 +45,8 @@ need_tests() {
 	is_command lowdown lowdown
 	is_command spin spin
 	is_command groff groff-base
+	is_command zsh zsh
+	is_command fish fish
 	is_command gunicorn gunicorn
 	is_command uvicorn uvicorn
 	is_command puma puma

@@ -1,16 +1,18 @@
 /*
- * Writes what the program knows about itself for readers outside of it: manual pages, from the same table of commands
- * and flags that the parser and the help read (base/options_flags.h). So a flag is described once.
+ * Writes what the program knows about itself for readers outside of it: manual pages and shell completions, from the same table
+ * of commands and flags that the parser and the help read (base/options_flags.h). So a flag is described once.
  *
- *     describe COMMAND FILE    write the manual page of `limpet COMMAND`, as Markdown
- *     describe limpet FILE     write the overview
- *     describe --list          print the commands that have a page, one per line
+ *     describe COMMAND FILE         write the manual page of `limpet COMMAND`, as Markdown
+ *     describe limpet FILE          write the overview
+ *     describe --list               print the commands that have a page, one per line
+ *     describe --complete SHELL     print the completions for bash, zsh or fish
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/options_flags.h"
+#include "manual/completions.h"
 
 /* Text in which no character means anything to Markdown. */
 static void print_plain(const char *text)
@@ -118,13 +120,15 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && strcmp(argv[1], "--list") == 0) {
 		print_list();
+	} else if (argc == 3 && strcmp(argv[1], "--complete") == 0 && lp_completions_print(argv[2])) {
+		/* It is printed. */
 	} else if ((command || overview) && freopen(argv[2], "w", stdout)) {
 		if (overview)
 			print_overview();
 		else
 			print_command(command);
 	} else {
-		fprintf(stderr, "usage: describe limpet|COMMAND FILE, or describe --list\n");
+		fprintf(stderr, "usage: describe limpet|COMMAND FILE, describe --list, or describe --complete SHELL\n");
 		return EXIT_FAILURE;
 	}
 	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

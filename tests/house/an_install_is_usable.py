@@ -61,6 +61,9 @@ def main():
         version = say(program).strip()
         missing = [name for name in house.files(top, ".lua", under=("policies",))
                    if not name.endswith(".test.lua") and not os.path.exists(f"{prefix}/share/limpet/{name}")]
+        missing += [script for script in ("bash-completion/completions/limpet", "zsh/site-functions/_limpet",
+                                          "fish/vendor_completions.d/limpet.fish")
+                    if not os.path.exists(f"{prefix}/share/{script}")]
         told = say(f"{prefix}/bin/limpet", "version")
         if version not in told or missing:
             sys.exit(f"version.h says {version}, limpet version says {told!r}, not installed: {missing}")
