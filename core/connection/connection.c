@@ -80,10 +80,10 @@ static bool is_in(unsigned set, enum lp_connection_state state)
 	return set & BIT(state);
 }
 
-/* No group, two carriers a worker, the addresses, and all addresses that workers cannot tell apart. */
+/* No group, the workers, the addresses, and all addresses that workers cannot tell apart. */
 static unsigned count_groups(unsigned workers)
 {
-	return 1 + 2 * workers + LP_WORKERS_ADDRESSES + 1;
+	return 1 + workers + LP_WORKERS_ADDRESSES + 1;
 }
 
 static struct lp_list *list_of(const struct lp_connections *connections, unsigned group, enum lp_connection_state state)
@@ -101,7 +101,7 @@ int lp_connections_open(struct lp_connections *connections, struct lp_region *re
 	unsigned groups = count_groups(workers->count);
 	*connections = (struct lp_connections){.workers = workers, .region = region, .groups = groups};
 	connections->lists = calloc((size_t)groups * LP_CONNECTION_STATES, sizeof(*connections->lists));
-	connections->by_state = calloc(2 * (size_t)workers->count + 1, sizeof(*connections->by_state));
+	connections->by_state = calloc((size_t)workers->count + 1, sizeof(*connections->by_state));
 	connections->closer = lp_closer_new();
 	if (!connections->lists || !connections->by_state || !connections->closer) {
 		lp_connections_close(connections);
@@ -159,9 +159,9 @@ static enum lp_connection_end end_of(const struct lp_connection *connection, enu
 	return (enum lp_connection_end)connection->end;
 }
 
-static struct lp_worker *worker_of(const struct lp_connections *connections, unsigned carrier)
+static struct lp_worker *worker_of(const struct lp_connections *connections, unsigned worker)
 {
-	return &connections->workers->slots[lp_connections_worker(connections, carrier) - 1];
+	return &connections->workers->slots[worker - 1];
 }
 
 static void count_out(struct lp_connections *connections, unsigned group, enum lp_connection_state from)
@@ -186,13 +186,13 @@ static void count_in(struct lp_connections *connections, unsigned group, enum lp
 	worker->waiting += is_in(ALL_UNTAKEN, to);
 }
 
-static void count_end(struct lp_connections *connections, unsigned carrier, enum lp_connection_end end)
+static void count_end(struct lp_connections *connections, unsigned worker, enum lp_connection_end end)
 {
 	connections->ended[end]++;
 	if (end == LP_END_SETTLED)
-		worker_of(connections, carrier)->acknowledged++;
+		worker_of(connections, worker)->acknowledged++;
 	else if (end == LP_END_MOVED)
-		worker_of(connections, carrier)->moved++;
+		worker_of(connections, worker)->moved++;
 }
 
 static void join_list(struct lp_connections *connections, struct lp_connection *connection,
@@ -209,7 +209,7 @@ static void join_list(struct lp_connections *connections, struct lp_connection *
 static bool is_group_for(const struct lp_connections *connections, enum lp_connection_state state, unsigned group)
 {
 	if (is_in(ALL_IN_FLIGHT, state))
-		return group > 0 && group <= lp_connections_carriers(connections);
+		return group > 0 && group <= connections->workers->count;
 	return is_in(ALL_GROUPED, state) ? group > 0 && group < connections->groups : group == 0;
 }
 
@@ -224,7 +224,7 @@ void lp_connection_move_to(struct lp_connections *connections, struct lp_connect
 			   enum lp_connection_state to, unsigned group)
 {
 	enum lp_connection_state from = connection->state;
-	unsigned carrier = connection->group;
+	unsigned worker = connection->group;
 	if (!is_in(states[from].next, to) || !is_group_for(connections, to, group))
 		reject_move(from, to, group);
 	lp_list_remove(&connection->link);
@@ -236,7 +236,7 @@ void lp_connection_move_to(struct lp_connections *connections, struct lp_connect
 	connections->live += is_in(ALL_LIVE, to) && !is_in(ALL_LIVE, from);
 	if (!is_in(ALL_LIVE, from) || is_in(ALL_LIVE, to))
 		return;
-	count_end(connections, carrier, end_of(connection, from));
+	count_end(connections, worker, end_of(connection, from));
 	connections->live--;
 	if (connections->live == 0 && connections->on_empty)
 		connections->on_empty(connections->owner);
@@ -259,22 +259,7 @@ void lp_connection_close(struct lp_connections *connections, struct lp_connectio
 unsigned lp_connections_anywhere(const struct lp_connections *connections, int address)
 {
 	unsigned known = address >= 0 && address < LP_WORKERS_ADDRESSES ? (unsigned)address : LP_WORKERS_ADDRESSES;
-	return 1 + lp_connections_carriers(connections) + known;
-}
-
-unsigned lp_connections_second_carrier(const struct lp_connections *connections, unsigned worker)
-{
-	return connections->workers->count + worker;
-}
-
-unsigned lp_connections_worker(const struct lp_connections *connections, unsigned carrier)
-{
-	return carrier > connections->workers->count ? carrier - connections->workers->count : carrier;
-}
-
-unsigned lp_connections_carriers(const struct lp_connections *connections)
-{
-	return 2 * connections->workers->count;
+	return 1 + connections->workers->count + known;
 }
 
 struct lp_connection *lp_connections_first(const struct lp_connections *connections, unsigned group,
@@ -322,11 +307,10 @@ uint64_t lp_connections_waiting(const struct lp_connections *connections)
 
 uint64_t lp_connections_in_flight_at(const struct lp_connections *connections, unsigned worker)
 {
-	unsigned second = lp_connections_second_carrier(connections, worker);
 	uint64_t sum = 0;
 	for (unsigned state = 0; state < LP_CONNECTION_STATES; state++)
 		if (is_in(ALL_IN_FLIGHT, state))
-			sum += connections->by_state[worker][state] + connections->by_state[second][state];
+			sum += connections->by_state[worker][state];
 	return sum;
 }
 

@@ -84,7 +84,7 @@ struct lp_connection {
 	uint32_t round;                  /**< AWAITING: the workers' answers that tell (lp_supervisor_ask). */
 	uint32_t cursor;                 /**< How far it has walked through the policies. */
 	uint16_t client_port;            /**< The client's; 0 for a unix peer. */
-	uint16_t group;                  /**< Whose list it is in: a carrier's, or lp_connections_anywhere, or 0. */
+	uint16_t group;                  /**< Whose list it is in: a worker's, or lp_connections_anywhere, or 0. */
 	uint16_t refused_by;             /**< The worker that just gave it back; 0: none. */
 	uint16_t refusals;               /**< How many have, since it last paused. */
 	uint16_t ticks;                  /**< UNREAD: for how long. */
@@ -119,7 +119,7 @@ struct lp_connections {
 	struct lp_list *lists;      /**< By group and state. */
 	unsigned groups;
 	uint32_t counts[LP_CONNECTION_STATES];
-	uint32_t (*by_state)[LP_CONNECTION_STATES]; /**< By carrier. */
+	uint32_t (*by_state)[LP_CONNECTION_STATES]; /**< By worker's id. */
 	uint32_t live; /**< Connections that have not ended: neither LINGERING nor CLOSING. */
 	uint64_t ended[LP_CONNECTION_ENDS];
 	struct lp_closer *closer;
@@ -166,30 +166,13 @@ void lp_connection_move(struct lp_connections *connections, struct lp_connection
 			enum lp_connection_state to);
 
 /** The same into another group. @param connections The table. @param connection Of the table. @param to Where to.
- * @param group A carrier; or, of HELD, a worker's id or lp_connections_anywhere. */
+ * @param group A worker's id; or, of HELD, lp_connections_anywhere. */
 void lp_connection_move_to(struct lp_connections *connections, struct lp_connection *connection,
 			   enum lp_connection_state to, unsigned group);
 
 /** Close the descriptor and free the record. @param connections The table. @param connection Of the table, and not watched; in a
  * state from which CLOSING is a move. */
 void lp_connection_close(struct lp_connections *connections, struct lp_connection *connection);
-
-/**
- * A worker may have two channels over which connections go (dialects/node.c). What carries them to a worker is called a
- * carrier: the first one's number is the worker's id.
- *
- * @param connections  The table.
- * @param worker       Its id.
- *
- * @return The number of its second carrier.
- */
-unsigned lp_connections_second_carrier(const struct lp_connections *connections, unsigned worker);
-
-/** The id of a carrier's worker. @param connections The table. @param carrier 1 – lp_connections_carriers. */
-unsigned lp_connections_worker(const struct lp_connections *connections, unsigned carrier);
-
-/** How many carriers there are; they are counted from 1. @param connections The table. */
-unsigned lp_connections_carriers(const struct lp_connections *connections);
 
 /** The group of connections that are HELD for any worker that takes what comes to an address. @param connections The
  * table. @param address Of an origin. @return A group. */

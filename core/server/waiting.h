@@ -148,8 +148,8 @@ void lp_waiting_settled(struct lp_waiting *waiting, const struct lp_connection *
 void lp_waiting_returned(struct lp_waiting *waiting, struct lp_connection *connection, unsigned worker,
 			 enum lp_return_reason reason);
 
-/** There was no room to send all that is QUEUED for a carrier: watch those clients, too. @param waiting Open. @param carrier Which. */
-void lp_waiting_blocked(struct lp_waiting *waiting, unsigned carrier);
+/** There was no room to send all that is QUEUED for a worker: watch those clients, too. @param waiting Open. @param worker Its id. */
+void lp_waiting_blocked(struct lp_waiting *waiting, unsigned worker);
 
 /** A watched connection is about to be sent: watch it no longer. @param waiting Open. @param connection QUEUED or SENDING. */
 void lp_waiting_sending(struct lp_waiting *waiting, struct lp_connection *connection);

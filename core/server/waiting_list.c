@@ -194,9 +194,9 @@ void lp_wait_decide_soon(struct lp_waiting *waiting, struct lp_connection *conne
 
 /* Queued for a worker whose channel is full */
 
-void lp_waiting_blocked(struct lp_waiting *waiting, unsigned carrier)
+void lp_waiting_blocked(struct lp_waiting *waiting, unsigned worker)
 {
-	struct lp_connection *connection = lp_connections_last(waiting->connections, carrier, LP_QUEUED);
+	struct lp_connection *connection = lp_connections_last(waiting->connections, worker, LP_QUEUED);
 	while (connection && !connection->watched) {
 		struct lp_connection *before = lp_connections_previous(waiting->connections, connection);
 		count_wait(waiting, connection, LP_QUEUED);

@@ -1,6 +1,6 @@
 /*
  * One socket pair to one worker. Two things go out, in this order: bytes that wait (`out`), and connections that are QUEUED
- * for its carrier. So a connection never overtakes another, and a descriptor is never sent inside a half-written message.
+ * for its worker. So a connection never overtakes another, and a descriptor is never sent inside a half-written message.
  *
  * A connection is not sent when it is queued but when the owner flushes, once a turn of the loop: all that is for one worker
  * goes in one go, and the worker wakes once for all of it. Sent one by one, between accepts and for different workers in
@@ -191,7 +191,7 @@ static void flush_out(struct lp_channel *channel)
 
 static struct lp_connection *first_of(const struct lp_channel *channel, enum lp_connection_state state)
 {
-	return lp_connections_first(channel->connections, channel->carrier, state);
+	return lp_connections_first(channel->connections, channel->sends_for, state);
 }
 
 bool lp_channel_has_work(const struct lp_channel *channel)
@@ -254,7 +254,7 @@ int lp_channel_adopt(struct lp_channel *channel, uv_loop_t *loop, const struct l
 				       .worker = worker,
 				       .dialect = dialect,
 				       .connections = connections,
-				       .carrier = worker,
+				       .sends_for = worker,
 				       .events = events,
 				       .log = log,
 				       .open_handles = 2};

@@ -2,7 +2,7 @@
  * A channel: the socket to one worker, over which connections go out and what the worker says comes in.
  *
  * It owns its end of the socket pair. The connections are in the table (connection.h): the channel sends those that are
- * QUEUED for its carrier, and tells what the worker says about those that are SENT. Each of them is accepted or returned,
+ * QUEUED for its worker, and tells what the worker says about those that are SENT. Each of them is accepted or returned,
  * at the latest when the channel closes.
  */
 #ifndef LP_WORKER_CHANNEL_H
@@ -66,8 +66,6 @@ struct lp_channel_events {
 	/** The worker wants to listen at one of limpet's addresses: a placeholder (placeholder.h), the channel's to close; or
 	 * negative errno. */
 	int (*on_placeholder)(struct lp_channel *channel, const struct sockaddr *address, unsigned which);
-	/** The worker takes connections by a sticky package's message. */
-	void (*on_takes_messages)(struct lp_channel *channel);
 	/** The worker has answered a question (lp_dialect.ask): what it said before is all that it had to say then. */
 	void (*on_answered)(struct lp_channel *channel);
 	/** The worker gives a connection back between two requests. @param fd The receiver's. */
@@ -91,7 +89,7 @@ struct lp_channel {
 	struct lp_log *log;
 	void *owner;                        /**< The user's. */
 	struct lp_connections *connections; /**< The table. Borrowed. */
-	unsigned carrier; /**< Whose connections it sends: at first its worker's; 0: none. The user's to set. */
+	unsigned sends_for; /**< The worker whose connections it sends: at first its own; 0: none. The user's to set. */
 	/** Which workers' servers have asked for. Borrowed; the user's to set once it is open. */
 	struct lp_ports *ports;
 
@@ -157,7 +155,7 @@ int lp_channel_adopt(struct lp_channel *channel, uv_loop_t *loop, const struct l
 bool lp_channel_has_work(const struct lp_channel *channel);
 
 /**
- * Send what waits, as far as there is room: bytes, then the connections that are QUEUED for its carrier. To be called once a
+ * Send what waits, as far as there is room: bytes, then the connections that are QUEUED for its worker. To be called once a
  * turn of the loop.
  *
  * @param channel  Open.
@@ -258,9 +256,6 @@ void lp_channel_drop_socket(struct lp_channel *channel, int fd, bool closed);
 /** A placeholder for the worker. @param channel Open. @param address Its listener's. @param which Of limpet's addresses.
  * @return The caller's to close, or negative errno. */
 int lp_channel_placeholder(struct lp_channel *channel, const struct sockaddr *address, unsigned which);
-
-/** The worker takes connections by a sticky package's message. @param channel Open. */
-void lp_channel_takes_messages(struct lp_channel *channel);
 
 /** Acknowledged connections that are open. @param channel Open. @param open How many. */
 void lp_channel_report_open(struct lp_channel *channel, uint64_t open);

@@ -25,12 +25,12 @@ void lp_channel_has_parents(struct lp_channel *channel)
 
 struct lp_connection *lp_channel_oldest(struct lp_channel *channel)
 {
-	return lp_connections_first(channel->connections, channel->carrier, LP_SENT);
+	return lp_connections_first(channel->connections, channel->sends_for, LP_SENT);
 }
 
 static struct lp_connection *find_in(struct lp_channel *channel, enum lp_connection_state state, uint64_t number)
 {
-	struct lp_connection *connection = lp_connections_first(channel->connections, channel->carrier, state);
+	struct lp_connection *connection = lp_connections_first(channel->connections, channel->sends_for, state);
 	while (connection && connection->number < number)
 		connection = lp_connections_next(channel->connections, connection);
 	return connection && connection->number == number ? connection : NULL;
@@ -90,11 +90,6 @@ void lp_channel_drop_socket(struct lp_channel *channel, int fd, bool closed)
 int lp_channel_placeholder(struct lp_channel *channel, const struct sockaddr *address, unsigned which)
 {
 	return channel->events->on_placeholder(channel, address, which);
-}
-
-void lp_channel_takes_messages(struct lp_channel *channel)
-{
-	channel->events->on_takes_messages(channel);
 }
 
 void lp_channel_report_open(struct lp_channel *channel, uint64_t open)

@@ -63,19 +63,13 @@ static void set_up(struct lp_slot *slot, bool up)
 	}
 }
 
-/* Whether it takes connections by a sticky package's message. */
-static bool takes_messages(const struct lp_slot *slot)
-{
-	return slot->node && slot->node->works && lp_node_takes_messages(&slot->node->channel);
-}
-
 /* A worker with two channels is ready as soon as both say so, in whatever order, and no longer once one of them has ended. One
  * without Node's, because its parent has given it another, goes by the library's alone. */
 void lp_slot_update_up(struct lp_slot *slot)
 {
 	bool listens = slot->channel_open && slot->channel.ready;
 	bool allowed = !slot->has_hung_up && (!slot->node || !slot->node->works || slot->node->channel.ready);
-	set_up(slot, (listens || takes_messages(slot)) && allowed);
+	set_up(slot, listens && allowed);
 }
 
 static void on_channel_closed(struct lp_channel *channel)
@@ -198,30 +192,28 @@ static void on_listen(struct lp_channel *channel, uint64_t address, bool listens
 }
 
 /* Clients whose connections have to stay here are watched. */
-static unsigned count_queued(struct lp_slot *slot, unsigned carrier)
+static unsigned count_queued(struct lp_slot *slot)
 {
 	const struct lp_supervisor_config *config = &slot->slots->config;
-	uint32_t queued = config->connections->by_state[carrier][LP_QUEUED];
+	unsigned worker = slot->worker->id;
+	uint32_t queued = config->connections->by_state[worker][LP_QUEUED];
 	if (queued)
-		config->events->on_blocked(config->owner, carrier);
+		config->events->on_blocked(config->owner, worker);
 	return queued;
 }
 
 void lp_slot_flush(struct lp_slot *slot)
 {
 	const struct lp_supervisor_config *config = &slot->slots->config;
-	unsigned worker = slot->worker->id;
 	if (slot->channel_open && lp_channel_has_work(&slot->channel))
 		lp_channel_flush(&slot->channel);
 	if (!slot->worker->waiting && !slot->full)
 		return;
-	unsigned queued = count_queued(slot, worker);
-	queued += count_queued(slot, lp_connections_second_carrier(config->connections, worker));
-	if (queued || !slot->full)
+	if (count_queued(slot) || !slot->full)
 		return;
 	slot->full = false;
 	lp_slot_update_usable(slot);
-	config->events->on_room(config->owner, worker);
+	config->events->on_room(config->owner, slot->worker->id);
 }
 
 static void on_connections_closed(void *owner, unsigned worker, unsigned how_many)
@@ -275,7 +267,7 @@ bool lp_slot_is_silent(struct lp_unread *unread, unsigned worker)
 static struct lp_slot *slot_of(struct lp_unread *unread, const struct lp_connection *connection)
 {
 	struct lp_slots *slots = unread->owner;
-	return &slots->all[lp_connections_worker(unread->connections, connection->group) - 1];
+	return &slots->all[connection->group - 1];
 }
 
 void lp_slot_settle(struct lp_unread *unread, struct lp_connection *connection)
@@ -423,18 +415,13 @@ static void on_socket_dropped(struct lp_channel *channel, int fd, bool closed)
 	lp_shared_sockets_drop(&((struct lp_slot *)channel->owner)->slots->sockets, fd, closed);
 }
 
-/* Only in the dialect `node`, over the other channel (node_process.c); so the next one. */
+/* Only in the dialect `node`, over the other channel (node_process.c). */
 static int on_placeholder(struct lp_channel *channel, const struct sockaddr *address, unsigned which)
 {
 	(void)channel;
 	(void)address;
 	(void)which;
 	return UV_ENOTSUP;
-}
-
-static void on_takes_messages(struct lp_channel *channel)
-{
-	(void)channel;
 }
 
 static void on_answered(struct lp_channel *channel)
@@ -482,7 +469,6 @@ static const struct lp_channel_events channel_events = {
 	.on_socket = on_socket,
 	.on_socket_dropped = on_socket_dropped,
 	.on_placeholder = on_placeholder,
-	.on_takes_messages = on_takes_messages,
 	.on_answered = on_answered,
 	.on_bounced = on_bounced,
 	.on_sigterm = on_sigterm,
@@ -491,23 +477,11 @@ static const struct lp_channel_events channel_events = {
 
 bool lp_slot_can_hear(const struct lp_slot *slot)
 {
-	return slot->channel_open || takes_messages(slot);
+	return slot->channel_open;
 }
 
 void lp_slot_hear(struct lp_slot *slot)
 {
 	if (slot->channel_open)
 		lp_channel_hear(&slot->channel);
-	if (takes_messages(slot))
-		lp_channel_hear(&slot->node->channel);
-}
-
-/* A program that listens where a connection came to gets it there, and only else by message. */
-unsigned lp_slot_carrier_for(const struct lp_slot *slot, const struct lp_connection *connection)
-{
-	bool listens = slot->channel_open && slot->channel.ready;
-	bool listens_there = listens && slot->worker->listens >> (connection->origin->address & 31) & 1;
-	if (!listens_there && takes_messages(slot))
-		return slot->node->channel.carrier;
-	return slot->worker->id;
 }

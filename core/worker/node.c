@@ -15,7 +15,7 @@
  *     {"type":"sticky:connection","data":SID}      a session began ("sticky:disconnection": ended), @socket.io/sticky
  *     {"type":"close"}                             the worker takes no more and is told to end; of sticky-session's
  *     {"cmd":"NODE_HANDLE",…}, with a descriptor   acknowledged and closed
- *     {"cmd":"NODE_LIMPET","type":DIALECT}         dialect node: the program takes that package's messages
+ *     {"cmd":"NODE_LIMPET","type":DIALECT}         dialect node: the program waits for that package's messages
  *     anything else                                is the program's own: for the workers' broker (broker.h)
  *
  * Advanced workers say the same as values of V8's. What concerns us of those is read as JSON (message.h), and what we say is
@@ -57,7 +57,6 @@ static int open_node(struct lp_channel *channel, bool by_cluster, void **state)
 		return -ENOMEM;
 	node->channel = channel;
 	node->by_cluster = by_cluster;
-	node->message = channel->dialect->message;
 	node->close_ends = channel->dialect->close_ends;
 	*state = node;
 	if (channel->dialect->language != LP_LANGUAGE_V8 ||
@@ -84,11 +83,6 @@ int lp_node_open_by_library(struct lp_channel *channel, void **state)
 	if (!status)
 		((struct lp_node *)*state)->by_library = true;
 	return status;
-}
-
-bool lp_node_takes_messages(const struct lp_channel *channel)
-{
-	return ((const struct lp_node *)channel->state)->message;
 }
 
 void lp_node_close(void *state)
@@ -122,11 +116,11 @@ size_t lp_node_seal(struct lp_channel *channel, char *text, size_t length)
 
 size_t lp_node_address(struct lp_channel *channel, const struct lp_connection *connection, char *out)
 {
-	const struct lp_node *node = node_of(channel);
-	if (!node->by_library && connection->origin->port && lp_ports_claimed(channel->ports, connection->origin->port))
+	if (connection->origin->port && lp_ports_claimed(channel->ports, connection->origin->port))
 		return lp_node_address_server(channel, connection, out);
-	int length = snprintf(out, LP_DIALECT_MESSAGE_MAX,
-			      "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Socket\",\"msg\":%s}\n", node->message);
+	int length =
+		snprintf(out, LP_DIALECT_MESSAGE_MAX, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Socket\",\"msg\":%s}\n",
+			 channel->dialect->message);
 	return lp_node_seal(channel, out, (size_t)length);
 }
 
@@ -307,9 +301,9 @@ static void on_foreign_handle(struct lp_channel *channel)
 		       channel->worker);
 }
 
-/* What the script that limpet has loaded into the process (preload/limpet-node.cjs) says: it has begun to listen for a sticky
- * package's messages, whose dialect is named. */
-static void on_takes_messages(struct lp_channel *channel, const struct lp_message *message)
+/* What the script that limpet has loaded into the process (preload/limpet-node.cjs) says: the program waits for a sticky
+ * package's messages, and gets them from the script. Others that it sends mean what they mean in that package's dialect. */
+static void on_package_found(struct lp_channel *channel, const struct lp_message *message)
 {
 	struct lp_node *node = node_of(channel);
 	char name[64];
@@ -318,11 +312,8 @@ static void on_takes_messages(struct lp_channel *channel, const struct lp_messag
 		return;
 	name[length] = '\0';
 	const struct lp_dialect *dialect = lp_dialect_find(name);
-	if (!dialect || !dialect->message)
-		return;
-	node->message = dialect->message;
-	node->close_ends = dialect->close_ends;
-	lp_channel_takes_messages(channel);
+	if (dialect)
+		node->close_ends = dialect->close_ends;
 }
 
 static void on_internal_message(struct lp_channel *channel, const struct lp_message *message)
@@ -344,7 +335,7 @@ static void on_internal_message(struct lp_channel *channel, const struct lp_mess
 	else if (lp_json_is(cmd, LP_SLICE("NODE_HANDLE")))
 		on_foreign_handle(channel);
 	else if (lp_json_is(cmd, LP_SLICE("NODE_LIMPET")))
-		on_takes_messages(channel, message);
+		on_package_found(channel, message);
 }
 
 static void on_session(struct lp_channel *channel, struct lp_slice data, bool bound)

@@ -34,15 +34,14 @@ struct lp_node_server {
 /** A Node dialect's state of a channel. */
 struct lp_node {
 	struct lp_channel *channel;
-	bool by_library; /**< Connections come through the preloaded library: servers get a handle to listen with. */
-	const char *message;    /**< JSON: what goes with a connection by message; NULL: the worker takes none so. */
-	bool close_ends;        /**< A program's {"type":"close"} says that its server closes. */
-	bool by_cluster;        /**< Connections go to the worker's listening servers; it is ready when it has one. */
-	bool online;            /**< By message: it has begun. */
-	bool said_ready;        /**< So the program itself has, by process.send('ready'). */
-	bool leaving;           /**< It takes no more, for good. */
-	uint64_t questions;     /**< Sent by lp_node_ask. */
-	uint64_t messages;      /**< Sent of node:cluster's own, which are numbered. */
+	bool by_library;    /**< Connections come through the preloaded library: servers get a handle to listen with. */
+	bool close_ends;    /**< A program's {"type":"close"} says that its server closes. */
+	bool by_cluster;    /**< Connections go to the worker's listening servers; it is ready when it has one. */
+	bool online;        /**< By message: it has begun. */
+	bool said_ready;    /**< So the program itself has, by process.send('ready'). */
+	bool leaving;       /**< It takes no more, for good. */
+	uint64_t questions; /**< Sent by lp_node_ask. */
+	uint64_t messages;  /**< Sent of node:cluster's own, which are numbered. */
 	uint64_t servers_made;  /**< Keys are never used twice. */
 	struct lp_ports *ports; /**< The channel's, once there was a server. */
 	struct lp_node_server servers[LP_NODE_SERVERS_MAX];
@@ -89,9 +88,6 @@ size_t lp_node_seal(struct lp_channel *channel, char *text, size_t length);
 /** For lp_dialect.open: a worker whose connections come through the preloaded library. @param channel Open. @param state
  * Set. @return 0, or -ENOMEM. */
 int lp_node_open_by_library(struct lp_channel *channel, void **state);
-
-/** Whether a worker of the dialect `node` takes connections by a sticky package's message. @param channel Open, its. */
-bool lp_node_takes_messages(const struct lp_channel *channel);
 
 /** For lp_dialect.close. @param state From either open. */
 void lp_node_close(void *state);

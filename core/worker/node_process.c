@@ -1,6 +1,5 @@
 /*
- * What comes over Node's channel of such a process, and who speaks for a slot. Connections go over it only by the message of
- * a sticky package; then it is as if it was the slot's channel.
+ * What comes over Node's channel of such a process, and who speaks for a slot. No connection ever goes over it.
  */
 #include "worker/node_process.h"
 
@@ -80,13 +79,9 @@ static void close_channel(struct lp_node_process *process)
 	if (!process->open)
 		return;
 	process->open = false;
-	if (process->works) {
-		slot->has_hung_up = true; /* Maybe it has died, and we hear of that in a moment. */
-		lp_stuck_forget(slot);
-	}
-	lp_channel_close(&process->channel, on_closed);
 	if (process->works)
-		lp_session_query_forget(slot);
+		slot->has_hung_up = true; /* Maybe it has died, and we hear of that in a moment. */
+	lp_channel_close(&process->channel, on_closed);
 	choose_speaker(slot);
 	lp_slot_end_if_idle(slot);
 }
@@ -109,19 +104,17 @@ static void on_listen(struct lp_channel *channel, uint64_t address, bool listens
 	(void)listens;
 }
 
-static void on_sending(struct lp_channel *channel, struct lp_connection *connection)
+static void on_connection(struct lp_channel *channel, struct lp_connection *connection)
 {
-	lp_slot_on_sending(owner_of(channel)->slot, connection);
-}
-
-static void on_accepted(struct lp_channel *channel, struct lp_connection *connection)
-{
-	lp_slot_on_accepted(owner_of(channel)->slot, connection, lp_channel_heard_ns(channel));
+	(void)channel;
+	(void)connection;
 }
 
 static void on_returned(struct lp_channel *channel, struct lp_connection *connection, enum lp_return_reason reason)
 {
-	lp_slot_on_returned(owner_of(channel)->slot, connection, reason);
+	(void)channel;
+	(void)connection;
+	(void)reason;
 }
 
 static void on_session(struct lp_channel *channel, struct lp_slice key, bool bound)
@@ -170,25 +163,10 @@ static int on_placeholder(struct lp_channel *channel, const struct sockaddr *add
 	return lp_registry_make_placeholder(owner_of(channel)->slot->slots->registry, address, which);
 }
 
-static void carry(struct lp_node_process *process);
-
-/* It is a worker now, if it is none yet. */
-static void on_takes_messages(struct lp_channel *channel)
-{
-	struct lp_node_process *process = owner_of(channel);
-	note_words(process);
-	struct lp_registered who = {.fd = -1,
-				    .pid = process->pid,
-				    .pidfd = process->works ? -1 : fcntl(process->pidfd, F_DUPFD_CLOEXEC, 0)};
-	if (who.pidfd >= 0 && lp_slots_place_worker(process->slot->slots, &who))
-		close(who.pidfd);
-	carry(process);
-	lp_slot_update_up(process->slot);
-}
-
+/* Nobody asks over this channel. */
 static void on_answered(struct lp_channel *channel)
 {
-	lp_session_query_answered(owner_of(channel)->slot);
+	(void)channel;
 }
 
 static void on_bounced(struct lp_channel *channel, int fd)
@@ -217,8 +195,8 @@ static const struct lp_channel_events channel_events = {
 	.on_ready = on_ready,
 	.on_listen = on_listen,
 	.on_parents_channel = on_parents_channel,
-	.on_sending = on_sending,
-	.on_accepted = on_accepted,
+	.on_sending = on_connection,
+	.on_accepted = on_connection,
 	.on_returned = on_returned,
 	.on_session = on_session,
 	.on_open = on_open,
@@ -228,7 +206,6 @@ static const struct lp_channel_events channel_events = {
 	.on_socket = on_socket,
 	.on_socket_dropped = on_socket_dropped,
 	.on_placeholder = on_placeholder,
-	.on_takes_messages = on_takes_messages,
 	.on_answered = on_answered,
 	.on_bounced = on_bounced,
 	.on_sigterm = on_sigterm,
@@ -265,7 +242,7 @@ int lp_node_process_admit(struct lp_slot *slot, const struct lp_registered *who)
 	process->open = true;
 	process->channel.owner = process;
 	process->channel.pid = who->pid;
-	process->channel.carrier = 0; /* Until it takes connections by message. */
+	process->channel.sends_for = 0;
 	process->channel.ports = &slots->ports;
 	lp_list_append(&slots->node_processes, &process->link);
 	greet(process);
@@ -282,21 +259,11 @@ struct lp_node_process *lp_node_process_find(struct lp_slots *slots, pid_t pid)
 	return NULL;
 }
 
-/* A worker that takes connections by message gets them over this channel. */
-static void carry(struct lp_node_process *process)
-{
-	const struct lp_slot *slot = process->slot;
-	if (process->works && lp_node_takes_messages(&process->channel))
-		process->channel.carrier =
-			lp_connections_second_carrier(slot->slots->config.connections, slot->worker->id);
-}
-
 void lp_node_process_work(struct lp_node_process *process, struct lp_slot *slot)
 {
 	struct lp_slot *before = process->slot;
 	process->works = true;
 	process->slot = slot;
-	carry(process);
 	if (before != slot)
 		choose_speaker(before);
 	choose_speaker(slot);

@@ -6,7 +6,7 @@
  * far as it can see. The one that listens is the worker: it registers by its library (registry.h), in a slot.
  *
  *     state    means                                            leaves on
- *     TOLD     it has its slot's number                         it registers, or takes messages -> WORKING; its end
+ *     TOLD     it has its slot's number                         it registers -> WORKING; its end
  *     WORKING  it is its slot's worker                          its end
  *
  * Its end is that of its channel (it disconnected, or died) or, if we hear of that before, of the process.

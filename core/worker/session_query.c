@@ -3,15 +3,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "worker/node.h"
 #include "worker/slot.h"
 
 /* The channel over which a slot's worker can be asked; NULL: there is nothing to ask it, or nobody. A worker that was never
  * ready has no sessions. */
 static struct lp_channel *channel_of(struct lp_slot *slot)
 {
-	if (slot->node && slot->node->works && lp_node_takes_messages(&slot->node->channel))
-		return &slot->node->channel;
 	bool can = slot->channel_open && slot->ready_ns && slot->channel.dialect->ask;
 	return can ? &slot->channel : NULL;
 }

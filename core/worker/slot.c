@@ -669,8 +669,7 @@ int lp_slot_enter(struct lp_slot *slot, const struct lp_registered *who)
 	slot->worker->pid = who->pid;
 	slot->has_hung_up = false;
 	slot->session = getsid(who->pid);
-	if (who->fd >= 0) /* Without a channel it is a member still, and may come again. */
-		status = lp_slot_open_channel(slot, who->fd, NULL);
+	status = lp_slot_open_channel(slot, who->fd, NULL); /* Without one it is a member still, and may come again. */
 	if (!status)
 		close(who->pidfd);
 	return status;

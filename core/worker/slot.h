@@ -137,7 +137,7 @@ bool lp_slot_is_free(const struct lp_slot *slot, pid_t pid);
  * A process has registered: it is the slot's worker now.
  *
  * @param slot  Free.
- * @param who   Its channel and its descriptor are the slot's on success. Its channel may be -1: it has none but Node's.
+ * @param who   Its channel and its descriptor are the slot's on success.
  *
  * @return 0, or negative errno: then both are the caller's still.
  */
@@ -151,10 +151,6 @@ void lp_slot_kill_worker(struct lp_slot *slot, int signal);
 
 /** Send what is queued for the slot's worker, as far as there is room. @param slot Started. */
 void lp_slot_flush(struct lp_slot *slot);
-
-/** What carries a connection to the slot's worker. @param slot Its worker is usable. @param connection DECIDING.
- * @return A carrier. */
-unsigned lp_slot_carrier_for(const struct lp_slot *slot, const struct lp_connection *connection);
 
 /**
  * The worker's channel has failed, or was ended by us: it gets nothing more. It may come again, if it registers; else its
@@ -218,16 +214,6 @@ void lp_slot_on_returned(struct lp_slot *slot, struct lp_connection *connection,
 
 /** A session began or ended. @param slot Its worker's. @param key Its key. @param bound Which. */
 void lp_slot_on_session(struct lp_slot *slot, struct lp_slice key, bool bound);
-
-/**
- * Make a process a worker, in the slot that suits it. In supervisor.c.
- *
- * @param slots  All.
- * @param who    As lp_slot_enter takes it.
- *
- * @return 0; or negative errno, which is logged: there is no place, or no memory.
- */
-int lp_slots_place_worker(struct lp_slots *slots, const struct lp_registered *who);
 
 /** Close the channel, if it is open: what is in it goes to others. @param slot Started. */
 void lp_slot_close_channel(struct lp_slot *slot);

@@ -382,7 +382,8 @@ static struct lp_slot *find_place(struct lp_slots *slots, const struct lp_regist
 	return NULL;
 }
 
-int lp_slots_place_worker(struct lp_slots *slots, const struct lp_registered *who)
+/* Returns 0, or negative errno, which is logged. */
+static int place_worker(struct lp_slots *slots, const struct lp_registered *who)
 {
 	struct lp_node_process *node = lp_node_process_find(slots, who->pid);
 	struct lp_slot *place = find_place(slots, who);
@@ -398,7 +399,7 @@ int lp_slots_place_worker(struct lp_slots *slots, const struct lp_registered *wh
 
 static void on_registered(void *owner, const struct lp_registered *who)
 {
-	if (lp_slots_place_worker(owner, who) == 0)
+	if (place_worker(owner, who) == 0)
 		return;
 	close(who->fd);
 	close(who->pidfd);
@@ -554,11 +555,10 @@ void lp_supervisor_queue(struct lp_supervisor *supervisor, unsigned worker, stru
 {
 	struct lp_connections *connections = supervisor->slots.config.connections;
 	struct lp_slot *slot = &supervisor->slots.all[worker - 1];
-	unsigned carrier = lp_slot_carrier_for(slot, connection);
-	lp_connection_move_to(connections, connection, LP_QUEUED, carrier);
+	lp_connection_move_to(connections, connection, LP_QUEUED, worker);
 	if (slot->worker->waiting == 1)
 		lp_stuck_begin(slot);
-	slot->full = connections->by_state[carrier][LP_QUEUED] >= LP_SUPERVISOR_BACKLOG;
+	slot->full = connections->by_state[worker][LP_QUEUED] >= LP_SUPERVISOR_BACKLOG;
 	if (slot->full)
 		lp_slot_update_usable(slot);
 }

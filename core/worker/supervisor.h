@@ -37,8 +37,8 @@ struct lp_supervisor_events {
 	/** A connection came back unread from that worker. Moves it to DUE. */
 	void (*on_returned)(void *owner, struct lp_connection *connection, unsigned worker,
 			    enum lp_return_reason reason);
-	/** There was no room to send all that is QUEUED for a carrier (connection.h). */
-	void (*on_blocked)(void *owner, unsigned carrier);
+	/** There was no room to send all that is QUEUED for a worker. */
+	void (*on_blocked)(void *owner, unsigned worker);
 	/** A connection that is `watched` is about to be sent. */
 	void (*on_sending)(void *owner, struct lp_connection *connection);
 	/** All workers that were asked (lp_supervisor_ask) up to that round have answered. */

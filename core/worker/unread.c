@@ -10,16 +10,15 @@
 static void look_at(struct lp_unread *unread, struct lp_connection *connection)
 {
 	bool late = ++connection->ticks >= LP_UNREAD_TICKS_MAX;
-	if (lp_bytes_waiting(connection->fd) == 0 ||
-	    (late && !unread->silent(unread, lp_connections_worker(unread->connections, connection->group))))
+	if (lp_bytes_waiting(connection->fd) == 0 || (late && !unread->silent(unread, connection->group)))
 		unread->settled(unread, connection);
 	else if (late)
 		connection->ticks = 0;
 }
 
-static void look_at_all_of(struct lp_unread *unread, unsigned carrier)
+static void look_at_all_of(struct lp_unread *unread, unsigned worker)
 {
-	struct lp_connection *connection = lp_connections_first(unread->connections, carrier, LP_UNREAD);
+	struct lp_connection *connection = lp_connections_first(unread->connections, worker, LP_UNREAD);
 	while (connection) {
 		struct lp_connection *next = lp_connections_next(unread->connections, connection);
 		look_at(unread, connection);
@@ -30,8 +29,8 @@ static void look_at_all_of(struct lp_unread *unread, unsigned carrier)
 static void on_tick(uv_timer_t *timer)
 {
 	struct lp_unread *unread = timer->data;
-	for (unsigned carrier = 1; carrier <= lp_connections_carriers(unread->connections); carrier++)
-		look_at_all_of(unread, carrier);
+	for (unsigned worker = 1; worker <= unread->connections->workers->count; worker++)
+		look_at_all_of(unread, worker);
 	if (!unread->connections->counts[LP_UNREAD])
 		uv_timer_stop(timer);
 }
@@ -53,18 +52,12 @@ void lp_unread_keep(struct lp_unread *unread, struct lp_connection *connection)
 		uv_timer_start(&unread->timer, on_tick, LP_UNREAD_TICK_MS, LP_UNREAD_TICK_MS);
 }
 
-static void settle_or_leave(struct lp_unread *unread, unsigned carrier)
+void lp_unread_worker_ended(struct lp_unread *unread, unsigned worker)
 {
 	struct lp_connection *connection;
-	while ((connection = lp_connections_first(unread->connections, carrier, LP_UNREAD)))
+	while ((connection = lp_connections_first(unread->connections, worker, LP_UNREAD)))
 		if (lp_tcp_use_since(connection->fd, &connection->baseline) == LP_TCP_UNREAD)
 			unread->left(unread, connection);
 		else
 			unread->settled(unread, connection);
-}
-
-void lp_unread_worker_ended(struct lp_unread *unread, unsigned worker)
-{
-	settle_or_leave(unread, worker);
-	settle_or_leave(unread, lp_connections_second_carrier(unread->connections, worker));
 }

@@ -68,7 +68,8 @@ test('an unknown session of Engine.IO is unknown after a round trip', atPort(
 
 for (const [name, worker] of Object.entries({
 	'a plain server': SERVER,
-	'@socket.io/sticky 2.0.1': 'node workers/socketio_sticky.js sticky201',
+	'@socket.io/sticky 2.0.1, which closes after each response': 'node workers/socketio_sticky.js sticky201',
+	'@socket.io/sticky 1.0.4, which does not': 'node workers/socketio_sticky.js sticky104',
 }))
 	test(`twelve sessions that share one connection, ${name}`, atPort(
 		`--workers 3 --policy sid -- ${worker}`, PORT,

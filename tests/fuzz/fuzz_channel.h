@@ -141,11 +141,6 @@ static inline int fuzz_on_placeholder(struct lp_channel *channel, const struct s
 	return UV_EADDRINUSE;
 }
 
-static inline void fuzz_on_takes_messages(struct lp_channel *channel)
-{
-	fuzz_tell(channel, "takes messages", "", 0);
-}
-
 static inline void fuzz_on_answered(struct lp_channel *channel)
 {
 	fuzz_tell(channel, "answered", NULL, 0);
@@ -212,7 +207,6 @@ static inline void fuzz_channel_open(struct fuzz_channel *fuzz, const struct lp_
 		.on_socket = fuzz_on_socket,
 		.on_socket_dropped = fuzz_on_socket_dropped,
 		.on_placeholder = fuzz_on_placeholder,
-		.on_takes_messages = fuzz_on_takes_messages,
 		.on_answered = fuzz_on_answered,
 		.on_bounced = fuzz_on_bounced,
 		.on_sigterm = fuzz_on_sigterm,

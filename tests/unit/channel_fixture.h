@@ -47,7 +47,6 @@ struct fixture {
 	unsigned dropped[2];              /* Sockets: by death, by itself. */
 	struct sockaddr_storage listener; /* The last placeholder that was asked for. */
 	unsigned which;
-	bool takes_messages;
 	uint64_t reported_open;
 	struct lp_connection *connections[CONNECTIONS_MAX]; /* As they were handed over. */
 };
@@ -139,11 +138,6 @@ static inline int on_placeholder(struct lp_channel *channel, const struct sockad
 	return dup(STDERR_FILENO);
 }
 
-static inline void on_takes_messages(struct lp_channel *channel)
-{
-	((struct fixture *)channel->owner)->takes_messages = true;
-}
-
 static inline void on_answered(struct lp_channel *channel)
 {
 	((struct fixture *)channel->owner)->answers++;
@@ -168,7 +162,6 @@ static const struct lp_channel_events fixture_events = {
 	.on_socket = on_socket,
 	.on_socket_dropped = on_socket_dropped,
 	.on_placeholder = on_placeholder,
-	.on_takes_messages = on_takes_messages,
 	.on_answered = on_answered,
 	.on_end = on_end,
 };

@@ -237,28 +237,6 @@ static void one_that_lingers_has_ended_already(void **state)
 	close_table(&table);
 }
 
-static void a_worker_has_two_carriers_and_one_count(void **state)
-{
-	struct table table;
-	(void)state;
-	open_table(&table, WORKERS);
-	assert_int_equal(lp_connections_carriers(&table.connections), 2 * WORKERS);
-	for (unsigned worker = 1; worker <= WORKERS; worker++) {
-		unsigned second = lp_connections_second_carrier(&table.connections, worker);
-		assert_int_equal(lp_connections_worker(&table.connections, worker), worker);
-		assert_int_equal(lp_connections_worker(&table.connections, second), worker);
-		struct lp_connection *one = make_one(&table, LP_DECIDING);
-		struct lp_connection *two = make_one(&table, LP_DECIDING);
-		lp_connection_move_to(&table.connections, one, LP_QUEUED, worker);
-		lp_connection_move_to(&table.connections, two, LP_QUEUED, second);
-		assert_ptr_equal(lp_connections_first(&table.connections, worker, LP_QUEUED), one);
-		assert_ptr_equal(lp_connections_first(&table.connections, second, LP_QUEUED), two);
-		assert_int_equal(table.workers.slots[worker - 1].waiting, 2);
-	}
-	assert_counted(&table);
-	close_table(&table);
-}
-
 static void lists_are_in_the_order_of_arrival(void **state)
 {
 	struct table table;
@@ -418,7 +396,6 @@ int main(void)
 		cmocka_unit_test(a_state_without_its_group_is_rejected),
 		cmocka_unit_test(a_connection_ends_once_and_as_what_it_was),
 		cmocka_unit_test(one_that_lingers_has_ended_already),
-		cmocka_unit_test(a_worker_has_two_carriers_and_one_count),
 		cmocka_unit_test(lists_are_in_the_order_of_arrival),
 		cmocka_unit_test(what_could_not_be_sent_is_the_next_again),
 		cmocka_unit_test(each_address_and_each_worker_has_a_list_of_those_held_for_it),

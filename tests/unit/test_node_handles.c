@@ -113,24 +113,17 @@ static void listening_does_not_make_it_ready_or_less(void **state)
 	close_fixture(fixture);
 }
 
-static void a_sticky_packages_worker_gets_its_message(void **state)
+static void a_sticky_packages_other_messages_are_understood(void **state)
 {
 	struct fixture *fixture = open_fixture(&lp_dialect_node);
-	char text[1024];
 	(void)state;
+	say(fixture, online);
+	say(fixture, "{\"type\":\"close\"}\n"); /* Of any program. */
 	say(fixture,
 	    "{\"cmd\":\"NODE_LIMPET\",\"type\":\"nothing\"}\n{\"cmd\":\"NODE_LIMPET\",\"type\":\"cluster\"}\n");
-	assert_false(fixture->takes_messages);
-	assert_false(lp_node_takes_messages(&fixture->channel));
+	say(fixture, "{\"type\":\"close\"}\n");
+	assert_true(fixture->ready);
 	say(fixture, "{\"cmd\":\"NODE_LIMPET\",\"type\":\"sticky-session\"}\n");
-	assert_true(fixture->takes_messages);
-	assert_true(lp_node_takes_messages(&fixture->channel));
-	hand_over(fixture, 0, 3999);
-	assert_true(receive(fixture, text, sizeof(text)));
-	assert_non_null(strstr(text, "\"msg\":\"sticky:balance\""));
-	say(fixture, "{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
-	assert_int_equal(fixture->accepted, 1);
-	say(fixture, online);
 	say(fixture, "{\"type\":\"close\"}\n"); /* As sticky-session says it. */
 	assert_false(fixture->ready);
 	close_fixture(fixture);
@@ -138,10 +131,11 @@ static void a_sticky_packages_worker_gets_its_message(void **state)
 
 static void in_other_dialects_that_word_means_nothing(void **state)
 {
-	struct fixture *fixture = open_fixture(&lp_dialect_cluster);
+	struct fixture *fixture = open_fixture(&lp_dialect_socketio_sticky);
 	(void)state;
-	say(fixture, "{\"cmd\":\"NODE_LIMPET\",\"type\":\"sticky-session\"}\n");
-	assert_false(fixture->takes_messages);
+	say(fixture, online);
+	say(fixture, "{\"cmd\":\"NODE_LIMPET\",\"type\":\"sticky-session\"}\n{\"type\":\"close\"}\n");
+	assert_true(fixture->ready);
 	close_fixture(fixture);
 }
 
@@ -153,7 +147,7 @@ int main(void)
 		cmocka_unit_test(elsewhere_it_gets_a_shared_socket_and_lets_go_of_it),
 		cmocka_unit_test(what_cannot_be_bound_is_answered),
 		cmocka_unit_test(listening_does_not_make_it_ready_or_less),
-		cmocka_unit_test(a_sticky_packages_worker_gets_its_message),
+		cmocka_unit_test(a_sticky_packages_other_messages_are_understood),
 		cmocka_unit_test(in_other_dialects_that_word_means_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

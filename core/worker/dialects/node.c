@@ -10,7 +10,8 @@
  * This describes Node's own. Two channels of one process have no common order, so nothing that is said on one may depend
  * on what was said on the other before.
  *
- * A program of a sticky package that never listens takes connections by that package's message, over Node's channel.
+ * For a program of a sticky package that never listens a script of ours listens, in the same process, and gives it each
+ * connection by that package's message (preload/limpet-node.cjs).
  */
 #include <sys/socket.h>
 
@@ -22,16 +23,14 @@ const struct lp_dialect lp_dialect_node = {
 	.socket_type = SOCK_STREAM,
 	.registers = true,
 	.has_node_channel = true,
-	.readiness = "listens where limpet does, or takes connections by the message of a sticky package",
+	.readiness = "listens where limpet does, or waits for the messages of a sticky package",
 	.keep_until_read = true,
 	.environment = {"NODE_CHANNEL_SERIALIZATION_MODE=json", "NODE_APP_INSTANCE=%i", "pm_id=%i", "instances=%n",
 			NULL},
 	.open = lp_node_open_by_library,
 	.close = lp_node_close,
-	.address = lp_node_address,
 	.receive = lp_node_receive,
 	.drain = lp_node_drain,
-	.ask = lp_node_ask,
 };
 
 /* Behind a shell, env or make there may be anything: each process is taken for what it is. */
@@ -48,8 +47,6 @@ const struct lp_dialect lp_dialect_any = {
 			NULL},
 	.open = lp_node_open_by_library,
 	.close = lp_node_close,
-	.address = lp_node_address,
 	.receive = lp_node_receive,
 	.drain = lp_node_drain,
-	.ask = lp_node_ask,
 };
