@@ -14,7 +14,8 @@
 #include "policy/policy.h"
 #include "server/recorder.h"
 
-/** How long recorded connections may take in all; the loop stands still meanwhile. Those left over are not tried. */
+/** How much of the processor's time recorded connections may take in all; the loop stands still meanwhile. Those left over are
+ * not tried. */
 #define LP_TRIAL_BUDGET_MS 4
 
 /** Of the live sessions, so many are asked about: those used last. */

@@ -24,6 +24,21 @@
 /* How much processor time a dry run on a full recorder may take. */
 #define RUN_MS_MAX 50
 
+/* What the monotonic clock goes ahead with each reading: the processor is others'. */
+static time_t pause_s;
+
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+	static time_t ahead_s;
+	int status = __real_clock_gettime(clock, now);
+	if (clock == CLOCK_MONOTONIC)
+		now->tv_sec += ahead_s += pause_s;
+	return status;
+}
+
 struct fixture {
 	struct lp_workers workers;
 	struct lp_log log;
@@ -319,6 +334,17 @@ static void moves_are_counted_and_told(void **state)
 	assert_int_equal(compare(fixture, ALWAYS(1), ALWAYS(3), 100), 0);
 }
 
+static void a_busy_machine_does_not_shorten_a_comparison(void **state)
+{
+	struct fixture *fixture = *state;
+	record_clients(fixture);
+	pause_s = 1;
+	int status = compare(fixture, ALWAYS(1), ALWAYS(2), 10);
+	pause_s = 0;
+	assert_int_equal(status, LP_EPOLICY);
+	assert_non_null(strstr(fixture->error.text, "40 of 40 recent connections"));
+}
+
 static void a_share_up_to_the_limit_is_allowed(void **state)
 {
 	static const char some[] = "on_connect = function(conn, workers)\n"
@@ -398,6 +424,7 @@ int main(void)
 		TEST(a_slow_policy_is_not_tried_for_ever),
 		TEST(the_same_policy_moves_nobody),
 		TEST(moves_are_counted_and_told),
+		TEST(a_busy_machine_does_not_shorten_a_comparison),
 		TEST(a_share_up_to_the_limit_is_allowed),
 		TEST(those_who_had_no_worker_of_their_own_do_not_count),
 		TEST(live_sessions_count_although_no_connection_of_theirs_is_recorded),
