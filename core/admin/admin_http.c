@@ -525,10 +525,6 @@ static void on_acceptor_closed(struct lp_acceptor *acceptor)
 
 void lp_admin_close(struct lp_admin *admin, void (*closed)(void *owner), void *owner)
 {
-	if (!admin) {
-		closed(owner);
-		return;
-	}
 	admin->closed = closed;
 	admin->closed_owner = owner;
 	lp_unix_path_remove(admin->address.socket.un.sun_path, &admin->path);

@@ -86,7 +86,7 @@ int lp_admin_open(struct lp_admin **out, const struct lp_admin_config *config, s
 /**
  * Close clients and socket, remove a unix path, and free it all, later, on the loop.
  *
- * @param admin   Open. NULL is allowed: then closed runs at once.
+ * @param admin   Open.
  * @param closed  Runs once.
  * @param owner   Passed to closed.
  */

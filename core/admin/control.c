@@ -244,10 +244,6 @@ static void on_acceptor_closed(struct lp_acceptor *acceptor)
 
 void lp_control_close(struct lp_control *control, void (*closed)(void *owner), void *owner)
 {
-	if (!control) {
-		closed(owner);
-		return;
-	}
 	control->closed = closed;
 	control->closed_owner = owner;
 	lp_unix_path_remove(control->path, &control->made);

@@ -82,7 +82,7 @@ const char *lp_control_where(const struct lp_control *control);
 /**
  * Close clients and socket, remove the path and free the control socket, later, on the loop.
  *
- * @param control  Open. NULL is allowed: then closed runs at once.
+ * @param control  Open.
  * @param closed   Runs once.
  * @param owner    Passed to closed.
  */
