@@ -34,19 +34,24 @@ need_node() {
 	is_command npm npm
 }
 
-need_tests() {
+# What unit, policy and house tests are run with.
+need_quick_tests() {
 	is_module cmocka libcmocka-dev
 	is_command python3 python3
+	is_command clang-format clang-format
+	is_command lowdown lowdown
+	is_command groff groff-base
+	is_command zsh zsh
+	is_command fish fish
+}
+
+need_tests() {
+	need_quick_tests
 	is_command chromium chromium
 	is_command wrk wrk
 	is_command valgrind valgrind
 	is_command promtool prometheus
-	is_command clang-format clang-format
-	is_command lowdown lowdown
 	is_command spin spin
-	is_command groff groff-base
-	is_command zsh zsh
-	is_command fish fish
 	is_command gunicorn gunicorn
 	is_command uvicorn uvicorn
 	is_command puma puma
