@@ -82,7 +82,7 @@ struct lp_admin {
 
 /* Answers */
 
-static void release(struct answer *answer)
+static void release_answer(struct answer *answer)
 {
 	if (!answer || --answer->users)
 		return;
@@ -100,7 +100,7 @@ static struct answer *make_answer(const struct lp_admin *admin, const struct lp_
 	answer->body = page->make(admin->config.owner, &answer->status, &answer->length);
 	if (answer->body)
 		return answer;
-	release(answer);
+	release_answer(answer);
 	return NULL;
 }
 
@@ -111,7 +111,7 @@ static struct answer *get_answer(struct lp_admin *admin, const struct lp_admin_p
 	uint64_t now = uv_now(admin->config.loop);
 	struct answer *kept = admin->kept[index].answer;
 	if (!kept || now - admin->kept[index].made_ms >= LP_ADMIN_CACHE_MS) {
-		release(kept);
+		release_answer(kept);
 		kept = make_answer(admin, page);
 		admin->kept[index].answer = kept;
 		admin->kept[index].made_ms = now;
@@ -129,7 +129,7 @@ static void on_part_closed(struct lp_admin *admin)
 		return;
 	admin->closed(admin->closed_owner);
 	for (size_t i = 0; i < PAGES_MAX; i++)
-		release(admin->kept[i].answer);
+		release_answer(admin->kept[i].answer);
 	lp_head_free(admin->head);
 	free(admin);
 }
@@ -140,7 +140,7 @@ static void on_client_handle_closed(uv_handle_t *handle)
 	if (--client->open_handles)
 		return;
 	struct lp_admin *admin = client->admin;
-	release(client->answer);
+	release_answer(client->answer);
 	free(client);
 	on_part_closed(admin);
 }
@@ -208,7 +208,7 @@ static void handle_bytes(struct client *client);
 static void on_written(uv_write_t *write, int status)
 {
 	struct client *client = write->data;
-	release(client->answer);
+	release_answer(client->answer);
 	client->answer = NULL;
 	client->length -= client->request;
 	memmove(client->head, client->head + client->request, client->length);
@@ -252,14 +252,14 @@ static size_t write_head(struct client *client, int status, const char *type, si
 }
 
 /* An answer that is no page: a sentence, and the end. */
-static void refuse(struct client *client, int status, const char *sentence)
+static void refuse_request(struct client *client, int status, const char *sentence)
 {
 	client->keeps = false;
 	size_t length = write_head(client, status, "text/plain; charset=utf-8", strlen(sentence));
 	send_reply(client, length, sentence, strlen(sentence));
 }
 
-static bool same(struct lp_slice one, const char *other)
+static bool is_same_word(struct lp_slice one, const char *other)
 {
 	return one.length == strlen(other) && memcmp(one.bytes, other, one.length) == 0;
 }
@@ -319,7 +319,7 @@ static bool names_us(const struct lp_admin *admin)
 static const struct lp_admin_page *find_page(const struct lp_admin *admin)
 {
 	for (size_t i = 0; i < admin->config.page_count; i++)
-		if (same(admin->head->path, admin->config.pages[i].path))
+		if (is_same_word(admin->head->path, admin->config.pages[i].path))
 			return &admin->config.pages[i];
 	return NULL;
 }
@@ -328,19 +328,20 @@ static void answer_request(struct client *client)
 {
 	struct lp_admin *admin = client->admin;
 	const struct lp_admin_page *page = find_page(admin);
-	bool is_head = same(admin->head->method, "HEAD");
+	bool is_head = is_same_word(admin->head->method, "HEAD");
 	if (lp_head_headers(admin->head, NULL) < 0)
-		refuse(client, 400, "a header of this request is malformed\n");
+		refuse_request(client, 400, "a header of this request is malformed\n");
 	else if (!names_us(admin))
-		refuse(client, 403,
-		       "this host name is not known here; use the address or localhost, or give it to limpet as "
-		       "--admin-host\n");
-	else if (!is_head && !same(admin->head->method, "GET"))
-		refuse(client, 405, "GET and HEAD only\n");
+		refuse_request(
+			client, 403,
+			"this host name is not known here; use the address or localhost, or give it to limpet as "
+			"--admin-host\n");
+	else if (!is_head && !is_same_word(admin->head->method, "GET"))
+		refuse_request(client, 405, "GET and HEAD only\n");
 	else if (!page)
-		refuse(client, 404, "there are /metrics, /healthz, /readyz and /status.json\n");
+		refuse_request(client, 404, "there are /metrics, /healthz, /readyz and /status.json\n");
 	else if (!(client->answer = get_answer(admin, page)))
-		refuse(client, 503, "no memory for the answer; ask again\n");
+		refuse_request(client, 503, "no memory for the answer; ask again\n");
 	else
 		send_reply(client, write_head(client, client->answer->status, page->type, client->answer->length),
 			   client->answer->body, is_head ? 0 : client->answer->length);
@@ -353,7 +354,7 @@ static bool may_go_on(const struct lp_head *head, const char *bytes, size_t leng
 	const struct lp_header *wish = lp_head_header(head, LP_SLICE("connection"), NULL);
 	const struct lp_header *body = lp_head_header(head, LP_SLICE("content-length"), NULL);
 	return end && end - bytes > 8 && memcmp(end - 8, "HTTP/1.1", 8) == 0 &&
-	       (!wish || same_name(wish->value, "keep-alive")) && (!body || same(body->value, "0")) &&
+	       (!wish || same_name(wish->value, "keep-alive")) && (!body || is_same_word(body->value, "0")) &&
 	       !lp_head_header(head, LP_SLICE("transfer-encoding"), NULL);
 }
 
@@ -366,9 +367,9 @@ static void handle_bytes(struct client *client)
 	if (parsed > 0)
 		answer_request(client);
 	else if (parsed != LP_AGAIN)
-		refuse(client, 400, "this is no HTTP/1 request\n");
+		refuse_request(client, 400, "this is no HTTP/1 request\n");
 	else if (client->length == sizeof(client->head))
-		refuse(client, 431, "the request head is longer than 4096 bytes\n");
+		refuse_request(client, 431, "the request head is longer than 4096 bytes\n");
 }
 
 static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)

@@ -5,7 +5,7 @@
 
 #include "admin/status.h"
 
-static char *dump(json_t *object)
+static char *dump_line(json_t *object)
 {
 	char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
 	json_decref(object);
@@ -20,10 +20,10 @@ char *lp_answer_done(json_t *members)
 		object = NULL;
 	}
 	json_decref(members);
-	return dump(object);
+	return dump_line(object);
 }
 
 char *lp_answer_refused(const struct lp_error *error)
 {
-	return dump(json_pack("{s:b, s:o}", "ok", 0, "reason", lp_status_string(error->text)));
+	return dump_line(json_pack("{s:b, s:o}", "ok", 0, "reason", lp_status_string(error->text)));
 }

@@ -92,7 +92,7 @@ static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 	*buffer = uv_buf_init(client->line + client->length, (unsigned)(sizeof(client->line) - client->length));
 }
 
-static void answer(struct client *client)
+static void answer_line(struct client *client)
 {
 	static char unknown[] =
 		"{\"error\": \"no such request; ask for status, record, reload, drain, enable, stop, why or tail\"}\n";
@@ -122,7 +122,7 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
 	char *end = memchr(client->line, '\n', client->length);
 	if (end) {
 		*end = '\0';
-		answer(client);
+		answer_line(client);
 	} else if (client->length == sizeof(client->line)) {
 		close_client(client);
 	}

@@ -81,7 +81,7 @@ void lp_decisions_use_policy(struct lp_decisions *decisions, const struct lp_pol
 	}
 }
 
-static struct lp_decision *find(struct lp_decisions *decisions, uint64_t number)
+static struct lp_decision *find_record(struct lp_decisions *decisions, uint64_t number)
 {
 	struct lp_decision *record = &decisions->records[number % LP_DECISIONS];
 
@@ -89,7 +89,7 @@ static struct lp_decision *find(struct lp_decisions *decisions, uint64_t number)
 }
 
 /* Members are set one by one: most of a record is text that need not be cleared. */
-static struct lp_decision *make(struct lp_decisions *decisions, const struct lp_decision_client *client)
+static struct lp_decision *make_record(struct lp_decisions *decisions, const struct lp_decision_client *client)
 {
 	struct lp_decision *record = &decisions->records[++decisions->made % LP_DECISIONS];
 
@@ -117,7 +117,7 @@ static struct lp_decision *make(struct lp_decisions *decisions, const struct lp_
 }
 
 /* Copies what fits and returns how much that is. The room is copied whole where the text has as much: that is quicker. */
-static uint8_t keep(char *room, size_t size, struct lp_slice text)
+static uint8_t copy_text(char *room, size_t size, struct lp_slice text)
 {
 	size_t length = text.length < size ? text.length : size;
 
@@ -132,12 +132,12 @@ static void note_view(struct lp_decision *record, const struct lp_policy_conn *v
 
 	record->protocol = (uint8_t)view->protocol;
 	if (view->protocol == LP_PROTOCOL_HTTP) {
-		record->method_length = keep(record->method, sizeof(record->method), view->head->method);
+		record->method_length = copy_text(record->method, sizeof(record->method), view->head->method);
 		target = view->head->target;
 	} else if (view->protocol == LP_PROTOCOL_TLS && view->hello->sni.bytes) {
 		target = view->hello->sni;
 	}
-	record->target_length = keep(record->target, sizeof(record->target), target);
+	record->target_length = copy_text(record->target, sizeof(record->target), target);
 	record->target_cut = target.length > sizeof(record->target);
 	if (!asked || !asked->length)
 		return;
@@ -150,10 +150,10 @@ void lp_decisions_decided(struct lp_decisions *decisions, uint64_t *number, cons
 			  const struct lp_policy_conn *view, const struct lp_verdict *verdict, lp_policy_cursor cursor,
 			  bool failed)
 {
-	struct lp_decision *record = find(decisions, *number);
+	struct lp_decision *record = find_record(decisions, *number);
 
 	if (!record)
-		record = make(decisions, client);
+		record = make_record(decisions, client);
 	*number = record->number;
 	note_view(record, view);
 	record->decided_ms = (uint32_t)(client->now_ms - client->begun_ms);
@@ -171,7 +171,7 @@ void lp_decisions_decided(struct lp_decisions *decisions, uint64_t *number, cons
 
 void lp_decisions_sent(struct lp_decisions *decisions, uint64_t number, unsigned worker)
 {
-	struct lp_decision *record = find(decisions, number);
+	struct lp_decision *record = find_record(decisions, number);
 
 	if (!record)
 		return;
@@ -182,7 +182,7 @@ void lp_decisions_sent(struct lp_decisions *decisions, uint64_t number, unsigned
 void lp_decisions_returned(struct lp_decisions *decisions, uint64_t number, unsigned worker,
 			   enum lp_return_reason reason)
 {
-	struct lp_decision *record = find(decisions, number);
+	struct lp_decision *record = find_record(decisions, number);
 
 	if (!record)
 		return;
@@ -196,7 +196,7 @@ void lp_decisions_returned(struct lp_decisions *decisions, uint64_t number, unsi
 void lp_decisions_ended(struct lp_decisions *decisions, uint64_t number, const struct lp_decision_client *client,
 			enum lp_outcome outcome, int status)
 {
-	struct lp_decision *record = number ? find(decisions, number) : make(decisions, client);
+	struct lp_decision *record = number ? find_record(decisions, number) : make_record(decisions, client);
 
 	decisions->outcomes[outcome]++;
 	if (!record)

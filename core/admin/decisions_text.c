@@ -75,7 +75,7 @@ static void put_text(FILE *out, const char *name, struct lp_slice text)
 		fputs("null", out);
 }
 
-static struct lp_slice slice(const char *text)
+static struct lp_slice slice_of(const char *text)
 {
 	return (struct lp_slice){text, text ? strlen(text) : 0};
 }
@@ -111,7 +111,7 @@ static void put_session(FILE *out, const struct lp_decisions_question *question,
 
 	if (record->session_length)
 		hash_session(question->decisions, record, hash);
-	put_text(out, "session", record->session_length ? slice(hash) : (struct lp_slice){0});
+	put_text(out, "session", record->session_length ? slice_of(hash) : (struct lp_slice){0});
 	if (question->reveal)
 		put_text(out, "session_id", record->session_length ? session_of(record) : (struct lp_slice){0});
 	fprintf(out, ",\"session_worker\":%u", record->session_length ? (unsigned)record->session_worker : 0u);
@@ -130,7 +130,7 @@ static void put_decision(FILE *out, const struct lp_decisions_question *question
 	};
 
 	fprintf(out, ",\"decision\":\"%s\"", verdicts[record->verdict]);
-	put_text(out, "decided_by", slice(lp_decisions_who(question->decisions, record)));
+	put_text(out, "decided_by", slice_of(lp_decisions_who(question->decisions, record)));
 	fprintf(out, ",\"policy_failed\":%s,\"worker\":%u,\"decided_after_ms\":%" PRIu32,
 		record->policy_failed ? "true" : "false", record->worker, record->decided_ms);
 }
@@ -160,9 +160,9 @@ static void put_record(FILE *out, const struct lp_decisions_question *question, 
 	lp_ip_format(&record->ip, client);
 	fprintf(out, "{\"number\":%" PRIu64 ",\"time\":", record->number);
 	put_time(out, question, record->begun_ms);
-	put_text(out, "client", slice(client));
+	put_text(out, "client", slice_of(client));
 	fprintf(out, ",\"port\":%u", record->port);
-	put_text(out, "listener", slice(record->listener));
+	put_text(out, "listener", slice_of(record->listener));
 	put_request(out, question, record);
 	put_session(out, question, record);
 	put_decision(out, question, record);
@@ -225,7 +225,7 @@ static bool has_session(const struct search *search, const struct lp_decision *r
 	return memcmp(hash, text.bytes, HASH_DIGITS) == 0;
 }
 
-static bool matches(const struct search *search, const struct lp_decision *record)
+static bool matches_search(const struct search *search, const struct lp_decision *record)
 {
 	if (search->text.length == 0)
 		return true;
@@ -246,13 +246,13 @@ static unsigned find_newest(const struct search *search, const struct lp_decisio
 	     seen++, number--) {
 		const struct lp_decision *record = lp_decisions_get(search->question->decisions, number);
 
-		if (record && matches(search, record))
+		if (record && matches_search(search, record))
 			found[count++] = record;
 	}
 	return count;
 }
 
-static char *finish(FILE *out, char **text)
+static char *finish_text(FILE *out, char **text)
 {
 	bool failed = ferror(out) != 0;
 
@@ -264,7 +264,7 @@ static char *finish(FILE *out, char **text)
 
 char *lp_decisions_search(const struct lp_decisions_question *question)
 {
-	struct search search = {.question = question, .text = slice(question->wanted)};
+	struct search search = {.question = question, .text = slice_of(question->wanted)};
 	const struct lp_decision **found = calloc(question->count, sizeof(*found));
 	char *text = NULL;
 	size_t length;
@@ -286,7 +286,7 @@ char *lp_decisions_search(const struct lp_decisions_question *question)
 	}
 	fputs("]}\n", out);
 	free(found);
-	return finish(out, &text);
+	return finish_text(out, &text);
 }
 
 char *lp_decisions_follow(const struct lp_decisions_question *question)
@@ -315,5 +315,5 @@ char *lp_decisions_follow(const struct lp_decisions_question *question)
 		put_record(out, question, record);
 	}
 	fprintf(out, "],\"next\":%" PRIu64 ",\"missed\":%" PRIu64 "}\n", after, missed);
-	return finish(out, &text);
+	return finish_text(out, &text);
 }

@@ -19,7 +19,7 @@
 #include "limpet/version.h"
 
 /* What misses a part, for want of memory, would be a wrong answer: it is none. */
-static json_t *whole(json_t *value, int status)
+static json_t *whole_or_null(json_t *value, int status)
 {
 	if (status == 0)
 		return value;
@@ -79,7 +79,7 @@ static json_t *counts_of(const struct limpet_counts *counts)
 	int status = 0;
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
 		status |= json_object_set_new(object, members[i].name, json_integer((json_int_t)members[i].value));
-	return whole(object, status);
+	return whole_or_null(object, status);
 }
 
 const char *lp_status_of_worker(const struct lp_worker *worker)
@@ -132,7 +132,7 @@ static json_t *latency_of(const struct lp_histogram *latency)
 			  "p99", (json_int_t)lp_histogram_quantile(latency, 0.99), "p999",
 			  (json_int_t)lp_histogram_quantile(latency, 0.999), "max", (json_int_t)latency->highest,
 			  "le_us", bounds, "count", counts);
-	return whole(object, status);
+	return whole_or_null(object, status);
 }
 
 /* A slot without a process is no worker, unless one is to come, or to come back. */
@@ -144,7 +144,7 @@ static json_t *workers_of(const struct lp_status *status)
 	for (unsigned i = 0; i < workers->count; i++)
 		if (workers->slots[i].pid || workers->slots[i].program || workers->slots[i].down)
 			failed |= json_array_append_new(list, worker_of(status, &workers->slots[i]));
-	return whole(list, failed);
+	return whole_or_null(list, failed);
 }
 
 static json_t *policies_of(const struct limpet_options *options)
@@ -153,7 +153,7 @@ static json_t *policies_of(const struct limpet_options *options)
 	int status = 0;
 	for (size_t i = 0; i < options->policy_count; i++)
 		status |= json_array_append_new(list, lp_status_string(options->policies[i]));
-	return whole(list, status);
+	return whole_or_null(list, status);
 }
 
 static json_t *file_of(const struct lp_policy_text *text)
@@ -172,7 +172,7 @@ json_t *lp_status_files(const struct lp_policy *policy)
 	int status = 0;
 	for (size_t i = 0; lp_policy_text(policy, i, &text); i++)
 		status |= json_array_append_new(list, file_of(&text));
-	return whole(list, status);
+	return whole_or_null(list, status);
 }
 
 static json_t *list_listeners(const struct lp_status *shown)
@@ -187,7 +187,7 @@ static json_t *list_listeners(const struct lp_status *shown)
 			list, json_pack("{s:o, s:o, s:I}", "listen", lp_status_string(listener.name), "address",
 					lp_status_string(bound), "accepted", (json_int_t)listener.accepted));
 	}
-	return whole(list, status);
+	return whole_or_null(list, status);
 }
 
 static json_t *refused_reload_of(const struct lp_refused_reload *refused)
@@ -241,7 +241,7 @@ struct text {
 	int status;
 };
 
-static int append(const char *bytes, size_t length, void *owner)
+static int append_json(const char *bytes, size_t length, void *owner)
 {
 	struct text *text = owner;
 	if (!text->status)
@@ -251,7 +251,7 @@ static int append(const char *bytes, size_t length, void *owner)
 
 static void write_json(struct text *text, const json_t *value, size_t flags)
 {
-	if (!value || json_dump_callback(value, append, text, flags))
+	if (!value || json_dump_callback(value, append_json, text, flags))
 		text->status = -ENOMEM;
 }
 
@@ -269,9 +269,9 @@ char *lp_status_text(const struct lp_status *status)
 	write_json(&text, most, JSON_INDENT(2));
 	if (!text.status)
 		text.buffer.length -= strlen("\n}");
-	append(between, strlen(between), &text);
+	append_json(between, strlen(between), &text);
 	write_json(&text, last, JSON_COMPACT);
-	append(end, sizeof(end), &text);
+	append_json(end, sizeof(end), &text);
 	json_decref(most);
 	json_decref(last);
 	if (text.status)

@@ -10,7 +10,7 @@
 
 #define SMALLEST 512
 
-static int resize(struct lp_buffer *buffer, size_t capacity)
+static int resize_buffer(struct lp_buffer *buffer, size_t capacity)
 {
 	char *resized = realloc(buffer->bytes, capacity);
 	if (!resized)
@@ -22,7 +22,7 @@ static int resize(struct lp_buffer *buffer, size_t capacity)
 
 int lp_buffer_reserve(struct lp_buffer *buffer, size_t length)
 {
-	if (length > buffer->capacity && resize(buffer, length))
+	if (length > buffer->capacity && resize_buffer(buffer, length))
 		return -ENOMEM;
 	buffer->reserved = length;
 	return 0;
@@ -34,7 +34,7 @@ int lp_buffer_append(struct lp_buffer *buffer, const char *bytes, size_t length)
 		size_t capacity = buffer->capacity ? buffer->capacity : SMALLEST;
 		while (capacity - buffer->length < length)
 			capacity *= 2;
-		if (resize(buffer, capacity))
+		if (resize_buffer(buffer, capacity))
 			return -ENOMEM;
 	}
 	if (length)
@@ -51,7 +51,7 @@ void lp_buffer_consume(struct lp_buffer *buffer, size_t length)
 	else if (!buffer->reserved)
 		lp_buffer_clear(buffer);
 	else if (buffer->capacity > buffer->reserved)
-		(void)resize(buffer, buffer->reserved); /* It stays as it is, if need be. */
+		(void)resize_buffer(buffer, buffer->reserved); /* It stays as it is, if need be. */
 }
 
 void lp_buffer_clear(struct lp_buffer *buffer)

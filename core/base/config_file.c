@@ -30,7 +30,7 @@ static bool is_blank(char byte)
 	return byte == ' ' || byte == '\t' || byte == '\r';
 }
 
-static struct lp_slice trim(struct lp_slice text)
+static struct lp_slice trim_blanks(struct lp_slice text)
 {
 	while (text.length > 0 && is_blank(text.bytes[0])) {
 		text.bytes++;
@@ -73,7 +73,7 @@ static char *take_word(struct reader *reader, struct lp_slice *text)
 			word[length++] = byte;
 	}
 	word[length] = '\0';
-	*text = trim((struct lp_slice){text->bytes + at, text->length - at});
+	*text = trim_blanks((struct lp_slice){text->bytes + at, text->length - at});
 	if (!quote)
 		return word;
 	free(word);
@@ -152,10 +152,10 @@ static int take_flag(struct reader *reader, struct lp_slice text)
 
 	while (name < text.length && !is_blank(text.bytes[name]) && text.bytes[name] != '=')
 		name++;
-	value = trim((struct lp_slice){text.bytes + name, text.length - name});
+	value = trim_blanks((struct lp_slice){text.bytes + name, text.length - name});
 	has_value = value.length > 0;
 	if (has_value && value.bytes[0] == '=')
-		value = trim((struct lp_slice){value.bytes + 1, value.length - 1});
+		value = trim_blanks((struct lp_slice){value.bytes + 1, value.length - 1});
 	if (name == 0)
 		return lp_error_set(reader->error, LP_EUSAGE,
 				    "%s:%u: there is no name before the =", reader->file->path, reader->line);
@@ -175,14 +175,14 @@ static int take_line(struct reader *reader, struct lp_slice text)
 	if (memchr(text.bytes, '\0', text.length))
 		return lp_error_set(reader->error, LP_EUSAGE, "%s:%u: there is a NUL in this line; it is no text",
 				    reader->file->path, reader->line);
-	text = trim(text);
+	text = trim_blanks(text);
 	if (text.length == 0 || text.bytes[0] == '#')
 		return 0;
 	if (text.length >= 2 && memcmp(text.bytes, "--", 2) == 0) {
 		struct lp_slice rest = {text.bytes + 2, text.length - 2};
 
 		/* "-- node server.js" is the program; "--listen :3000" a flag, as it is written on a command line. */
-		return rest.length == 0 || is_blank(rest.bytes[0]) ? take_program(reader, trim(rest))
+		return rest.length == 0 || is_blank(rest.bytes[0]) ? take_program(reader, trim_blanks(rest))
 								   : take_flag(reader, rest);
 	}
 	return take_flag(reader, text);

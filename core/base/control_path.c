@@ -95,7 +95,7 @@ static void note_skipped(struct search *search, int status, const char *path)
 }
 
 /* 0 when somebody listens there. */
-static int knock(const char *path)
+static int try_connecting(const char *path)
 {
 	struct sockaddr_un address;
 	struct stat what;
@@ -150,7 +150,7 @@ static void consider_entry(struct search *search, const char *folder, const char
 		return;
 	if (snprintf(path, sizeof(path), "%s/%s", folder, entry) >= (int)sizeof(path))
 		return;
-	status = knock(path);
+	status = try_connecting(path);
 	if (status == 0)
 		add_place(search, entry, name_length, path);
 	else if (status != -ECONNREFUSED && status != -ENOENT)
@@ -269,8 +269,8 @@ static void list_names(const struct lp_control_place *places, size_t count, char
 	}
 }
 
-static int choose(const struct lp_control_place *places, size_t count, const char *name, char *path,
-		  const struct lp_error *skipped, struct lp_error *error)
+static int choose_balancer(const struct lp_control_place *places, size_t count, const char *name, char *path,
+			   const struct lp_error *skipped, struct lp_error *error)
 {
 	const struct lp_control_place *chosen = NULL;
 	size_t matches = 0;
@@ -311,7 +311,7 @@ int lp_control_find(const char *name, char *path, struct lp_error *error)
 
 	if (count < 0)
 		return lp_error_set(error, (int)count, "no memory to look for balancers");
-	status = choose(places, (size_t)count, name, path, &skipped, error);
+	status = choose_balancer(places, (size_t)count, name, path, &skipped, error);
 	free(places);
 	return status;
 }

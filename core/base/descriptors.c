@@ -55,7 +55,7 @@ void lp_descriptors_keep_to_ourselves(void)
 		for_each_descriptor(close_on_exec); /* Linux before 5.11. */
 }
 
-static uint32_t clamp(rlim_t limit)
+static uint32_t clamp_limit(rlim_t limit)
 {
 	return limit > UINT32_MAX ? UINT32_MAX : (uint32_t)limit;
 }
@@ -72,7 +72,7 @@ uint32_t lp_descriptors_raise_limit(void)
 {
 	struct rlimit limit;
 	getrlimit(RLIMIT_NOFILE, &limit);
-	uint32_t before = clamp(limit.rlim_cur);
+	uint32_t before = clamp_limit(limit.rlim_cur);
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	return before;
@@ -82,7 +82,7 @@ uint32_t lp_descriptors_limit(void)
 {
 	struct rlimit limit;
 	getrlimit(RLIMIT_NOFILE, &limit);
-	return clamp(limit.rlim_cur);
+	return clamp_limit(limit.rlim_cur);
 }
 
 /* Linux since 6.2 tells the number as the folder's size. */
@@ -110,7 +110,7 @@ void lp_descriptors_report(struct lp_log *log, uint32_t waiting, uint32_t worker
 
 /* For programs */
 
-static void keep(struct lp_descriptors_for_programs *files)
+static void keep_low_numbers(struct lp_descriptors_for_programs *files)
 {
 	for (int i = 0; i < LP_DESCRIPTORS_KEPT; i++)
 		files->kept[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -127,7 +127,7 @@ void lp_descriptors_for_programs_init(struct lp_descriptors_for_programs *files,
 {
 	*files = (struct lp_descriptors_for_programs){.limit = limit < lp_descriptors_limit() ? limit : 0};
 	if (files->limit)
-		keep(files);
+		keep_low_numbers(files);
 }
 
 void lp_descriptors_for_programs_deinit(struct lp_descriptors_for_programs *files)
@@ -154,5 +154,5 @@ void lp_descriptors_end_start(struct lp_descriptors_for_programs *files, uint32_
 	if (!files->limit)
 		return;
 	set_limit(ours);
-	keep(files);
+	keep_low_numbers(files);
 }

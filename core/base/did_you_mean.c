@@ -8,7 +8,7 @@
 
 #define NAME_MAX_BYTES 32
 
-static size_t lesser(size_t a, size_t b)
+static size_t lesser_of(size_t a, size_t b)
 {
 	return a < b ? a : b;
 }
@@ -30,9 +30,10 @@ static size_t edit_distance(const char *text, const char *name)
 
 		row[0] = i;
 		for (size_t j = 1; j <= length; j++) {
-			row[j] = lesser(lesser(above[j], row[j - 1]) + 1, above[j - 1] + (text[i - 1] != name[j - 1]));
+			row[j] = lesser_of(lesser_of(above[j], row[j - 1]) + 1,
+					   above[j - 1] + (text[i - 1] != name[j - 1]));
 			if (i > 1 && j > 1 && text[i - 1] == name[j - 2] && text[i - 2] == name[j - 1])
-				row[j] = lesser(row[j], before[j - 2] + 1);
+				row[j] = lesser_of(row[j], before[j - 2] + 1);
 		}
 	}
 	return rows[strlen(text) % 3][length];

@@ -22,7 +22,7 @@ static const char *skip_blanks(const char *at, const char *end)
 }
 
 /* A bit for each of eight bytes that is below n; the first that is found is right, those behind it may not be. */
-static uint64_t below(uint64_t bytes, unsigned n)
+static uint64_t mark_bytes_below(uint64_t bytes, unsigned n)
 {
 	return (bytes - EACH(n)) & ~bytes & EACH(128);
 }
@@ -33,7 +33,8 @@ static unsigned count_plain(const char *at)
 	uint64_t bytes;
 	memcpy(&bytes, at, sizeof(bytes));
 	bytes = le64toh(bytes);
-	uint64_t special = below(bytes, 0x20) | below(bytes ^ EACH('"'), 1) | below(bytes ^ EACH('\\'), 1);
+	uint64_t special = mark_bytes_below(bytes, 0x20) | mark_bytes_below(bytes ^ EACH('"'), 1) |
+			   mark_bytes_below(bytes ^ EACH('\\'), 1);
 	return special ? (unsigned)__builtin_ctzll(special) / 8 : sizeof(bytes);
 }
 

@@ -67,7 +67,7 @@ void lp_log_init(struct lp_log *log, int fd, enum lp_log_level level, enum lp_lo
 	*log = (struct lp_log){.fd = fd, .level = level, .format = format};
 }
 
-static void put(struct line *line, const char *bytes, size_t length)
+static void append_bytes(struct line *line, const char *bytes, size_t length)
 {
 	memcpy(line->bytes + line->length, bytes, length);
 	line->length += length;
@@ -102,7 +102,7 @@ static bool is_json(enum lp_log_format format)
  *
  * Returns the bytes taken from text. out has room for the longest escape, "\u009b", and a NUL.
  */
-static size_t escape(enum lp_log_format format, const char *text, char out[8])
+static size_t escape_character(enum lp_log_format format, const char *text, char out[8])
 {
 	static const char *const json[] = {
 		['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n",  ['\f'] = "\\f",
@@ -129,14 +129,14 @@ static void put_escaped(struct line *line, enum lp_log_format format, const char
 {
 	while (*text) {
 		char escaped[8];
-		size_t taken = escape(format, text, escaped);
+		size_t taken = escape_character(format, text, escaped);
 		size_t length = strlen(escaped);
 
 		if (line->length + length > most) {
-			put(line, CUT_MARK, sizeof(CUT_MARK) - 1);
+			append_bytes(line, CUT_MARK, sizeof(CUT_MARK) - 1);
 			return;
 		}
-		put(line, escaped, length);
+		append_bytes(line, escaped, length);
 		text += taken;
 	}
 }
@@ -169,7 +169,7 @@ static void put_json_text(struct line *line, const char *name, const char *text)
 		return;
 	put_format(line, "\"%s\":\"", name);
 	put_escaped(line, LP_LOG_JSON, text, line->length + LP_LOG_FIELD_MAX);
-	put(line, "\",", 2);
+	append_bytes(line, "\",", 2);
 }
 
 static void put_json_begin(struct line *line, enum lp_log_level level, const struct lp_log_about *about)
@@ -219,8 +219,8 @@ static void make_line(struct line *line, enum lp_log_format format, enum lp_log_
 	put_begin(line, format, level, about);
 	put_escaped(line, format, message, sizeof(line->bytes) - END_BYTES);
 	if (is_json(format))
-		put(line, JSON_END, strlen(JSON_END));
-	put(line, "\n", 1);
+		append_bytes(line, JSON_END, strlen(JSON_END));
+	append_bytes(line, "\n", 1);
 }
 
 /* Whether a descriptor shows these events and nothing worse: POLLERR is a pipe without a reader, and means SIGPIPE. */

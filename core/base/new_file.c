@@ -53,7 +53,8 @@ static int set_mode(int fd, mode_t mode)
 }
 
 /* Fill the new file and put it in place. */
-static int complete(int fd, const char *temporary, const char *path, mode_t mode, const char *bytes, size_t length)
+static int fill_and_rename(int fd, const char *temporary, const char *path, mode_t mode, const char *bytes,
+			   size_t length)
 {
 	int status = write_all(fd, bytes, length);
 
@@ -81,7 +82,7 @@ int lp_new_file_write(const char *path, mode_t mode, const char *bytes, size_t l
 	if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
 		return lp_error_set(error, -ENOMEM, "%s: %s", path, lp_error_words(-ENOMEM));
 	fd = mkostemp(temporary, O_CLOEXEC);
-	status = fd < 0 ? -errno : complete(fd, temporary, path, mode, bytes, length);
+	status = fd < 0 ? -errno : fill_and_rename(fd, temporary, path, mode, bytes, length);
 	free(temporary);
 	return status ? lp_error_set(error, status, "%s: %s", path, lp_error_words(status)) : 0;
 }

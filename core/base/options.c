@@ -95,7 +95,7 @@ static const char *find_choice(const struct lp_flag *flag, const char *value)
 }
 
 /* Put a flag into the command line. */
-static int take(struct parser *parser, const struct lp_flag *flag, const char *value)
+static int store_value(struct parser *parser, const struct lp_flag *flag, const char *value)
 {
 	char *line = (char *)parser->line;
 	char *field = line + flag->field;
@@ -204,7 +204,7 @@ static int parse_flag(struct parser *parser, char ***at)
 		}
 		++*at;
 	}
-	return take(parser, flag, value);
+	return store_value(parser, flag, value);
 }
 
 /* An argument that is no flag. */
@@ -308,7 +308,7 @@ static int take_config_line(struct parser *parser, const struct lp_config_line *
 		lp_flag_describe(flag, wanted, sizeof(wanted));
 		return lp_error_set(parser->error, LP_EUSAGE, "%s needs a value: %s", flag->name, wanted);
 	}
-	return take(parser, flag, line->value);
+	return store_value(parser, flag, line->value);
 }
 
 /* Files have run's flags, whichever command reads them. */
@@ -347,7 +347,7 @@ static void check_policies_of_configs(struct lp_command_line *line, const struct
 }
 
 /* Whether a text names a value, and not a part of a longer word. */
-static bool names(const char *text, const char *value)
+static bool text_names_value(const char *text, const char *value)
 {
 	size_t length = strlen(value);
 
@@ -370,9 +370,10 @@ void lp_options_blame(const struct lp_command_line *line, struct lp_error *error
 	for (size_t i = 0; i < line->config_count; i++)
 		for (size_t k = 0; k < line->configs[i].count; k++) {
 			const struct lp_config_line *at = &line->configs[i].lines[k];
-			const char *value = at->value && names(error->text, at->value) ? at->value : at->flag;
+			const char *value =
+				at->value && text_names_value(error->text, at->value) ? at->value : at->flag;
 
-			if (strlen(value) > best && names(error->text, value)) {
+			if (strlen(value) > best && text_names_value(error->text, value)) {
 				best = strlen(value);
 				file = &line->configs[i];
 				number = at->line;

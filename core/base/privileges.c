@@ -61,7 +61,7 @@ static bool find_group(const char *name, char *memory, gid_t *gid)
 	return found != NULL;
 }
 
-static int find(const char *text, char *name, char *memory, struct lp_user *user, struct lp_error *error)
+static int find_user_and_group(const char *text, char *name, char *memory, struct lp_user *user, struct lp_error *error)
 {
 	char *colon = strchr(name, ':');
 	bool has_group;
@@ -87,7 +87,7 @@ int lp_user_find(const char *text, struct lp_user *user, struct lp_error *error)
 	struct lp_user found = {.text = text};
 	char *name = strdup(text);
 	char *memory = malloc(ENTRY_BYTES);
-	int status = name && memory ? find(text, name, memory, &found, error)
+	int status = name && memory ? find_user_and_group(text, name, memory, &found, error)
 				    : lp_error_set(error, -ENOMEM, "no memory to look up user %s", text);
 	free(memory);
 	free(name);

@@ -54,7 +54,7 @@ static int look_at(const char *path, struct stat *what)
 	return lstat(name, what);
 }
 
-static int check(const char *path, uid_t user, uid_t *owner, struct lp_error *error)
+static int check_folder(const char *path, uid_t user, uid_t *owner, struct lp_error *error)
 {
 	struct stat what;
 
@@ -78,7 +78,7 @@ static int check(const char *path, uid_t user, uid_t *owner, struct lp_error *er
 
 int lp_run_folder_check(const char *path, uid_t *owner, struct lp_error *error)
 {
-	return check(path, geteuid(), owner, error);
+	return check_folder(path, geteuid(), owner, error);
 }
 
 /* Finding */
@@ -141,7 +141,7 @@ void lp_run_folder_find(char *path)
 /* Making */
 
 /* Through a descriptor, so that what is given away is what was made. The mode is set whatever the umask is. */
-static int finish(const char *path, const struct lp_user *user)
+static int give_folder_to_user(const char *path, const struct lp_user *user)
 {
 	struct stat what;
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -159,17 +159,17 @@ static int finish(const char *path, const struct lp_user *user)
 }
 
 /* Make it unless it is there, and check that it is the user's, whoever that is. */
-static int make(const char *path, const struct lp_user *user, const char *flag, struct lp_error *error)
+static int make_folder(const char *path, const struct lp_user *user, const char *flag, struct lp_error *error)
 {
 	struct lp_error reason = {0};
 	uid_t wanted = user ? user->uid : geteuid();
 	uid_t owner = 0;
-	int status = mkdir(path, 0700) != 0 ? -errno : finish(path, user);
+	int status = mkdir(path, 0700) != 0 ? -errno : give_folder_to_user(path, user);
 
 	if (status && status != -EEXIST)
 		return lp_error_set(error, status, "the folder %s cannot be made: %s; choose another place with %s",
 				    path, lp_error_words(status), flag);
-	status = check(path, wanted, &owner, &reason);
+	status = check_folder(path, wanted, &owner, &reason);
 	if (status)
 		return lp_error_set(error, status, "%s; mend that, or choose another place with %s", reason.text, flag);
 	if (owner != wanted)
@@ -179,11 +179,11 @@ static int make(const char *path, const struct lp_user *user, const char *flag, 
 
 int lp_run_folder_make(const char *path, const char *flag, struct lp_error *error)
 {
-	return make(path, NULL, flag, error);
+	return make_folder(path, NULL, flag, error);
 }
 
 /* The path without links, except in its last part: what is checked is what is used, wherever links lead later. */
-static int resolve(char *path, const char *wanted, const char *flag, struct lp_error *error)
+static int resolve_parent(char *path, const char *wanted, const char *flag, struct lp_error *error)
 {
 	char above[LP_RUN_FOLDER_SIZE];
 	size_t end = strlen(wanted);
@@ -212,14 +212,14 @@ int lp_run_folder_make_for(char *path, const char *wanted, const struct lp_user 
 		snprintf(place, sizeof(place), "%s", wanted);
 	else
 		lp_run_folder_find(place);
-	int status = resolve(path, place, flag, error);
+	int status = resolve_parent(path, place, flag, error);
 	if (status)
 		return status;
 	bool is_roots = user && (!wanted || (lstat(path, &what) == 0 && what.st_uid == geteuid()));
-	status = make(path, is_roots ? NULL : user, flag, error);
+	status = make_folder(path, is_roots ? NULL : user, flag, error);
 	if (status || !is_roots)
 		return status;
 	size_t used = strlen(path);
 	snprintf(path + used, LP_RUN_FOLDER_SIZE - used, "/user-%u", (unsigned)user->uid);
-	return make(path, user, flag, error);
+	return make_folder(path, user, flag, error);
 }

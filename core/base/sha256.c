@@ -18,12 +18,12 @@ static const uint32_t constants[64] = {
 	0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 };
 
-static uint32_t rotate(uint32_t value, unsigned bits)
+static uint32_t rotate_right(uint32_t value, unsigned bits)
 {
 	return value >> bits | value << (32 - bits);
 }
 
-static void expand(const uint8_t *block, uint32_t words[64])
+static void expand_block(const uint8_t *block, uint32_t words[64])
 {
 	for (size_t i = 0; i < 16; i++)
 		words[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 |
@@ -32,8 +32,8 @@ static void expand(const uint8_t *block, uint32_t words[64])
 		uint32_t one = words[i - 15];
 		uint32_t two = words[i - 2];
 
-		words[i] = words[i - 16] + (rotate(one, 7) ^ rotate(one, 18) ^ one >> 3) + words[i - 7] +
-			   (rotate(two, 17) ^ rotate(two, 19) ^ two >> 10);
+		words[i] = words[i - 16] + (rotate_right(one, 7) ^ rotate_right(one, 18) ^ one >> 3) + words[i - 7] +
+			   (rotate_right(two, 17) ^ rotate_right(two, 19) ^ two >> 10);
 	}
 }
 
@@ -42,14 +42,14 @@ static void mix_block(uint32_t state[8], const uint8_t *block)
 	uint32_t words[64];
 	uint32_t v[8];
 
-	expand(block, words);
+	expand_block(block, words);
 	memcpy(v, state, sizeof(v));
 	for (unsigned i = 0; i < 64; i++) {
 		uint32_t choice = (v[4] & v[5]) ^ (~v[4] & v[6]);
 		uint32_t majority = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
-		uint32_t first = v[7] + (rotate(v[4], 6) ^ rotate(v[4], 11) ^ rotate(v[4], 25)) + choice +
-				 constants[i] + words[i];
-		uint32_t second = (rotate(v[0], 2) ^ rotate(v[0], 13) ^ rotate(v[0], 22)) + majority;
+		uint32_t first = v[7] + (rotate_right(v[4], 6) ^ rotate_right(v[4], 11) ^ rotate_right(v[4], 25)) +
+				 choice + constants[i] + words[i];
+		uint32_t second = (rotate_right(v[0], 2) ^ rotate_right(v[0], 13) ^ rotate_right(v[0], 22)) + majority;
 
 		memmove(v + 1, v, 7 * sizeof(*v));
 		v[4] += first;

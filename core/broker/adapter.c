@@ -87,7 +87,7 @@ static void note_speaker(struct lp_adapter *adapter, unsigned worker, unsigned v
 }
 
 /* Who is to hear a message of this type. */
-static unsigned audience(const struct lp_adapter *adapter, unsigned version, long type)
+static unsigned audience_of(const struct lp_adapter *adapter, unsigned version, long type)
 {
 	bool alone = adapter->speakers[version ^ (OLD | NEW)] == 0;
 	return alone && type > LAST_HELLO ? version | SILENT : version;
@@ -98,7 +98,7 @@ static void take_old(struct lp_adapter *adapter, unsigned worker, const struct l
 	long type = lp_json_number(message->fields[LP_MESSAGE_TYPE]);
 	note_speaker(adapter, worker, OLD);
 	if (type != OLD_FETCH_ANSWER && type != OLD_EMIT_ANSWER) {
-		send_to_others(adapter, worker, audience(adapter, OLD, type), message->bytes);
+		send_to_others(adapter, worker, audience_of(adapter, OLD, type), message->bytes);
 		return;
 	}
 	long whose = lp_json_number(lp_json_member(message->fields[LP_MESSAGE_DATA], "workerId"));
@@ -116,7 +116,7 @@ static void take_new(struct lp_adapter *adapter, unsigned worker, const struct l
 	if (requester)
 		send_to(adapter, requester->worker, message);
 	else if (!answers || adapter->adapters.incomplete)
-		send_to_others(adapter, worker, audience(adapter, NEW, type), message->bytes);
+		send_to_others(adapter, worker, audience_of(adapter, NEW, type), message->bytes);
 	if (!answers && type == CLOSE)
 		lp_adapter_nodes_forget_id(&adapter->adapters, fields[LP_MESSAGE_UID], worker);
 	else if (!answers)

@@ -148,7 +148,7 @@ static void take_request(struct lp_broker *broker, unsigned worker, const struct
 
 /* The bus */
 
-static void publish(struct lp_broker *broker, const struct lp_slice *fields)
+static void publish_message(struct lp_broker *broker, const struct lp_slice *fields)
 {
 	struct lp_slice message = lp_message_writer_publication(
 		&broker->writer, fields[LP_MESSAGE_NAME], name_of(fields[LP_MESSAGE_TOPIC]), fields[LP_MESSAGE_MSG]);
@@ -165,7 +165,7 @@ static bool on_push(void *owner, unsigned worker, struct lp_slice name, struct l
 	return sent;
 }
 
-static void push(struct lp_broker *broker, unsigned worker, struct lp_slice name, struct lp_slice msg)
+static void push_to_queue(struct lp_broker *broker, unsigned worker, struct lp_slice name, struct lp_slice msg)
 {
 	int status = lp_queues_push(broker->queues, name, msg);
 	if (status < 0)
@@ -177,7 +177,7 @@ static void push(struct lp_broker *broker, unsigned worker, struct lp_slice name
 		do_what_is_due(broker);
 }
 
-static void pull(struct lp_broker *broker, unsigned worker, struct lp_slice name)
+static void pull_from_queue(struct lp_broker *broker, unsigned worker, struct lp_slice name)
 {
 	if (lp_queues_pull(broker->queues, name, worker))
 		lp_log_limited(broker->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = worker),
@@ -215,11 +215,11 @@ void lp_broker_take(struct lp_broker *broker, unsigned worker, const struct lp_m
 	else if (!fields[LP_MESSAGE_NAME].bytes)
 		return;
 	else if (lp_json_is(type, LP_SLICE("publishreq")) && is_whole(broker, worker, message))
-		publish(broker, fields);
+		publish_message(broker, fields);
 	else if (lp_json_is(type, LP_SLICE("pushreq")) && is_whole(broker, worker, message))
-		push(broker, worker, fields[LP_MESSAGE_NAME], fields[LP_MESSAGE_MSG]);
+		push_to_queue(broker, worker, fields[LP_MESSAGE_NAME], fields[LP_MESSAGE_MSG]);
 	else if (lp_json_is(type, LP_SLICE("startpull")))
-		pull(broker, worker, fields[LP_MESSAGE_NAME]);
+		pull_from_queue(broker, worker, fields[LP_MESSAGE_NAME]);
 	else if (lp_json_is(type, LP_SLICE("stoppull")))
 		lp_queues_stop(broker->queues, fields[LP_MESSAGE_NAME], worker);
 }
@@ -262,7 +262,7 @@ static void publish_frame(struct lp_broker *broker, const struct lp_frame *frame
 	lp_message_writer_clear(&broker->writer);
 }
 
-static void subscribe(struct lp_broker *broker, unsigned worker, struct lp_slice topic)
+static void subscribe_worker(struct lp_broker *broker, unsigned worker, struct lp_slice topic)
 {
 	if (lp_topics_subscribe(&broker->topics, topic, worker))
 		lp_log_limited(broker->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.worker = worker),
@@ -282,7 +282,7 @@ void lp_broker_hear(struct lp_broker *broker, unsigned worker, const struct lp_f
 		take_request_frame(broker, worker, frame);
 		break;
 	case LP_FRAME_SUBSCRIBE:
-		subscribe(broker, worker, frame->key);
+		subscribe_worker(broker, worker, frame->key);
 		break;
 	case LP_FRAME_UNSUBSCRIBE:
 		lp_topics_unsubscribe(&broker->topics, frame->key, worker);
@@ -291,13 +291,13 @@ void lp_broker_hear(struct lp_broker *broker, unsigned worker, const struct lp_f
 		publish_frame(broker, frame);
 		break;
 	case LP_FRAME_PULL:
-		pull(broker, worker, frame->key);
+		pull_from_queue(broker, worker, frame->key);
 		break;
 	case LP_FRAME_STOP:
 		lp_queues_stop(broker->queues, frame->key, worker);
 		break;
 	case LP_FRAME_PUSH:
-		push(broker, worker, frame->key, frame->value);
+		push_to_queue(broker, worker, frame->key, frame->value);
 		break;
 	default:
 		break;

@@ -24,7 +24,7 @@ struct lp_slice lp_message_writer_encode(const struct lp_message_writer *writer,
 	return (struct lp_slice){room->bytes + start, room->length - start};
 }
 
-static void put(struct lp_message_writer *writer, struct lp_slice bytes)
+static void append_bytes(struct lp_message_writer *writer, struct lp_slice bytes)
 {
 	if (!writer->cut && lp_buffer_append(&writer->text, bytes.bytes, bytes.length) == 0)
 		return;
@@ -36,12 +36,12 @@ static void put(struct lp_message_writer *writer, struct lp_slice bytes)
 }
 
 /* A member, when there is a value; `before` has its name and what goes before it. */
-static void put_member(struct lp_message_writer *writer, struct lp_slice before, struct lp_slice value)
+static void append_member(struct lp_message_writer *writer, struct lp_slice before, struct lp_slice value)
 {
 	if (!value.bytes)
 		return;
-	put(writer, before);
-	put(writer, value);
+	append_bytes(writer, before);
+	append_bytes(writer, value);
 }
 
 /* The end of a message: a value that was kept, in the workers' language, or none. */
@@ -49,12 +49,12 @@ static struct lp_slice finish_message(struct lp_message_writer *writer, struct l
 {
 	bool in_v8 = writer->language == LP_LANGUAGE_V8;
 	if (value.length && !in_v8) {
-		put(writer, LP_SLICE(",\""));
-		put(writer, name);
-		put(writer, LP_SLICE("\":"));
-		put(writer, value);
+		append_bytes(writer, LP_SLICE(",\""));
+		append_bytes(writer, name);
+		append_bytes(writer, LP_SLICE("\":"));
+		append_bytes(writer, value);
 	}
-	put(writer, LP_SLICE("}\n"));
+	append_bytes(writer, LP_SLICE("}\n"));
 	struct lp_slice message = {writer->text.bytes, writer->text.length};
 	if (writer->cut)
 		return (struct lp_slice){0};
@@ -72,8 +72,8 @@ static struct lp_slice write_frame(struct lp_message_writer *writer, const struc
 {
 	char head[LP_FRAME_HEAD_MAX];
 	size_t length = lp_frame_write(frame, head);
-	put(writer, (struct lp_slice){head, length});
-	put(writer, frame->value);
+	append_bytes(writer, (struct lp_slice){head, length});
+	append_bytes(writer, frame->value);
 	return length && !writer->cut ? (struct lp_slice){writer->text.bytes, writer->text.length}
 				      : (struct lp_slice){0};
 }
@@ -94,11 +94,11 @@ struct lp_slice lp_message_writer_reply(struct lp_message_writer *writer, struct
 		return write_frame(writer, &(struct lp_frame){.kind = error ? LP_FRAME_REFUSED : LP_FRAME_VALUE,
 							      .number = read_number(id),
 							      .value = error ? why : value});
-	put(writer, LP_SLICE("{\"type\":\"DSM_REPLY\""));
-	put_member(writer, LP_SLICE(",\"requestId\":"), id);
+	append_bytes(writer, LP_SLICE("{\"type\":\"DSM_REPLY\""));
+	append_member(writer, LP_SLICE(",\"requestId\":"), id);
 	if (error) {
-		put_member(writer, LP_SLICE(",\"err\":\""), why);
-		put(writer, LP_SLICE("\""));
+		append_member(writer, LP_SLICE(",\"err\":\""), why);
+		append_bytes(writer, LP_SLICE("\""));
 	}
 	return finish_message(writer, LP_SLICE("json"), value);
 }
@@ -108,10 +108,10 @@ struct lp_slice lp_message_writer_publication(struct lp_message_writer *writer, 
 {
 	if (writer->language == LP_LANGUAGE_FRAMES)
 		return write_frame(writer, &(struct lp_frame){.kind = LP_FRAME_PUBLISH, .key = topic, .value = value});
-	put(writer, LP_SLICE("{\"type\":\"publish\""));
-	put_member(writer, LP_SLICE(",\"name\":"), name);
-	put_member(writer, LP_SLICE(",\"topic\":\""), topic);
-	put(writer, LP_SLICE("\""));
+	append_bytes(writer, LP_SLICE("{\"type\":\"publish\""));
+	append_member(writer, LP_SLICE(",\"name\":"), name);
+	append_member(writer, LP_SLICE(",\"topic\":\""), topic);
+	append_bytes(writer, LP_SLICE("\""));
 	return finish_message(writer, LP_SLICE("msg"), value);
 }
 
@@ -119,8 +119,8 @@ struct lp_slice lp_message_writer_push(struct lp_message_writer *writer, struct 
 {
 	if (writer->language == LP_LANGUAGE_FRAMES)
 		return write_frame(writer, &(struct lp_frame){.kind = LP_FRAME_PUSH, .key = queue, .value = value});
-	put(writer, LP_SLICE("{\"type\":\"push\""));
-	put_member(writer, LP_SLICE(",\"name\":"), queue);
+	append_bytes(writer, LP_SLICE("{\"type\":\"push\""));
+	append_member(writer, LP_SLICE(",\"name\":"), queue);
 	return finish_message(writer, LP_SLICE("msg"), value);
 }
 

@@ -29,7 +29,7 @@ struct lp_named *lp_name_table_find(const struct lp_name_table *table, struct lp
 	return named;
 }
 
-static int grow(struct lp_name_table *table)
+static int grow_table(struct lp_name_table *table)
 {
 	struct lp_name_table grown = *table;
 	grown.row_count = table->row_count ? table->row_count * 2 : FEWEST_ROWS;
@@ -54,7 +54,7 @@ static int grow(struct lp_name_table *table)
 int lp_name_table_add(struct lp_name_table *table, struct lp_named *named)
 {
 	if (table->count == table->row_count) {
-		int status = grow(table);
+		int status = grow_table(table);
 		if (status)
 			return status;
 	}

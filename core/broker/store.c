@@ -82,7 +82,7 @@ struct lp_store {
 
 /* Memory, all of which is counted */
 
-static void *take(struct lp_store *store, size_t size)
+static void *allocate_counted(struct lp_store *store, size_t size)
 {
 	if (size > store->bytes_max - store->bytes)
 		return NULL;
@@ -92,7 +92,7 @@ static void *take(struct lp_store *store, size_t size)
 	return memory;
 }
 
-static void give(struct lp_store *store, void *memory, size_t size)
+static void free_counted(struct lp_store *store, void *memory, size_t size)
 {
 	if (memory)
 		store->bytes -= size;
@@ -105,7 +105,7 @@ static int take_copy(struct lp_store *store, struct lp_slice bytes, char **copy)
 	*copy = NULL;
 	if (!bytes.bytes)
 		return 0;
-	*copy = take(store, bytes.length);
+	*copy = allocate_counted(store, bytes.length);
 	if (!*copy)
 		return -ENOMEM;
 	memcpy(*copy, bytes.bytes, bytes.length);
@@ -115,7 +115,7 @@ static int take_copy(struct lp_store *store, struct lp_slice bytes, char **copy)
 /* A structure that begins with struct lp_named, with its name behind it. */
 static void *take_named(struct lp_store *store, size_t size, struct lp_slice name)
 {
-	struct lp_named *named = take(store, size + name.length);
+	struct lp_named *named = allocate_counted(store, size + name.length);
 	if (!named)
 		return NULL;
 	char *own = (char *)named + size;
@@ -136,7 +136,7 @@ static struct collection *get_collection(struct lp_store *store, struct lp_slice
 	if (!collection)
 		return NULL;
 	if (lp_name_table_add(&store->collections, &collection->named)) {
-		give(store, collection, sizeof(*collection) + collection->named.name.length);
+		free_counted(store, collection, sizeof(*collection) + collection->named.name.length);
 		return NULL;
 	}
 	collection->entries.seed = store->collections.seed;
@@ -151,7 +151,7 @@ static void free_collection(struct lp_store *store, struct collection *collectio
 	lp_name_table_clear(&collection->entries);
 	lp_name_table_remove(&store->collections, &collection->named);
 	lp_list_remove(&collection->link);
-	give(store, collection, sizeof(*collection) + collection->named.name.length);
+	free_counted(store, collection, sizeof(*collection) + collection->named.name.length);
 }
 
 static void free_if_unused(struct lp_store *store, struct collection *collection)
@@ -179,7 +179,7 @@ static struct entry *get_entry(struct lp_store *store, const struct lp_store_req
 	if (!entry)
 		return NULL;
 	if (lp_name_table_add(&collection->entries, &entry->named)) {
-		give(store, entry, sizeof(*entry) + entry->named.name.length);
+		free_counted(store, entry, sizeof(*entry) + entry->named.name.length);
 		return NULL;
 	}
 	entry->collection = collection;
@@ -193,7 +193,7 @@ static struct entry *get_entry(struct lp_store *store, const struct lp_store_req
 
 static void put_value(struct lp_store *store, struct entry *entry, char *json, size_t length)
 {
-	give(store, entry->json, entry->json_length);
+	free_counted(store, entry->json, entry->json_length);
 	entry->json = json;
 	entry->json_length = json ? length : 0;
 }
@@ -211,12 +211,12 @@ static void free_entry(struct lp_store *store, struct entry *entry)
 		collection->next_ms = 0;
 	lp_list_remove(&entry->idle);
 	put_value(store, entry, NULL, 0);
-	give(store, entry, sizeof(*entry) + entry->named.name.length);
+	free_counted(store, entry, sizeof(*entry) + entry->named.name.length);
 	store->keys--;
 }
 
 /* It was used just now: stored, busy or of no more use. */
-static void settle(struct lp_store *store, struct entry *entry)
+static void settle_entry(struct lp_store *store, struct entry *entry)
 {
 	struct collection *collection = entry->collection;
 	lp_list_remove(&entry->idle);
@@ -234,14 +234,15 @@ static void settle(struct lp_store *store, struct entry *entry)
 /* Waiters */
 
 /* Returns whether it arrives, if it is wanted. */
-static bool reply(struct lp_store *store, unsigned worker, struct lp_slice id, struct lp_slice json, const char *error)
+static bool send_reply(struct lp_store *store, unsigned worker, struct lp_slice id, struct lp_slice json,
+		       const char *error)
 {
 	return !worker || !id.bytes || store->reply(store->owner, worker, id, json, error);
 }
 
-static int refuse(struct lp_store *store, const struct lp_store_request *request, int status, const char *error)
+static int refuse_request(struct lp_store *store, const struct lp_store_request *request, int status, const char *error)
 {
-	reply(store, request->worker, request->id, (struct lp_slice){0}, error);
+	send_reply(store, request->worker, request->id, (struct lp_slice){0}, error);
 	return status;
 }
 
@@ -249,18 +250,18 @@ static void free_waiter(struct lp_store *store, struct waiter *waiter)
 {
 	lp_list_remove(&waiter->link);
 	lp_list_remove(&waiter->of_worker);
-	give(store, waiter->json, waiter->json_length);
-	give(store, waiter, sizeof(*waiter));
+	free_counted(store, waiter->json, waiter->json_length);
+	free_counted(store, waiter, sizeof(*waiter));
 }
 
-static int enqueue(struct lp_store *store, struct entry *entry, const struct lp_store_request *request)
+static int enqueue_request(struct lp_store *store, struct entry *entry, const struct lp_store_request *request)
 {
 	char *json;
 	if (take_copy(store, request->method == LP_STORE_SET ? request->json : (struct lp_slice){0}, &json))
 		return -ENOMEM;
-	struct waiter *waiter = take(store, sizeof(*waiter));
+	struct waiter *waiter = allocate_counted(store, sizeof(*waiter));
 	if (!waiter) {
-		give(store, json, request->json.length);
+		free_counted(store, json, request->json.length);
 		return -ENOMEM;
 	}
 	waiter->entry = entry;
@@ -278,7 +279,7 @@ static int enqueue(struct lp_store *store, struct entry *entry, const struct lp_
 }
 
 /* Serve the queue up to the next acquire, which gets the entry. The entry may be gone then. */
-static void serve(struct lp_store *store, struct entry *entry)
+static void serve_queue(struct lp_store *store, struct entry *entry)
 {
 	while (!entry->held && !lp_list_empty(&entry->waiters)) {
 		struct waiter *first = LP_LIST_OWNER(entry->waiters.next, struct waiter, link);
@@ -289,65 +290,65 @@ static void serve(struct lp_store *store, struct entry *entry)
 			first->json = NULL;
 		}
 		const struct lp_slice nothing = {0};
-		bool arrives = reply(store, first->worker, id, is_set ? nothing : value_of(entry), NULL);
+		bool arrives = send_reply(store, first->worker, id, is_set ? nothing : value_of(entry), NULL);
 		entry->held = first->method == LP_STORE_ACQUIRE && arrives;
 		if (!entry->held)
 			free_waiter(store, first);
 	}
-	settle(store, entry);
+	settle_entry(store, entry);
 }
 
 /* Requests */
 
-static int get(struct lp_store *store, const struct lp_store_request *request)
+static int get_value(struct lp_store *store, const struct lp_store_request *request)
 {
 	struct entry *entry = find_entry(store, request);
 	if (entry && !lp_list_empty(&entry->waiters))
-		return enqueue(store, entry, request) ? refuse(store, request, -ENOMEM, no_room) : 0;
+		return enqueue_request(store, entry, request) ? refuse_request(store, request, -ENOMEM, no_room) : 0;
 	if (entry)
-		settle(store, entry);
-	reply(store, request->worker, request->id, entry ? value_of(entry) : (struct lp_slice){0}, NULL);
+		settle_entry(store, entry);
+	send_reply(store, request->worker, request->id, entry ? value_of(entry) : (struct lp_slice){0}, NULL);
 	return 0;
 }
 
-static int set(struct lp_store *store, const struct lp_store_request *request)
+static int set_value(struct lp_store *store, const struct lp_store_request *request)
 {
 	struct entry *entry = request->json.bytes ? get_entry(store, request) : find_entry(store, request);
 	char *json = NULL;
 	int status = request->json.bytes && !entry ? -ENOMEM : 0;
 	if (entry && !lp_list_empty(&entry->waiters)) {
-		status = enqueue(store, entry, request);
-		return status ? refuse(store, request, status, no_room) : 0;
+		status = enqueue_request(store, entry, request);
+		return status ? refuse_request(store, request, status, no_room) : 0;
 	}
 	if (entry && !status)
 		status = take_copy(store, request->json, &json);
 	if (entry && !status)
 		put_value(store, entry, json, request->json.length);
 	if (entry)
-		settle(store, entry);
+		settle_entry(store, entry);
 	if (status)
-		return refuse(store, request, status, no_room);
-	reply(store, request->worker, request->id, (struct lp_slice){0}, NULL);
+		return refuse_request(store, request, status, no_room);
+	send_reply(store, request->worker, request->id, (struct lp_slice){0}, NULL);
 	return 0;
 }
 
-static int acquire(struct lp_store *store, const struct lp_store_request *request)
+static int acquire_entry(struct lp_store *store, const struct lp_store_request *request)
 {
 	struct entry *entry = get_entry(store, request);
-	int status = entry ? enqueue(store, entry, request) : -ENOMEM;
+	int status = entry ? enqueue_request(store, entry, request) : -ENOMEM;
 	if (entry)
-		serve(store, entry);
-	return status ? refuse(store, request, status, no_room) : 0;
+		serve_queue(store, entry);
+	return status ? refuse_request(store, request, status, no_room) : 0;
 }
 
-static int release(struct lp_store *store, const struct lp_store_request *request)
+static int release_entry(struct lp_store *store, const struct lp_store_request *request)
 {
 	struct entry *entry = find_entry(store, request);
 	struct waiter *first = entry && entry->held ? LP_LIST_OWNER(entry->waiters.next, struct waiter, link) : NULL;
 	char *json = NULL;
 	int status = 0;
 	if (!first || first->worker != request->worker)
-		return refuse(store, request, -EPERM, not_held);
+		return refuse_request(store, request, -EPERM, not_held);
 	if (request->method == LP_STORE_SET_RELEASE) {
 		status = take_copy(store, request->json, &json);
 		if (!status)
@@ -356,22 +357,22 @@ static int release(struct lp_store *store, const struct lp_store_request *reques
 	entry->held = false;
 	free_waiter(store, first);
 	if (status)
-		refuse(store, request, status, no_room);
+		refuse_request(store, request, status, no_room);
 	else
-		reply(store, request->worker, request->id, (struct lp_slice){0}, NULL);
-	serve(store, entry);
+		send_reply(store, request->worker, request->id, (struct lp_slice){0}, NULL);
+	serve_queue(store, entry);
 	return status;
 }
 
-static int configure(struct lp_store *store, const struct lp_store_request *request)
+static int configure_collection(struct lp_store *store, const struct lp_store_request *request)
 {
 	double seconds;
 	int status = lp_store_options_read(request->config, &seconds);
 	struct collection *collection = status == 1 ? get_collection(store, request->collection) : NULL;
 	if (status < 0)
-		return refuse(store, request, status, unknown_option);
+		return refuse_request(store, request, status, unknown_option);
 	if (status == 1 && !collection)
-		return refuse(store, request, -ENOMEM, no_room);
+		return refuse_request(store, request, -ENOMEM, no_room);
 	if (collection) {
 		double interval_ms = ceil(seconds * 1000 / 2);
 		uint64_t wanted_ms = (uint64_t)(interval_ms < LONGEST_MS ? interval_ms : LONGEST_MS);
@@ -384,7 +385,7 @@ static int configure(struct lp_store *store, const struct lp_store_request *requ
 		}
 		free_if_unused(store, collection);
 	}
-	reply(store, request->worker, request->id, (struct lp_slice){0}, NULL);
+	send_reply(store, request->worker, request->id, (struct lp_slice){0}, NULL);
 	return 0;
 }
 
@@ -392,16 +393,16 @@ int lp_store_ask(struct lp_store *store, const struct lp_store_request *request)
 {
 	switch (request->method) {
 	case LP_STORE_GET:
-		return get(store, request);
+		return get_value(store, request);
 	case LP_STORE_SET:
-		return set(store, request);
+		return set_value(store, request);
 	case LP_STORE_ACQUIRE:
-		return acquire(store, request);
+		return acquire_entry(store, request);
 	case LP_STORE_RELEASE:
 	case LP_STORE_SET_RELEASE:
-		return release(store, request);
+		return release_entry(store, request);
 	default:
-		return configure(store, request);
+		return configure_collection(store, request);
 	}
 }
 
@@ -420,13 +421,13 @@ void lp_store_forget_worker(struct lp_store *store, unsigned worker)
 		if (entry->held && entry->waiters.next == &waiter->link)
 			entry->held = false;
 		free_waiter(store, waiter);
-		serve(store, entry);
+		serve_queue(store, entry);
 	}
 }
 
 /* Expiry */
 
-static void look(struct lp_store *store, struct collection *collection)
+static void expire_entries(struct lp_store *store, struct collection *collection)
 {
 	collection->looks++;
 	while (!lp_list_empty(&collection->idle)) {
@@ -444,7 +445,7 @@ uint64_t lp_store_sweep(struct lp_store *store, uint64_t now_ms)
 		struct collection *collection = LP_LIST_OWNER(link, struct collection, link);
 		if (collection->next_ms && collection->next_ms <= now_ms) {
 			collection->next_ms = now_ms + collection->interval_ms;
-			look(store, collection);
+			expire_entries(store, collection);
 		}
 		if (collection->next_ms && (!next_ms || collection->next_ms < next_ms))
 			next_ms = collection->next_ms;

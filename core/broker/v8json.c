@@ -235,7 +235,7 @@ static void bound_number(struct converter *converter, struct lp_v8_token *token)
 }
 
 /* A piece of the value; level is what it is in. */
-static int convert(struct converter *converter, const struct lp_v8_level *level, const struct lp_v8_token *token)
+static int convert_token(struct converter *converter, const struct lp_v8_level *level, const struct lp_v8_token *token)
 {
 	struct lp_v8_writer *writer = &converter->writer;
 	if (token->kind == LP_V8_CLOSE) {
@@ -289,7 +289,7 @@ int lp_v8_to_json(struct lp_slice value, struct lp_buffer *out, bool *lossy)
 		status = lp_v8_next(&converter.v8, &token);
 		if (status == 1) {
 			bound_number(&converter, &token);
-			status = convert(&converter, level, &token);
+			status = convert_token(&converter, level, &token);
 		}
 		if (status != 1 || converter.writer.status)
 			return status < 0 ? status : converter.writer.status;

@@ -357,7 +357,7 @@ static bool is_key(const struct lp_v8_level *level)
 }
 
 /* Whether a value may be where it is; text: where an error has one. */
-static bool fits(const struct lp_v8_level *level, const struct lp_v8_token *token, bool text)
+static bool fits_in_level(const struct lp_v8_level *level, const struct lp_v8_token *token, bool text)
 {
 	bool is_text = token->kind >= LP_V8_LATIN1 && token->kind <= LP_V8_UTF8;
 	if (text)
@@ -385,7 +385,7 @@ int lp_v8_next(struct lp_v8 *v8, struct lp_v8_token *token)
 	if (tag == '-' && level && level->tag == 'A' && level->values <= level->declared)
 		return 1;
 	int status = take_value(v8, tag, token);
-	if (status == 1 && level && !fits(level, token, text))
+	if (status == 1 && level && !fits_in_level(level, token, text))
 		return -EINVAL;
 	v8->done = status == 1 && v8->depth == 0;
 	return status;

@@ -17,85 +17,86 @@ static struct lp_slice value_of(const void *bytes, size_t length)
 	return (struct lp_slice){length ? bytes : "", length};
 }
 
-static int say(struct limpet_worker *worker, const struct lp_frame *frame)
+static int send_frame(struct limpet_worker *worker, const struct lp_frame *frame)
 {
 	return frame->value.length > LP_FRAME_VALUE_MAX ? -EMSGSIZE : lp_client_say(worker, frame);
 }
 
-static int ask(struct limpet_worker *worker, enum lp_frame_kind kind, uint64_t request, const char *collection,
-	       const char *key)
+static int send_request(struct limpet_worker *worker, enum lp_frame_kind kind, uint64_t request, const char *collection,
+			const char *key)
 {
-	return say(worker,
-		   &(struct lp_frame){
-			   .kind = kind, .number = request, .name = slice_of(collection), .key = slice_of(key)});
+	return send_frame(worker,
+			  &(struct lp_frame){
+				  .kind = kind, .number = request, .name = slice_of(collection), .key = slice_of(key)});
 }
 
-static int put(struct limpet_worker *worker, enum lp_frame_kind kind, uint64_t request, const char *collection,
-	       const char *key, const void *value, size_t length)
+static int send_value(struct limpet_worker *worker, enum lp_frame_kind kind, uint64_t request, const char *collection,
+		      const char *key, const void *value, size_t length)
 {
 	if (!value)
-		return ask(worker, kind, request, collection, key);
-	return say(worker, &(struct lp_frame){.kind = kind,
-					      .number = request,
-					      .name = slice_of(collection),
-					      .key = slice_of(key),
-					      .value = value_of(value, length)});
+		return send_request(worker, kind, request, collection, key);
+	return send_frame(worker, &(struct lp_frame){.kind = kind,
+						     .number = request,
+						     .name = slice_of(collection),
+						     .key = slice_of(key),
+						     .value = value_of(value, length)});
 }
 
 int limpet_worker_get(struct limpet_worker *worker, uint64_t request, const char *collection, const char *key)
 {
-	return request ? ask(worker, LP_FRAME_GET, request, collection, key) : -EINVAL;
+	return request ? send_request(worker, LP_FRAME_GET, request, collection, key) : -EINVAL;
 }
 
 int limpet_worker_set(struct limpet_worker *worker, uint64_t request, const char *collection, const char *key,
 		      const void *value, size_t length)
 {
-	return put(worker, LP_FRAME_SET, request, collection, key, value, length);
+	return send_value(worker, LP_FRAME_SET, request, collection, key, value, length);
 }
 
 int limpet_worker_acquire(struct limpet_worker *worker, uint64_t request, const char *collection, const char *key)
 {
-	return request ? ask(worker, LP_FRAME_ACQUIRE, request, collection, key) : -EINVAL;
+	return request ? send_request(worker, LP_FRAME_ACQUIRE, request, collection, key) : -EINVAL;
 }
 
 int limpet_worker_release(struct limpet_worker *worker, uint64_t request, const char *collection, const char *key)
 {
-	return ask(worker, LP_FRAME_RELEASE, request, collection, key);
+	return send_request(worker, LP_FRAME_RELEASE, request, collection, key);
 }
 
 int limpet_worker_set_release(struct limpet_worker *worker, uint64_t request, const char *collection, const char *key,
 			      const void *value, size_t length)
 {
-	return put(worker, LP_FRAME_SET_RELEASE, request, collection, key, value, length);
+	return send_value(worker, LP_FRAME_SET_RELEASE, request, collection, key, value, length);
 }
 
 int limpet_worker_expire(struct limpet_worker *worker, uint64_t request, const char *collection, uint32_t seconds)
 {
-	return say(worker, &(struct lp_frame){.kind = LP_FRAME_EXPIRE,
-					      .number = request,
-					      .name = slice_of(collection),
-					      .seconds = seconds});
+	return send_frame(worker, &(struct lp_frame){.kind = LP_FRAME_EXPIRE,
+						     .number = request,
+						     .name = slice_of(collection),
+						     .seconds = seconds});
 }
 
-static int name(struct limpet_worker *worker, enum lp_frame_kind kind, const char *key)
+static int send_name(struct limpet_worker *worker, enum lp_frame_kind kind, const char *key)
 {
-	return say(worker, &(struct lp_frame){.kind = kind, .key = slice_of(key)});
+	return send_frame(worker, &(struct lp_frame){.kind = kind, .key = slice_of(key)});
 }
 
 static int send_to(struct limpet_worker *worker, enum lp_frame_kind kind, const char *key, const void *bytes,
 		   size_t length)
 {
-	return say(worker, &(struct lp_frame){.kind = kind, .key = slice_of(key), .value = value_of(bytes, length)});
+	return send_frame(worker,
+			  &(struct lp_frame){.kind = kind, .key = slice_of(key), .value = value_of(bytes, length)});
 }
 
 int limpet_worker_subscribe(struct limpet_worker *worker, const char *topic)
 {
-	return name(worker, LP_FRAME_SUBSCRIBE, topic);
+	return send_name(worker, LP_FRAME_SUBSCRIBE, topic);
 }
 
 int limpet_worker_unsubscribe(struct limpet_worker *worker, const char *topic)
 {
-	return name(worker, LP_FRAME_UNSUBSCRIBE, topic);
+	return send_name(worker, LP_FRAME_UNSUBSCRIBE, topic);
 }
 
 int limpet_worker_publish(struct limpet_worker *worker, const char *topic, const void *bytes, size_t length)
@@ -105,12 +106,12 @@ int limpet_worker_publish(struct limpet_worker *worker, const char *topic, const
 
 int limpet_worker_pull(struct limpet_worker *worker, const char *queue)
 {
-	return name(worker, LP_FRAME_PULL, queue);
+	return send_name(worker, LP_FRAME_PULL, queue);
 }
 
 int limpet_worker_stop(struct limpet_worker *worker, const char *queue)
 {
-	return name(worker, LP_FRAME_STOP, queue);
+	return send_name(worker, LP_FRAME_STOP, queue);
 }
 
 int limpet_worker_push(struct limpet_worker *worker, const char *queue, const void *bytes, size_t length)

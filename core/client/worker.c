@@ -82,14 +82,14 @@ struct limpet_worker {
 };
 
 /* Whether what comes is of interest: connections until they end, messages for as long as there is a limpet. */
-static bool hears(const struct limpet_worker *worker)
+static bool wants_events(const struct limpet_worker *worker)
 {
 	return !worker->broken && (!worker->drained || worker->on_message);
 }
 
-static void watch(struct limpet_worker *worker)
+static void watch_socket(struct limpet_worker *worker)
 {
-	struct epoll_event event = {.events = hears(worker) ? EPOLLIN : 0};
+	struct epoll_event event = {.events = wants_events(worker) ? EPOLLIN : 0};
 	if (worker->waits_for_room && !worker->broken)
 		event.events = EPOLLOUT; /* And only that: what comes in is not taken until there is room. */
 	if (event.events == worker->events)
@@ -152,18 +152,18 @@ static int send_report(struct limpet_worker *worker)
 
 /* Send the frames that wait and, if wanted, what the state is: 0, -EAGAIN or -EPIPE. A report that met a full socket
  * before is wanted always: forgetting that it waits for room would leave its batch unconfirmed for ever. */
-static int tell(struct limpet_worker *worker, bool with_report)
+static int write_frames(struct limpet_worker *worker, bool with_report)
 {
 	int status = send_waiting(worker);
 	if (status == 0 && (with_report || worker->waits_for_room))
 		status = send_report(worker);
 	worker->waits_for_room = status == -EAGAIN;
-	watch(worker);
+	watch_socket(worker);
 	return status;
 }
 
 /* Close a connection later: in the place of one that has waited for that. */
-static void park(struct limpet_worker *worker, int connection)
+static void close_later(struct limpet_worker *worker, int connection)
 {
 	int *place = &worker->parked[worker->parked_next++ % PARKED_MAX];
 	if (*place >= 0)
@@ -174,7 +174,7 @@ static void park(struct limpet_worker *worker, int connection)
 static void close_parked(struct limpet_worker *worker)
 {
 	for (unsigned i = 0; i < PARKED_MAX; i++)
-		park(worker, -1);
+		close_later(worker, -1);
 }
 
 static void take_connection(struct limpet_worker *worker, uint64_t number, int fd)
@@ -248,7 +248,7 @@ static void take_batch(struct limpet_worker *worker)
 {
 	worker->taken_count = 0;
 	worker->given = 0;
-	for (unsigned i = 0; i < worker->batch && hears(worker); i++) {
+	for (unsigned i = 0; i < worker->batch && wants_events(worker); i++) {
 		if (!take_message(worker))
 			break;
 	}
@@ -260,7 +260,7 @@ static void discard_batch(struct limpet_worker *worker)
 		close(worker->taken[worker->given]);
 }
 
-static int give(struct limpet_worker *worker, int flags)
+static int give_connection(struct limpet_worker *worker, int flags)
 {
 	int fd = worker->taken[worker->given++];
 	int mode = fcntl(fd, F_GETFL);
@@ -314,14 +314,14 @@ static int shut_down(struct limpet_worker *worker)
 int limpet_worker_accept(struct limpet_worker *worker, int flags)
 {
 	if (!worker->unconfirmed && worker->given < worker->taken_count)
-		return give(worker, flags);
+		return give_connection(worker, flags);
 	bool report = timer_fired(worker);
-	if (worker->waits_for_room && tell(worker, true) == -EAGAIN)
+	if (worker->waits_for_room && write_frames(worker, true) == -EAGAIN)
 		return -EAGAIN;
 	if (worker->given == worker->taken_count)
 		take_batch(worker);
 	report |= worker->unconfirmed || worker->drained;
-	if (tell(worker, report) == -EAGAIN && worker->unconfirmed)
+	if (write_frames(worker, report) == -EAGAIN && worker->unconfirmed)
 		return -EAGAIN;
 	if (worker->unconfirmed) { /* The channel broke: these belong to another worker by now. */
 		worker->open -= worker->taken_count;
@@ -329,7 +329,7 @@ int limpet_worker_accept(struct limpet_worker *worker, int flags)
 		discard_batch(worker);
 	}
 	if (worker->given < worker->taken_count)
-		return give(worker, flags);
+		return give_connection(worker, flags);
 	return worker->drained ? shut_down(worker) : -EAGAIN;
 }
 
@@ -340,7 +340,7 @@ void limpet_worker_closed(struct limpet_worker *worker)
 	worker->open--;
 	worker->report_due = true;
 	if (worker->drained)
-		tell(worker, true); /* There will be no other occasion. */
+		write_frames(worker, true); /* There will be no other occasion. */
 	else
 		set_timer(worker);
 }
@@ -351,7 +351,7 @@ void limpet_worker_close(struct limpet_worker *worker, int connection)
 	if (worker->drained)
 		close(connection);
 	else
-		park(worker, connection);
+		close_later(worker, connection);
 	limpet_worker_closed(worker);
 }
 
@@ -360,7 +360,7 @@ int limpet_worker_bounce(struct limpet_worker *worker, int connection)
 	char text[LP_FRAME_SHORT_MAX];
 	if (worker->drained)
 		return -EPIPE;
-	int status = tell(worker, false); /* A session that was learnt here must not come behind. */
+	int status = write_frames(worker, false); /* A session that was learnt here must not come behind. */
 	if (status == 0)
 		status = send_with(worker, text, lp_frame_write(&(struct lp_frame){.kind = LP_FRAME_BOUNCE}, text),
 				   connection);
@@ -383,7 +383,7 @@ int lp_client_say(struct limpet_worker *worker, const struct lp_frame *frame)
 	int status = lp_outbox_put(&worker->out, frame);
 	if (status)
 		return status;
-	return tell(worker, false) == -EPIPE ? -EPIPE : 0;
+	return write_frames(worker, false) == -EPIPE ? -EPIPE : 0;
 }
 
 int limpet_worker_ready(struct limpet_worker *worker)
@@ -395,7 +395,7 @@ int limpet_worker_ready(struct limpet_worker *worker)
 		return status;
 	worker->is_ready = true;
 	worker->report_due = true; /* "ack 0 0": limpet need not find out by itself what is open here. */
-	return tell(worker, true) == -EPIPE ? -EPIPE : 0;
+	return write_frames(worker, true) == -EPIPE ? -EPIPE : 0;
 }
 
 int limpet_worker_session(struct limpet_worker *worker, const char *key, size_t length)
@@ -412,7 +412,7 @@ void limpet_worker_on_message(struct limpet_worker *worker, limpet_message_cb on
 {
 	worker->on_message = on_message;
 	worker->owner = owner;
-	watch(worker);
+	watch_socket(worker);
 }
 
 int limpet_worker_fd(const struct limpet_worker *worker)
@@ -473,7 +473,7 @@ int limpet_worker_new(struct limpet_worker **worker, unsigned batch)
 	made->channel = channel;
 	made->batch = batch;
 	made->id = read_variable("LIMPET_WORKER_ID");
-	watch(made);
+	watch_socket(made);
 	struct epoll_event event = {.events = EPOLLIN};
 	if (lp_outbox_init(&made->out, OUT_FIRST) || !made->in || !made->events ||
 	    epoll_ctl(made->set, EPOLL_CTL_ADD, made->timer, &event)) {
@@ -490,7 +490,7 @@ void limpet_worker_free(struct limpet_worker *worker)
 {
 	if (!worker)
 		return;
-	tell(worker, !worker->unconfirmed);
+	write_frames(worker, !worker->unconfirmed);
 	discard_batch(worker);
 	close_parked(worker);
 	close(worker->channel);

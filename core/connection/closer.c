@@ -43,7 +43,7 @@ struct lp_closer *lp_closer_new(void)
 	return closer;
 }
 
-static void destroy(struct lp_closer *closer)
+static void free_closer(struct lp_closer *closer)
 {
 	pthread_cond_destroy(&closer->changed);
 	pthread_mutex_destroy(&closer->lock);
@@ -72,7 +72,7 @@ static void *run_thread(void *argument)
 	int fd;
 	while ((fd = await_descriptor(closer)) >= 0)
 		close(fd);
-	destroy(closer); /* It was freed. */
+	free_closer(closer); /* It was freed. */
 	return NULL;
 }
 
@@ -120,7 +120,7 @@ void lp_closer_free(struct lp_closer *closer)
 	pthread_cond_signal(&closer->changed);
 	pthread_mutex_unlock(&closer->lock);
 	if (!has_thread)
-		destroy(closer);
+		free_closer(closer);
 }
 
 void lp_closer_close(struct lp_closer *closer, int fd)

@@ -21,7 +21,7 @@ void lp_deadlines_free(struct lp_deadlines *deadlines)
 	*deadlines = (struct lp_deadlines){0};
 }
 
-static void put(struct lp_deadlines *deadlines, uint32_t place, struct lp_connection *connection)
+static void put_at(struct lp_deadlines *deadlines, uint32_t place, struct lp_connection *connection)
 {
 	deadlines->all[place] = connection;
 	connection->place = place;
@@ -31,10 +31,10 @@ static void put(struct lp_deadlines *deadlines, uint32_t place, struct lp_connec
 static void move_up(struct lp_deadlines *deadlines, uint32_t place, struct lp_connection *connection)
 {
 	while (place > 1 && deadlines->all[place / 2]->until_ms > connection->until_ms) {
-		put(deadlines, place, deadlines->all[place / 2]);
+		put_at(deadlines, place, deadlines->all[place / 2]);
 		place /= 2;
 	}
-	put(deadlines, place, connection);
+	put_at(deadlines, place, connection);
 }
 
 /* The same away from the first. */
@@ -48,13 +48,13 @@ static void move_down(struct lp_deadlines *deadlines, uint32_t place, struct lp_
 			next++;
 		if (deadlines->all[next]->until_ms >= connection->until_ms)
 			break;
-		put(deadlines, place, deadlines->all[next]);
+		put_at(deadlines, place, deadlines->all[next]);
 		place = next;
 	}
-	put(deadlines, place, connection);
+	put_at(deadlines, place, connection);
 }
 
-static void move(struct lp_deadlines *deadlines, uint32_t place, struct lp_connection *connection)
+static void sift_to_place(struct lp_deadlines *deadlines, uint32_t place, struct lp_connection *connection)
 {
 	move_up(deadlines, place, connection);
 	move_down(deadlines, connection->place, connection);
@@ -66,7 +66,7 @@ void lp_deadlines_set(struct lp_deadlines *deadlines, struct lp_connection *conn
 		return;
 	connection->until_ms = until_ms;
 	if (connection->place)
-		move(deadlines, connection->place, connection);
+		sift_to_place(deadlines, connection->place, connection);
 	else
 		move_up(deadlines, ++deadlines->count, connection);
 }
@@ -79,7 +79,7 @@ void lp_deadlines_remove(struct lp_deadlines *deadlines, struct lp_connection *c
 	struct lp_connection *last = deadlines->all[deadlines->count--];
 	connection->place = 0;
 	if (last != connection)
-		move(deadlines, place, last);
+		sift_to_place(deadlines, place, last);
 }
 
 struct lp_connection *lp_deadlines_first(const struct lp_deadlines *deadlines)

@@ -87,12 +87,12 @@ static unsigned bin_for(uint32_t units)
 	return bin_of(units + (1u << (log2_of(units) - SPLIT_BITS)) - 1);
 }
 
-static struct block *after(struct block *block)
+static struct block *block_after(struct block *block)
 {
 	return (struct block *)((char *)block + (size_t)block->units * UNIT);
 }
 
-static struct block *before(struct block *block)
+static struct block *block_before(struct block *block)
 {
 	return (struct block *)((char *)block - (size_t)block->units_before * UNIT);
 }
@@ -107,7 +107,7 @@ static void *memory_of(struct block *block)
 	return (char *)block + HEADER_BYTES;
 }
 
-static void hang(struct lp_arena *arena, struct block *block)
+static void link_free_block(struct lp_arena *arena, struct block *block)
 {
 	unsigned bin = bin_of(block->units);
 
@@ -120,7 +120,7 @@ static void hang(struct lp_arena *arena, struct block *block)
 	arena->filled[bin / 64] |= (uint64_t)1 << bin % 64;
 }
 
-static void unhang(struct lp_arena *arena, struct block *block)
+static void unlink_free_block(struct lp_arena *arena, struct block *block)
 {
 	unsigned bin = bin_of(block->units);
 
@@ -156,7 +156,7 @@ static struct block *find_free(const struct lp_arena *arena, uint32_t units)
 }
 
 /* Free what a block in use has after its first `units`. */
-static void cut(struct lp_arena *arena, struct block *block, uint32_t units)
+static void free_rest_of_block(struct lp_arena *arena, struct block *block, uint32_t units)
 {
 	struct block *rest;
 
@@ -166,12 +166,12 @@ static void cut(struct lp_arena *arena, struct block *block, uint32_t units)
 	rest->units = block->units - units;
 	rest->units_before = units;
 	block->units = units;
-	if (after(rest)->is_free) {
-		unhang(arena, after(rest));
-		rest->units += after(rest)->units;
+	if (block_after(rest)->is_free) {
+		unlink_free_block(arena, block_after(rest));
+		rest->units += block_after(rest)->units;
 	}
-	after(rest)->units_before = rest->units;
-	hang(arena, rest);
+	block_after(rest)->units_before = rest->units;
+	link_free_block(arena, rest);
 }
 
 /* 0 for a size that no arena has. */
@@ -187,8 +187,8 @@ static void *take_large(struct lp_arena *arena, size_t size)
 
 	if (!block)
 		return NULL;
-	unhang(arena, block);
-	cut(arena, block, units);
+	unlink_free_block(arena, block);
+	free_rest_of_block(arena, block, units);
 	arena->used += (size_t)block->units * UNIT;
 	return memory_of(block);
 }
@@ -198,17 +198,17 @@ static void give_large(struct lp_arena *arena, void *memory)
 	struct block *block = block_of(memory);
 
 	arena->used -= (size_t)block->units * UNIT;
-	if (after(block)->is_free) {
-		unhang(arena, after(block));
-		block->units += after(block)->units;
+	if (block_after(block)->is_free) {
+		unlink_free_block(arena, block_after(block));
+		block->units += block_after(block)->units;
 	}
-	if (block->units_before && before(block)->is_free) {
-		unhang(arena, before(block));
-		before(block)->units += block->units;
-		block = before(block);
+	if (block->units_before && block_before(block)->is_free) {
+		unlink_free_block(arena, block_before(block));
+		block_before(block)->units += block->units;
+		block = block_before(block);
 	}
-	after(block)->units_before = block->units;
-	hang(arena, block);
+	block_after(block)->units_before = block->units;
+	link_free_block(arena, block);
 }
 
 /* Grow or shrink where it is; false when there is no room. */
@@ -221,15 +221,15 @@ static bool resize_large(struct lp_arena *arena, void *memory, size_t size)
 	if (units == 0)
 		return false;
 	if (units > had) {
-		struct block *next = after(block);
+		struct block *next = block_after(block);
 
 		if (!next->is_free || had + next->units < units)
 			return false;
-		unhang(arena, next);
+		unlink_free_block(arena, next);
 		block->units += next->units;
-		after(block)->units_before = block->units;
+		block_after(block)->units_before = block->units;
 	}
-	cut(arena, block, units);
+	free_rest_of_block(arena, block, units);
 	arena->used = arena->used - (size_t)had * UNIT + (size_t)block->units * UNIT;
 	return true;
 }
@@ -256,7 +256,7 @@ static bool fill_class(struct lp_arena *arena, unsigned class)
 	return true;
 }
 
-static void *take(struct lp_arena *arena, size_t size)
+static void *allocate_memory(struct lp_arena *arena, size_t size)
 {
 	unsigned class = class_of(size);
 	struct small *small;
@@ -270,7 +270,7 @@ static void *take(struct lp_arena *arena, size_t size)
 	return small;
 }
 
-static void give(struct lp_arena *arena, void *memory, size_t size)
+static void free_memory(struct lp_arena *arena, void *memory, size_t size)
 {
 	struct small *small = memory;
 
@@ -289,7 +289,7 @@ void *lp_arena_allocate(struct lp_arena *arena, void *block, size_t old_size, si
 	if (!block || old_size == 0)
 		old_size = 0;
 	else if (size == 0)
-		give(arena, block, old_size);
+		free_memory(arena, block, old_size);
 	else if (old_size <= SMALL_MAX && size <= SMALL_MAX && class_of(old_size) == class_of(size))
 		return block; /* NOLINT(bugprone-branch-clone): two ways to stay in place. */
 	else if (old_size > SMALL_MAX && size > SMALL_MAX && resize_large(arena, block, size))
@@ -297,12 +297,12 @@ void *lp_arena_allocate(struct lp_arena *arena, void *block, size_t old_size, si
 	if (size == 0)
 		return NULL;
 
-	moved = take(arena, size);
+	moved = allocate_memory(arena, size);
 	if (!moved)
 		arena->refusals++;
 	if (moved && old_size) {
 		memcpy(moved, block, old_size < size ? old_size : size);
-		give(arena, block, old_size);
+		free_memory(arena, block, old_size);
 	}
 	return moved;
 }
@@ -326,8 +326,8 @@ struct lp_arena *lp_arena_new(size_t bytes)
 	arena->used = begin + HEADER_BYTES;
 	all = (struct block *)((char *)arena + begin);
 	all->units = (uint32_t)((bytes - arena->used) / UNIT);
-	after(all)->units_before = all->units;
-	hang(arena, all);
+	block_after(all)->units_before = all->units;
+	link_free_block(arena, all);
 	return arena;
 }
 

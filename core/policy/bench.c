@@ -22,7 +22,7 @@
 
 #define MS_NS UINT64_C(1000000)
 
-static void bench(struct lp_policy *policy, size_t source, const char *why)
+static void bench_source(struct lp_policy *policy, size_t source, const char *why)
 {
 	struct lp_policy_bench *one = &policy->benches[source];
 	const char *name = policy->sources[source].name;
@@ -59,7 +59,7 @@ static void note_kill(struct lp_policy *policy, size_t source)
 		one->next_ms = limits->bench_ms;
 	snprintf(why, sizeof(why), "after being stopped %u times in %g s", limits->kills,
 		 (double)limits->kill_window_ms / 1000);
-	bench(policy, source, why);
+	bench_source(policy, source, why);
 }
 
 /* Of a call of none, all are suspected. */
@@ -77,7 +77,7 @@ void lp_policy_unload(struct lp_policy *policy, size_t source)
 		if (i != source && source != LP_NO_SOURCE)
 			continue;
 		policy->benches[i].unloaded = true;
-		bench(policy, i, "because it no longer loads");
+		bench_source(policy, i, "because it no longer loads");
 	}
 }
 

@@ -25,7 +25,7 @@ static const struct {
 };
 
 /* Push what a function of jit.util says of the function at an index and a number. */
-static void ask(lua_State *L, const struct lp_bytecode *bytecode, const char *what, int function, int number)
+static void call_jit_util(lua_State *L, const struct lp_bytecode *bytecode, const char *what, int function, int number)
 {
 	lua_getfield(L, bytecode->util, what);
 	lua_pushvalue(L, function);
@@ -37,7 +37,7 @@ static uint32_t word_at(lua_State *L, const struct lp_bytecode *bytecode, int fu
 {
 	uint32_t word;
 
-	ask(L, bytecode, "funcbc", function, pc);
+	call_jit_util(L, bytecode, "funcbc", function, pc);
 	word = (uint32_t)(int64_t)lua_tonumber(L, -1);
 	lua_pop(L, 1);
 	return word;
@@ -66,7 +66,7 @@ int lp_bytecode_number(lua_State *L, const struct lp_bytecode *bytecode, int fun
 {
 	int value;
 
-	ask(L, bytecode, "funcinfo", function, pc);
+	call_jit_util(L, bytecode, "funcinfo", function, pc);
 	lua_getfield(L, -1, field);
 	value = lua_isboolean(L, -1) ? lua_toboolean(L, -1) : (int)lua_tointeger(L, -1);
 	lua_pop(L, 2);
@@ -91,13 +91,13 @@ struct lp_instruction lp_bytecode_at(lua_State *L, const struct lp_bytecode *byt
 
 const char *lp_bytecode_push_text(lua_State *L, const struct lp_bytecode *bytecode, int function, int number)
 {
-	ask(L, bytecode, "funck", function, -number - 1);
+	call_jit_util(L, bytecode, "funck", function, -number - 1);
 	return lua_tostring(L, -1);
 }
 
 bool lp_bytecode_push_constant(lua_State *L, const struct lp_bytecode *bytecode, int function, int *at, bool *is_text)
 {
-	ask(L, bytecode, "funck", function, --*at);
+	call_jit_util(L, bytecode, "funck", function, --*at);
 	*is_text = lua_type(L, -1) == LUA_TSTRING;
 	if (!lua_isnil(L, -1))
 		return true;

@@ -20,7 +20,7 @@ struct passage {
 	int status;
 };
 
-static void pass(void *subject)
+static void call_armed(void *subject)
 {
 	struct passage *passage = subject;
 	struct lp_policy *policy = passage->policy;
@@ -39,10 +39,10 @@ int lp_policy_call(lua_State *L, int arguments, int results)
 	struct passage passage = {policy, arguments, results, 0};
 
 	if (policy->loading) {
-		pass(&passage);
+		call_armed(&passage);
 		return passage.status;
 	}
-	if (lp_guard_run(policy->guard, pass, &passage) == LP_GUARD_RETURNED)
+	if (lp_guard_run(policy->guard, call_armed, &passage) == LP_GUARD_RETURNED)
 		return passage.status;
 	return LP_POLICY_ABANDONED;
 }

@@ -38,7 +38,7 @@ enum { SLOT_CHECKING = 1, SLOT_UTIL, SLOT_GLOBALS, SLOT_LINES };
 
 static const struct lp_api_type *const typed_parameters[] = {&lp_api_conn, &lp_api_workers};
 
-static void tell(lua_State *L, const struct checking *checking, int function, int pc, const char *message)
+static void report_mistake(lua_State *L, const struct checking *checking, int function, int pc, const char *message)
 {
 	checking->found(checking->source->name, lp_bytecode_number(L, &checking->bytecode, function, pc, "currentline"),
 			message, checking->owner);
@@ -69,7 +69,7 @@ static bool check_missing(lua_State *L, const struct checking *checking, int fun
 	}
 	if (instead) {
 		lua_pushfstring(L, "%s%s%s is not available in a policy; %s", name, dot, field, instead);
-		tell(L, checking, function, pc, lua_tostring(L, -1));
+		report_mistake(L, checking, function, pc, lua_tostring(L, -1));
 		lua_pop(L, 1);
 	}
 	lua_pop(L, 1);
@@ -93,7 +93,7 @@ static void check_global(lua_State *L, const struct checking *checking, int func
 			lua_pushfstring(L, "there is no global '%s'; did you mean %s?", name, nearest.name);
 		else
 			lua_pushfstring(L, "there is no global '%s'", name);
-		tell(L, checking, function, pc, lua_tostring(L, -1));
+		report_mistake(L, checking, function, pc, lua_tostring(L, -1));
 		lua_pop(L, 1);
 	}
 	lua_pop(L, 1);
@@ -141,7 +141,7 @@ static void check_field(lua_State *L, const struct checking *checking, int funct
 	} else {
 		return;
 	}
-	tell(L, checking, function, pc, lua_tostring(L, -1));
+	report_mistake(L, checking, function, pc, lua_tostring(L, -1));
 	lua_pop(L, 1);
 }
 
@@ -208,7 +208,7 @@ static void check_instruction(lua_State *L, const struct checking *checking, int
 		types[instruction.a] = type;
 }
 
-static void walk(lua_State *L, struct checking *checking, int function);
+static void check_function(lua_State *L, struct checking *checking, int function);
 
 static void walk_children(lua_State *L, struct checking *checking, int function)
 {
@@ -219,13 +219,13 @@ static void walk_children(lua_State *L, struct checking *checking, int function)
 		return;
 	while (lp_bytecode_push_constant(L, &checking->bytecode, function, &at, &is_text)) {
 		if (strcmp(luaL_typename(L, -1), "proto") == 0)
-			walk(L, checking, lua_gettop(L));
+			check_function(L, checking, lua_gettop(L));
 		lua_pop(L, 1);
 	}
 }
 
 /* A function, or a prototype, at an index, and those in it. */
-static void walk(lua_State *L, struct checking *checking, int function)
+static void check_function(lua_State *L, struct checking *checking, int function)
 {
 	const struct lp_api_type *types[REGISTERS] = {0};
 	int count = lp_bytecode_number(L, &checking->bytecode, function, 0, "bytecodes");
@@ -273,9 +273,9 @@ static int look_through(lua_State *L)
 		return 0;
 	}
 	checking->collecting = true;
-	walk(L, checking, lua_gettop(L));
+	check_function(L, checking, lua_gettop(L));
 	checking->collecting = false;
-	walk(L, checking, lua_gettop(L));
+	check_function(L, checking, lua_gettop(L));
 	return 0;
 }
 
@@ -371,7 +371,7 @@ static void check_hook(lua_State *L, const struct hook_checking *hooks, int func
 			lua_pushfstring(L, "%s is always nil in %s; it is known in %s",
 					find_member(&lp_api_conn, name)->use, lp_api_policy.members[kind].name,
 					lp_api_policy.members[knows].name);
-			tell(L, checking, function, pc, lua_tostring(L, -1));
+			report_mistake(L, checking, function, pc, lua_tostring(L, -1));
 			lua_pop(L, 1);
 		}
 		lua_pop(L, 1);

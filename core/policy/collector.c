@@ -32,7 +32,7 @@ void lp_policy_plan_collection(struct lp_policy *policy)
 }
 
 /* In protected mode, as all that may move memory. The step is as large as what was allocated since the last one. */
-static int step(lua_State *L)
+static int collect_step(lua_State *L)
 {
 	struct lp_policy *policy = lp_policy_of(L);
 	int used_kb = lua_gc(L, LUA_GCCOUNT, 0);
@@ -50,6 +50,6 @@ void lp_policy_collect(struct lp_policy *policy)
 	policy->calls = 0;
 	if (lua_gc(policy->lua, LUA_GCCOUNT, 0) < policy->collect_at_kb)
 		return;
-	lua_cpcall(policy->lua, step, NULL);
+	lua_cpcall(policy->lua, collect_step, NULL);
 	lp_policy_note_collected(policy);
 }

@@ -168,7 +168,7 @@ static bool push_kept(lua_State *L, const struct lp_policy *policy, enum lp_cach
 	return true;
 }
 
-static void keep(lua_State *L, struct lp_policy *policy, enum lp_cached which)
+static void cache_value(lua_State *L, struct lp_policy *policy, enum lp_cached which)
 {
 	lua_pushvalue(L, -1);
 	lua_rawseti(L, LUA_REGISTRYINDEX, policy->cache[which]);
@@ -185,7 +185,7 @@ static void push_peer_field(lua_State *L, struct lp_policy *policy, enum field f
 		if (push_kept(L, policy, LP_CACHED_IP))
 			break;
 		push_ip(L, &conn->ip);
-		keep(L, policy, LP_CACHED_IP);
+		cache_value(L, policy, LP_CACHED_IP);
 		break;
 	case FIELD_PORT:
 		if (conn->ip.family == LP_FAMILY_UNIX)
@@ -217,19 +217,19 @@ static void push_request_field(lua_State *L, struct lp_policy *policy, enum fiel
 		if (push_kept(L, policy, LP_CACHED_SID))
 			break;
 		push_sid(L, head);
-		keep(L, policy, LP_CACHED_SID);
+		cache_value(L, policy, LP_CACHED_SID);
 		break;
 	case FIELD_SESSION:
 		if (push_kept(L, policy, LP_CACHED_SESSION))
 			break;
 		push_session(L, policy, head);
-		keep(L, policy, LP_CACHED_SESSION);
+		cache_value(L, policy, LP_CACHED_SESSION);
 		break;
 	default:
 		if (push_kept(L, policy, LP_CACHED_CLIENT_IP))
 			break;
 		push_client_ip(L, policy, head);
-		keep(L, policy, LP_CACHED_CLIENT_IP);
+		cache_value(L, policy, LP_CACHED_CLIENT_IP);
 	}
 }
 

@@ -128,13 +128,13 @@ static _Thread_local struct {
 	char *stack_end;         /* The lowest address. */
 } here __attribute__((tls_model("initial-exec")));
 
-static uint64_t between(uint64_t value, uint64_t least, uint64_t most)
+static uint64_t clamp_ns(uint64_t value, uint64_t least, uint64_t most)
 {
 	return value < least ? least : value > most ? most : value;
 }
 
 /* The call is over from here on: a signal that comes while this one is still being left does nothing. */
-static _Noreturn void leave(struct lp_guard *guard, enum lp_guard_end end)
+static _Noreturn void leave_call(struct lp_guard *guard, enum lp_guard_end end)
 {
 	lp_guard_disarm(guard);
 	guard->end = end;
@@ -162,7 +162,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
 		atomic_store_explicit(&guard->overdue, true, memory_order_relaxed);
 	} else {
 		errno = kept;
-		leave(guard, LP_GUARD_TIME);
+		leave_call(guard, LP_GUARD_TIME);
 	}
 	errno = kept;
 }
@@ -181,13 +181,13 @@ static void on_fault(int number, siginfo_t *info, void *context)
 	struct lp_guard *guard = here.running;
 
 	if (guard && is_full_stack(guard, info))
-		leave(guard, LP_GUARD_STACK);
+		leave_call(guard, LP_GUARD_STACK);
 	lp_guard_signals_pass_on(number, info, context);
 }
 
 /* The watchdog */
 
-static void order(struct lp_guard *guard, const struct watch *watch, enum order what)
+static void send_order(struct lp_guard *guard, const struct watch *watch, enum order what)
 {
 	pthread_mutex_lock(&guard->ordering);
 	if (!atomic_load(&guard->ending)) {
@@ -198,7 +198,7 @@ static void order(struct lp_guard *guard, const struct watch *watch, enum order 
 	pthread_mutex_unlock(&guard->ordering);
 }
 
-static struct moment now(const struct lp_guard *guard)
+static struct moment read_clock(const struct lp_guard *guard)
 {
 	struct timespec ran = {0}; /* As long as the thread does not tell. */
 
@@ -215,29 +215,29 @@ static bool is_over(const struct moment *since, const struct moment *at, uint64_
 /* The call has been seen before. Returns how long to wait until the next look. */
 static uint64_t look_again(struct lp_guard *guard, struct watch *watch, uint64_t limit_ns, uint64_t look_ns)
 {
-	struct moment at = now(guard);
+	struct moment at = read_clock(guard);
 
 	if (!is_over(&watch->began, &at, limit_ns)) {
 		uint64_t ran_ns = at.ns - watch->began.ns;
 
-		return ran_ns < limit_ns ? between(limit_ns - ran_ns, 1, look_ns) : LOOK_NS_MIN;
+		return ran_ns < limit_ns ? clamp_ns(limit_ns - ran_ns, 1, look_ns) : LOOK_NS_MIN;
 	}
 	if (!watch->was_asked && atomic_load(&guard->asked) == watch->sequence) {
 		watch->was_asked = true;
 		watch->asked = at;
 	}
-	if (watch->was_asked && is_over(&watch->asked, &at, between(limit_ns / 4, PATIENCE_NS_MIN, PATIENCE_NS_MAX)))
-		order(guard, watch, ORDER_LEAVE);
+	if (watch->was_asked && is_over(&watch->asked, &at, clamp_ns(limit_ns / 4, PATIENCE_NS_MIN, PATIENCE_NS_MAX)))
+		send_order(guard, watch, ORDER_LEAVE);
 	else
-		order(guard, watch, ORDER_ASK);
+		send_order(guard, watch, ORDER_ASK);
 	return AGAIN_NS;
 }
 
-static uint64_t look(struct lp_guard *guard, struct watch *watch)
+static uint64_t look_at_call(struct lp_guard *guard, struct watch *watch)
 {
 	uint64_t sequence = atomic_load(&guard->sequence);
 	uint64_t limit_ns = atomic_load_explicit(&guard->time_ms, memory_order_relaxed) * MS_NS;
-	uint64_t look_ns = between(limit_ns / 4, LOOK_NS_MIN, LOOK_NS_MAX);
+	uint64_t look_ns = clamp_ns(limit_ns / 4, LOOK_NS_MIN, LOOK_NS_MAX);
 	bool is_same = sequence == watch->sequence;
 
 	if (is_same && (sequence & 1))
@@ -246,7 +246,7 @@ static uint64_t look(struct lp_guard *guard, struct watch *watch)
 	watch->sequence = sequence;
 	watch->was_asked = false;
 	if (sequence & 1)
-		watch->began = now(guard);
+		watch->began = read_clock(guard);
 	return look_ns;
 }
 
@@ -271,7 +271,7 @@ static void sleep_until_call(struct lp_guard *guard, struct watch *watch)
 	watch->quiet = 0;
 }
 
-static void discard(struct lp_guard *guard)
+static void free_guard(struct lp_guard *guard)
 {
 	pthread_mutex_destroy(&guard->ordering);
 	sem_destroy(&guard->wake);
@@ -285,7 +285,7 @@ static void *watch_over(void *argument)
 
 	pthread_setname_np(pthread_self(), "limpet-guard");
 	while (!atomic_load(&guard->ending)) {
-		uint64_t wait_ns = look(guard, &watch);
+		uint64_t wait_ns = look_at_call(guard, &watch);
 
 		if (watch.quiet < QUIET_LOOKS)
 			wait_until(guard, lp_clock_ns() + wait_ns);
@@ -295,7 +295,7 @@ static void *watch_over(void *argument)
 	/* Whoever set `ending` may not be out of it yet. */
 	pthread_mutex_lock(&guard->ordering);
 	pthread_mutex_unlock(&guard->ordering);
-	discard(guard);
+	free_guard(guard);
 	return NULL;
 }
 
@@ -333,7 +333,7 @@ int lp_guard_new(struct lp_guard **guard, lp_guard_ask_cb ask, void *owner)
 	status = start_watchdog(made);
 	if (status < 0) {
 		lp_guard_signals_restore();
-		discard(made);
+		free_guard(made);
 		return status;
 	}
 	*guard = made;
@@ -462,7 +462,7 @@ void lp_guard_hold(struct lp_guard *guard)
 	if (here.running != guard)
 		return;
 	if ((char *)__builtin_frame_address(0) < guard->too_deep)
-		leave(guard, LP_GUARD_STACK);
+		leave_call(guard, LP_GUARD_STACK);
 	atomic_store_explicit(&guard->held, atomic_load_explicit(&guard->held, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
@@ -478,7 +478,7 @@ void lp_guard_release(struct lp_guard *guard)
 	atomic_store_explicit(&guard->held, held, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
 	if (held == 0 && atomic_load_explicit(&guard->overdue, memory_order_relaxed))
-		leave(guard, LP_GUARD_TIME);
+		leave_call(guard, LP_GUARD_TIME);
 }
 
 bool lp_guard_is_deep(const struct lp_guard *guard)
@@ -493,5 +493,5 @@ bool lp_guard_is_running(const struct lp_guard *guard)
 
 _Noreturn void lp_guard_give_up(struct lp_guard *guard)
 {
-	leave(guard, LP_GUARD_GIVEN_UP);
+	leave_call(guard, LP_GUARD_GIVEN_UP);
 }

@@ -43,7 +43,7 @@ void lp_guard_signals_pass_on(int number, siginfo_t *info, void *context)
 }
 
 /* While either runs, LP_GUARD_SIGNAL waits. What was there is known before ours runs. */
-static void install(int number, lp_handler_cb handler, struct sigaction *before)
+static void install_handler(int number, lp_handler_cb handler, struct sigaction *before)
 {
 	struct sigaction action = {
 		.sa_sigaction = handler,
@@ -56,7 +56,7 @@ static void install(int number, lp_handler_cb handler, struct sigaction *before)
 	sigaction(number, &action, NULL);
 }
 
-static void restore(int number, lp_handler_cb handler, const struct sigaction *before)
+static void restore_handler(int number, lp_handler_cb handler, const struct sigaction *before)
 {
 	struct sigaction now;
 
@@ -81,8 +81,8 @@ void lp_guard_signals_install(lp_handler_cb on_signal, lp_handler_cb on_fault)
 	if (handlers.users++ == 0) {
 		handlers.on_signal = on_signal;
 		handlers.on_fault = on_fault;
-		install(LP_GUARD_SIGNAL, on_signal, &handlers.signal_before);
-		install(SIGSEGV, on_fault, &handlers.fault_before);
+		install_handler(LP_GUARD_SIGNAL, on_signal, &handlers.signal_before);
+		install_handler(SIGSEGV, on_fault, &handlers.fault_before);
 	}
 	pthread_mutex_unlock(&handlers.lock);
 }
@@ -91,8 +91,8 @@ void lp_guard_signals_restore(void)
 {
 	pthread_mutex_lock(&handlers.lock);
 	if (--handlers.users == 0) {
-		restore(LP_GUARD_SIGNAL, handlers.on_signal, &handlers.signal_before);
-		restore(SIGSEGV, handlers.on_fault, &handlers.fault_before);
+		restore_handler(LP_GUARD_SIGNAL, handlers.on_signal, &handlers.signal_before);
+		restore_handler(SIGSEGV, handlers.on_fault, &handlers.fault_before);
 	}
 	pthread_mutex_unlock(&handlers.lock);
 }

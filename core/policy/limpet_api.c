@@ -20,7 +20,7 @@ struct networks {
 };
 
 /* A refusal is made once a status and kept in upvalue 1, so that refusing a flood allocates nothing. */
-static int refuse(lua_State *L)
+static int make_refusal(lua_State *L)
 {
 	double status = lua_type(L, 1) == LUA_TNUMBER ? lua_tonumber(L, 1) : 0;
 
@@ -35,7 +35,7 @@ static int refuse(lua_State *L)
 	return 1;
 }
 
-static int now(lua_State *L)
+static int push_now(lua_State *L)
 {
 	lua_pushnumber(L, (double)lp_policy_now_ns(lp_policy_of(L)) / 1e9);
 	return 1;
@@ -53,7 +53,7 @@ static int parse_network(lua_State *L, const char *text, struct lp_network *netw
 }
 
 /* Upvalue 2 is the metatable of networks. */
-static int cidr(lua_State *L)
+static int make_networks(lua_State *L)
 {
 	int count = lua_gettop(L);
 	struct networks *networks;
@@ -94,7 +94,7 @@ static int networks_contains(lua_State *L)
 }
 
 /* One who has an IPv6 network has 2^64 addresses of it; what is counted by address is counted by network. */
-static int subnet(lua_State *L)
+static int push_subnet(lua_State *L)
 {
 	static const char use[] = "limpet.subnet(ip)";
 	char text[LP_IP_TEXT_SIZE];
@@ -321,10 +321,10 @@ static int shared_delete(lua_State *L)
 }
 
 const struct lp_api_type lp_api_limpet = {"limpet", (const struct lp_api_member[]){
-							    {"refuse", "limpet.refuse(status)", refuse},
-							    {"now", "limpet.now()", now},
-							    {"cidr", "limpet.cidr(...)", cidr},
-							    {"subnet", "limpet.subnet(ip)", subnet},
+							    {"refuse", "limpet.refuse(status)", make_refusal},
+							    {"now", "limpet.now()", push_now},
+							    {"cidr", "limpet.cidr(...)", make_networks},
+							    {"subnet", "limpet.subnet(ip)", push_subnet},
 							    {"log", "limpet.log", NULL},
 							    {"shared", "limpet.shared", NULL},
 							    {0},

@@ -189,7 +189,7 @@ static int take_policy(lua_State *L, const struct shape *shape)
 	return 0;
 }
 
-static int take(lua_State *L, struct shape *shape, int depth);
+static int take_returned(lua_State *L, struct shape *shape, int depth);
 
 /* Take the list on top. */
 static int take_list(lua_State *L, struct shape *shape, int depth)
@@ -210,7 +210,7 @@ static int take_list(lua_State *L, struct shape *shape, int depth)
 
 		snprintf(shape->place + end, sizeof(shape->place) - end, "[%d]", i);
 		lua_rawgeti(L, -1, i);
-		status = take(L, shape, depth + 1);
+		status = take_returned(L, shape, depth + 1);
 		lua_pop(L, 1);
 		if (status < 0)
 			return status;
@@ -220,7 +220,7 @@ static int take_list(lua_State *L, struct shape *shape, int depth)
 }
 
 /* Take what is on top: a policy or a list of policies. */
-static int take(lua_State *L, struct shape *shape, int depth)
+static int take_returned(lua_State *L, struct shape *shape, int depth)
 {
 	char what[128];
 	bool is_list;
@@ -254,7 +254,7 @@ int lp_policy_load_script(struct lp_policy *policy, struct lp_source *source, st
 	if (status != 0)
 		return lp_policy_raised(L, status, error);
 	policy->call = (struct lp_policy_call){0};
-	status = take(L, &shape, 0);
+	status = take_returned(L, &shape, 0);
 	lua_pop(L, 1);
 	return status;
 }

@@ -142,7 +142,7 @@ static void tell_error(struct lp_policy *policy, int status)
 	lp_log_limited(policy->host->log, LP_LOG_ERROR, LP_LOG_TOPIC_POLICY, &about, "%s", line.text);
 }
 
-static void describe(lua_State *L, char *text, size_t size)
+static void describe_answer(lua_State *L, char *text, size_t size)
 {
 	switch (lua_type(L, -1)) {
 	case LUA_TNUMBER:
@@ -170,7 +170,7 @@ static void tell_wrong_answer(struct lp_policy *policy, const struct lp_hook *ho
 	struct lp_log_about about = lp_policy_about(policy, client);
 	char answer[96];
 
-	describe(policy->lua, answer, sizeof(answer));
+	describe_answer(policy->lua, answer, sizeof(answer));
 	policy->errors++;
 	lp_log_limited(policy->host->log, LP_LOG_ERROR, LP_LOG_TOPIC_POLICY, &about,
 		       "policy %s:%d: %s%s%s returned %s; return a worker, nil or limpet.refuse(status)", unit->script,
@@ -179,7 +179,7 @@ static void tell_wrong_answer(struct lp_policy *policy, const struct lp_hook *ho
 }
 
 /* Verdicts are filled in place, field by field: copied right after, they cost more than what they say. */
-static void judge(struct lp_policy *policy, const struct lp_hook *hook, struct lp_verdict *verdict)
+static void judge_answer(struct lp_policy *policy, const struct lp_hook *hook, struct lp_verdict *verdict)
 {
 	lua_State *L = policy->lua;
 	const struct lp_object *object = lua_touserdata(L, -1);
@@ -199,7 +199,7 @@ static void judge(struct lp_policy *policy, const struct lp_hook *hook, struct l
 	}
 }
 
-static void begin(struct lp_policy *policy, const struct lp_hook *hook, const struct lp_policy_conn *conn)
+static void begin_call(struct lp_policy *policy, const struct lp_hook *hook, const struct lp_policy_conn *conn)
 {
 	policy->call = (struct lp_policy_call){
 		.conn = conn,
@@ -208,7 +208,7 @@ static void begin(struct lp_policy *policy, const struct lp_hook *hook, const st
 	};
 }
 
-static void end(struct lp_policy *policy)
+static void end_call(struct lp_policy *policy)
 {
 	policy->call = (struct lp_policy_call){0};
 	if (!policy->lua)
@@ -234,7 +234,7 @@ static bool call_hook(struct lp_policy *policy, const struct lp_hook *hook, cons
 	lua_State *L = policy->lua;
 	int status;
 
-	begin(policy, hook, conn);
+	begin_call(policy, hook, conn);
 	lp_trace_asked(policy);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, hook->function);
 	lua_pushvalue(L, LP_SLOT_CONN);
@@ -243,7 +243,7 @@ static bool call_hook(struct lp_policy *policy, const struct lp_hook *hook, cons
 	if (lp_policy_kill(policy, status)) {
 		verdict->kind = LP_VERDICT_NONE;
 	} else if (status == 0) {
-		judge(policy, hook, verdict);
+		judge_answer(policy, hook, verdict);
 	} else if (policy->call.suspended) {
 		verdict->kind = policy->call.suspended;
 		verdict->session_hash = policy->call.session_hash;
@@ -253,13 +253,13 @@ static bool call_hook(struct lp_policy *policy, const struct lp_hook *hook, cons
 		tell_error(policy, status);
 	}
 	lp_trace_answered(policy, verdict);
-	end(policy);
+	end_call(policy);
 	return policy->lua == NULL;
 }
 
 /* Counting costs a few instructions; two looks at the clock would cost more than a short hook, so few are timed. */
-static void ask(struct lp_policy *policy, const struct lp_hook *hook, const struct lp_policy_conn *conn,
-		struct lp_verdict *verdict)
+static void ask_hook(struct lp_policy *policy, const struct lp_hook *hook, const struct lp_policy_conn *conn,
+		     struct lp_verdict *verdict)
 {
 	uint32_t index = (uint32_t)(hook - policy->routing.all);
 	uint64_t errors = policy->errors;
@@ -287,7 +287,7 @@ static bool is_benched(const struct lp_policy *policy, const struct lp_hook *hoo
 static void tell_of_workers(struct lp_policy *policy);
 
 /* Returns whether there are policies to ask. */
-static bool prepare(struct lp_policy *policy)
+static bool prepare_policies(struct lp_policy *policy)
 {
 	if (!lp_policy_ready(policy))
 		return false;
@@ -302,7 +302,8 @@ struct lp_verdict lp_policy_decide(struct lp_policy *policy, const struct lp_pol
 	struct lp_verdict verdict = {.kind = LP_VERDICT_NONE};
 
 	/* Made ready for each hook: one that was stopped took the state with it, and the others are still to be asked. */
-	for (; *cursor < policy->routing.count && verdict.kind == LP_VERDICT_NONE && prepare(policy); ++*cursor) {
+	for (; *cursor < policy->routing.count && verdict.kind == LP_VERDICT_NONE && prepare_policies(policy);
+	     ++*cursor) {
 		const struct lp_hook *hook = &policy->routing.all[*cursor];
 
 		if (is_benched(policy, hook))
@@ -310,7 +311,7 @@ struct lp_verdict lp_policy_decide(struct lp_policy *policy, const struct lp_pol
 		if (hook->kind != LP_HOOK_CONNECT && conn->protocol == LP_PROTOCOL_UNSEEN)
 			verdict.kind = LP_VERDICT_LOOK;
 		else if (runs_on(hook->kind, conn->protocol) && lp_policy_refresh(policy))
-			ask(policy, hook, conn, &verdict);
+			ask_hook(policy, hook, conn, &verdict);
 		if (verdict.kind == LP_VERDICT_LOOK || verdict.kind == LP_VERDICT_AWAIT ||
 		    verdict.kind == LP_VERDICT_HOLD || verdict.kind == LP_VERDICT_HEAR)
 			return verdict;
@@ -329,13 +330,13 @@ static void tell_worker_event(struct lp_policy *policy, enum lp_hook_kind kind, 
 
 		if (hook->kind != kind || is_benched(policy, hook) || !lp_policy_refresh(policy))
 			continue;
-		begin(policy, hook, NULL);
+		begin_call(policy, hook, NULL);
 		lua_rawgeti(L, LUA_REGISTRYINDEX, hook->function);
 		lua_rawgeti(L, LP_SLOT_OBJECTS, (int)worker);
 		status = lp_policy_call(L, 1, 0);
 		if (!lp_policy_kill(policy, status) && status != 0)
 			tell_error(policy, status);
-		end(policy);
+		end_call(policy);
 	}
 }
 

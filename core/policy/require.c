@@ -93,7 +93,7 @@ static void refuse_cycle(lua_State *L, const struct lp_source *module)
 }
 
 /* Reading allocates outside of the arena, so it is not to be left halfway. */
-static struct lp_source *find(lua_State *L, struct lp_source *main, const char *name)
+static struct lp_source *find_module(lua_State *L, struct lp_source *main, const char *name)
 {
 	struct lp_policy *policy = lp_policy_of(L);
 	struct lp_source *module = NULL;
@@ -114,7 +114,7 @@ static struct lp_source *find(lua_State *L, struct lp_source *main, const char *
 }
 
 /* Push what the module returns; true if that is nothing. */
-static void run(lua_State *L, struct lp_source *module)
+static void run_module(lua_State *L, struct lp_source *module)
 {
 	struct lp_policy *policy = lp_policy_of(L);
 	struct lp_requiring requiring = {.module = module, .outer = policy->call.requiring};
@@ -135,7 +135,7 @@ static void run(lua_State *L, struct lp_source *module)
 }
 
 /* Upvalue 1 is the source of the file that has this require. */
-static int require(lua_State *L)
+static int require_module(lua_State *L)
 {
 	struct lp_source *source = lua_touserdata(L, lua_upvalueindex(1));
 	struct lp_source *main = source->main ? source->main : source;
@@ -149,9 +149,9 @@ static int require(lua_State *L)
 	if (!lua_isnil(L, -1))
 		return 1;
 	lp_policy_check_depth(L);
-	module = find(L, main, name);
+	module = find_module(L, main, name);
 	refuse_cycle(L, module);
-	run(L, module);
+	run_module(L, module);
 	lua_pushvalue(L, -1);
 	lua_setfield(L, 2, name);
 	return 1;
@@ -161,7 +161,7 @@ void lp_environment_push(lua_State *L, struct lp_source *source)
 {
 	lp_sandbox_push(L);
 	lua_pushlightuserdata(L, source);
-	lua_pushcclosure(L, require, 1);
+	lua_pushcclosure(L, require_module, 1);
 	lua_setfield(L, -2, "require");
 	lp_api_push_limpet(L, source->name);
 	lua_setfield(L, -2, "limpet");

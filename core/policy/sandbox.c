@@ -68,7 +68,7 @@ static int guarded_pcall(lua_State *L)
 }
 
 /* A handler around the policy's own, which is upvalue 1 and must not see what it cannot catch. */
-static int handle(lua_State *L)
+static int handle_error(lua_State *L)
 {
 	if (lp_policy_unwinds(lp_policy_of(L)))
 		return 1;
@@ -87,7 +87,7 @@ static int guarded_xpcall(lua_State *L)
 	lp_policy_check_depth(L);
 	lua_pushvalue(L, 1);
 	lua_pushvalue(L, 2);
-	lua_pushcclosure(L, handle, 1);
+	lua_pushcclosure(L, handle_error, 1);
 	lua_replace(L, 1);
 	lua_replace(L, 2);
 	status = call_protected(L, lua_gettop(L) - 2, 1);
@@ -155,7 +155,7 @@ static int change_table(lua_State *L)
 }
 
 /* Lua's own would move every place there is between the end and a position far from it. */
-static int insert(lua_State *L)
+static int insert_into_table(lua_State *L)
 {
 	double end;
 
@@ -181,7 +181,7 @@ static void copy_names(lua_State *L, const char *const *names)
 }
 
 /* Put ours in place of a function of the table on top, with that as upvalue. */
-static void wrap(lua_State *L, const char *name, lua_CFunction function)
+static void wrap_function(lua_State *L, const char *name, lua_CFunction function)
 {
 	lua_getfield(L, -1, name);
 	lua_pushcclosure(L, function, 1);
@@ -190,15 +190,15 @@ static void wrap(lua_State *L, const char *name, lua_CFunction function)
 
 static void guard_strings(lua_State *L)
 {
-	wrap(L, "format", call_back);
-	wrap(L, "gsub", call_back);
+	wrap_function(L, "format", call_back);
+	wrap_function(L, "gsub", call_back);
 }
 
 static void guard_tables(lua_State *L)
 {
-	wrap(L, "insert", insert);
-	wrap(L, "remove", change_table);
-	wrap(L, "sort", change_table);
+	wrap_function(L, "insert", insert_into_table);
+	wrap_function(L, "remove", change_table);
+	wrap_function(L, "sort", change_table);
 }
 
 static void push_copy(lua_State *L, const char *library, const char *const *names)
@@ -281,10 +281,10 @@ void lp_sandbox_push(lua_State *L)
 		lp_missing_watch(L, allowed[i].library);
 		lua_setfield(L, -2, allowed[i].library);
 	}
-	wrap(L, "rawset", set_raw);
+	wrap_function(L, "rawset", set_raw);
 	/* Without settings there is nothing to notice, and pairs is Lua's own. */
 	for (size_t i = 0; lp_policy_of(L)->host->setting_count && i < sizeof(whole) / sizeof(whole[0]); i++)
-		wrap(L, whole[i], unfold_options);
+		wrap_function(L, whole[i], unfold_options);
 	lua_pushcfunction(L, guarded_pcall);
 	lua_setfield(L, -2, "pcall");
 	lua_pushcfunction(L, guarded_xpcall);

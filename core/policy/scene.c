@@ -167,8 +167,8 @@ static ssize_t keep_bytes(struct lp_scene *scene, const struct lp_scene_conn *wh
 	return fclose(out) == 0 && !failed && scene->bytes ? (ssize_t)length : -ENOMEM; /* It closes without, too. */
 }
 
-static int look(struct lp_scene *scene, const struct lp_scene_conn *what, size_t length, struct lp_policy_conn *conn,
-		struct lp_error *error)
+static int parse_first_bytes(struct lp_scene *scene, const struct lp_scene_conn *what, size_t length,
+			     struct lp_policy_conn *conn, struct lp_error *error)
 {
 	bool is_tls = scene->bytes[0] == TLS_HANDSHAKE;
 	int status;
@@ -232,7 +232,7 @@ int lp_scene_connect(struct lp_scene *scene, const struct lp_scene_conn *what, s
 	if (length < 0)
 		return lp_error_set(error, -ENOMEM, "no memory for a request head");
 	if (length > 0)
-		return look(scene, what, (size_t)length, conn, error);
+		return parse_first_bytes(scene, what, (size_t)length, conn, error);
 	conn->protocol = LP_PROTOCOL_OTHER;
 	return 0;
 }

@@ -232,7 +232,8 @@ static char *path_of_module(const struct lp_source *main, const char *name)
 }
 
 /* Follow all links; what is found must lie beneath the folder of the policy's file. */
-static int resolve(const struct lp_source *main, const struct lp_source *module, char *path, struct lp_error *error)
+static int resolve_module_path(const struct lp_source *main, const struct lp_source *module, char *path,
+			       struct lp_error *error)
 {
 	const char *slash = strrchr(main->name, '/');
 	char folder[PATH_MAX];
@@ -258,7 +259,7 @@ static int read_module(struct lp_source *main, struct lp_source *module, const c
 	module->name = path_of_module(main, name);
 	if (!module->name || !module->module)
 		return lp_error_set(error, -ENOMEM, "%s", lp_error_words(-ENOMEM));
-	status = resolve(main, module, path, error);
+	status = resolve_module_path(main, module, path, error);
 	return status < 0 ? status : read_file(module, path, error);
 }
 

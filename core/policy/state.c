@@ -53,7 +53,7 @@ struct loading {
 };
 
 /* Through its owner the state knows its policy (lp_policy_of). */
-static void *allocate(void *owner, void *block, size_t old_size, size_t size)
+static void *allocate_in_arena(void *owner, void *block, size_t old_size, size_t size)
 {
 	struct lp_policy *policy = owner;
 
@@ -157,7 +157,7 @@ static int keep_places(struct lp_policy *policy, const struct layout *before, si
 }
 
 /* Everything of loading that may raise. The frame's first slots are those of the state, in the same places. */
-static int build(lua_State *L)
+static int build_state(lua_State *L)
 {
 	struct loading *loading = lua_touserdata(L, 1);
 	struct lp_policy *policy = loading->policy;
@@ -187,12 +187,12 @@ static int build(lua_State *L)
 }
 
 /* What the guard runs. */
-static void load(void *subject)
+static void load_guarded(void *subject)
 {
 	struct loading *loading = subject;
 	lua_State *L = loading->policy->lua;
 
-	if (lua_cpcall(L, build, loading) != 0)
+	if (lua_cpcall(L, build_state, loading) != 0)
 		loading->status = lp_error_set(loading->error, LP_EPOLICY, "policies: %s", lua_tostring(L, -1));
 }
 
@@ -209,9 +209,9 @@ static void run_loading(struct lp_policy *policy, struct loading *loading)
 
 	policy->loading = true;
 	if (policy->guard)
-		end = lp_guard_run(policy->guard, load, loading);
+		end = lp_guard_run(policy->guard, load_guarded, loading);
 	else
-		load(loading);
+		load_guarded(loading);
 	policy->loading = false;
 	policy->asked = false;
 	if (end == LP_GUARD_STACK)
@@ -238,7 +238,7 @@ static int make_state(struct lp_policy *policy, struct lp_error *error)
 	memset(policy->told, 0, sizeof(policy->told));
 	policy->calls = 0;
 	policy->arena = lp_arena_new(policy->limits.memory_bytes);
-	policy->lua = policy->arena ? lua_newstate(allocate, policy) : NULL;
+	policy->lua = policy->arena ? lua_newstate(allocate_in_arena, policy) : NULL;
 	if (policy->lua) {
 		lua_atpanic(policy->lua, on_panic);
 		luaJIT_setmode(policy->lua, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
@@ -337,7 +337,7 @@ static struct lp_policy *new_policy(const struct lp_policy_host *host, struct lp
 }
 
 /* Its sources are there; make the rest. */
-static int complete(struct lp_policy *policy, struct lp_error *error)
+static int complete_policy(struct lp_policy *policy, struct lp_error *error)
 {
 	int status;
 
@@ -375,7 +375,7 @@ int lp_policy_load(struct lp_policy **policy, const struct lp_policy_host *host,
 	if (made && count > 0)
 		status = read_sources(made, names, count, error);
 	if (status == 0)
-		status = complete(made, error);
+		status = complete_policy(made, error);
 	return hand_out(made, status, policy);
 }
 
@@ -386,7 +386,7 @@ int lp_policy_copy(struct lp_policy **copy, const struct lp_policy *policy, cons
 	int status = made ? copy_sources(made, policy, error) : -ENOMEM;
 
 	if (status == 0)
-		status = complete(made, error);
+		status = complete_policy(made, error);
 	return hand_out(made, status, copy);
 }
 
@@ -475,7 +475,7 @@ bool lp_policy_ready(struct lp_policy *policy)
 	return true;
 }
 
-static void refresh(void *subject)
+static void refresh_workers(void *subject)
 {
 	lp_workers_refresh(subject);
 }
@@ -485,7 +485,7 @@ bool lp_policy_refresh(struct lp_policy *policy)
 {
 	if (lp_workers_are_fresh(policy))
 		return true;
-	if (lp_guard_run(policy->guard, refresh, policy) == LP_GUARD_RETURNED)
+	if (lp_guard_run(policy->guard, refresh_workers, policy) == LP_GUARD_RETURNED)
 		return true;
 	lp_policy_kill(policy, LP_POLICY_ABANDONED);
 	return false;

@@ -100,7 +100,7 @@ static void note_text(const struct surveying *surveying, const char *text)
 }
 
 /* A function, or a prototype, at an index, and those in it. */
-static void walk(lua_State *L, const struct surveying *surveying, int function)
+static void survey_function(lua_State *L, const struct surveying *surveying, int function)
 {
 	int count = lp_bytecode_number(L, &surveying->bytecode, function, 0, "bytecodes");
 	bool is_text;
@@ -118,7 +118,7 @@ static void walk(lua_State *L, const struct surveying *surveying, int function)
 		if (is_text)
 			note_text(surveying, lua_tostring(L, -1));
 		else if (strcmp(luaL_typename(L, -1), "proto") == 0)
-			walk(L, surveying, lua_gettop(L));
+			survey_function(L, surveying, lua_gettop(L));
 		lua_pop(L, 1);
 	}
 }
@@ -128,7 +128,7 @@ static int look_through_source(lua_State *L, struct surveying *surveying, const 
 	int status = lp_source_compile(L, source, surveying->error);
 
 	if (!status)
-		walk(L, surveying, lua_gettop(L));
+		survey_function(L, surveying, lua_gettop(L));
 	lua_settop(L, surveying->bytecode.util);
 	return status;
 }

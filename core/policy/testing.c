@@ -40,7 +40,7 @@ static int add_test(lua_State *L)
 }
 
 /* expect(actual, expected) */
-static int expect(lua_State *L)
+static int expect_equal(lua_State *L)
 {
 	struct lp_testing *testing = lp_testing_of(L);
 	lua_Debug frame;
@@ -155,7 +155,7 @@ static struct lp_policy *policy_at(lua_State *L, const char *use)
 }
 
 /* policy:route(conn) */
-static int route(lua_State *L)
+static int route_conn(lua_State *L)
 {
 	struct lp_policy *policy = policy_at(L, "policy:route(conn)");
 	struct lp_testing *testing = lp_testing_of(L);
@@ -187,14 +187,14 @@ static int route(lua_State *L)
 
 const struct lp_api_type lp_api_testing = {"", (const struct lp_api_member[]){
 						       {"test", "test(name, run)", add_test},
-						       {"expect", "expect(actual, expected)", expect},
+						       {"expect", "expect(actual, expected)", expect_equal},
 						       {"load_policy", "load_policy(...)", load_policy},
 						       {"conn", "conn(fields)", lp_testing_conn},
 						       {0},
 					       }};
 
 const struct lp_api_type lp_api_loaded = {"policy", (const struct lp_api_member[]){
-							    {"route", "policy:route(conn)", route},
+							    {"route", "policy:route(conn)", route_conn},
 							    {0},
 						    }};
 
@@ -239,7 +239,7 @@ static void free_loaded(struct lp_testing *testing, const struct lp_loaded *last
 }
 
 /* Call what is on top, without arguments. Returns NULL, or what was raised, on top. */
-static const char *call(lua_State *L, struct lp_testing *testing)
+static const char *call_on_top(lua_State *L, struct lp_testing *testing)
 {
 	const char *raised;
 
@@ -259,7 +259,7 @@ static void run_test(lua_State *L, struct lp_testing *testing)
 
 	if (lp_scene_reset(&testing->scene, WORKERS_AT_FIRST) < 0)
 		luaL_error(L, "out of memory");
-	result.failure = call(L, testing);
+	result.failure = call_on_top(L, testing);
 	if (result.failure && testing->expect_failed) {
 		result.failure = testing->place;
 		result.expected = testing->expected;
@@ -303,7 +303,7 @@ static int run_file(lua_State *L)
 	lp_environment_push(L, &testing->source);
 	add_functions(L, testing);
 	lua_setfenv(L, -2);
-	raised = call(L, testing);
+	raised = call_on_top(L, testing);
 	if (raised)
 		testing->status = lp_error_set(testing->error, LP_EPOLICY, "%s", raised);
 	else
@@ -311,7 +311,7 @@ static int run_file(lua_State *L)
 	return 0;
 }
 
-static void run(struct lp_testing *testing)
+static void run_script_and_tests(struct lp_testing *testing)
 {
 	lua_State *L = testing->state->lua;
 
@@ -344,7 +344,7 @@ int lp_policy_test(const char *path, lp_tested_cb tested, void *owner, struct lp
 	if (status == 0)
 		status = lp_policy_load(&testing->state, &testing->scene.host, NULL, 0, error);
 	if (status == 0) {
-		run(testing);
+		run_script_and_tests(testing);
 		status = testing->status;
 	}
 	free_loaded(testing, NULL);

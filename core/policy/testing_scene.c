@@ -116,7 +116,7 @@ static int bind_session(lua_State *L)
 }
 
 /* trust(cidr, header) */
-static int trust(lua_State *L)
+static int trust_proxies(lua_State *L)
 {
 	struct lp_scene *scene = &lp_testing_of(L)->scene;
 	const char *header = luaL_optstring(L, 2, "x-forwarded-for");
@@ -146,7 +146,7 @@ static int look_for(lua_State *L)
 }
 
 /* advance(seconds) */
-static int advance(lua_State *L)
+static int advance_clock(lua_State *L)
 {
 	double seconds = luaL_checknumber(L, 1);
 
@@ -161,8 +161,8 @@ const struct lp_api_type lp_api_scene = {"", (const struct lp_api_member[]){
 						     {"stop", "stop(worker)", stop_worker},
 						     {"start", "start(worker)", start_worker},
 						     {"session", "session(sid, worker)", bind_session},
-						     {"trust", "trust(cidr, header)", trust},
+						     {"trust", "trust(cidr, header)", trust_proxies},
 						     {"look_for", "look_for(what)", look_for},
-						     {"advance", "advance(seconds)", advance},
+						     {"advance", "advance(seconds)", advance_clock},
 						     {0},
 					     }};

@@ -128,7 +128,7 @@ void lp_trace_describe(lua_State *L, int index, char *text, size_t size)
 	snprintf(text, size, "%s", value.bytes);
 }
 
-static void tell(struct lp_policy *policy, struct lp_trace_event event)
+static void report_event(struct lp_policy *policy, struct lp_trace_event event)
 {
 	const struct lp_policy_unit *unit = &policy->units[policy->call.hook->unit];
 
@@ -145,11 +145,11 @@ static void tell(struct lp_policy *policy, struct lp_trace_event event)
 static void tell_read(struct lp_policy *policy, const struct text *what, const struct text *value, uint64_t begun)
 {
 	if (policy->call.conn)
-		tell(policy, (struct lp_trace_event){
-				     .kind = LP_TRACE_READ,
-				     .what = what->bytes,
-				     .value = value->length > 0 ? value->bytes : NULL,
-			     });
+		report_event(policy, (struct lp_trace_event){
+					     .kind = LP_TRACE_READ,
+					     .what = what->bytes,
+					     .value = value->length > 0 ? value->bytes : NULL,
+				     });
 	policy->traced_ns += lp_clock_ns() - begun;
 }
 
@@ -210,7 +210,7 @@ static int traced_index(lua_State *L)
 	return 1;
 }
 
-static void wrap(lua_State *L, lua_CFunction function, const void *about)
+static void wrap_with_trace(lua_State *L, lua_CFunction function, const void *about)
 {
 	if (!lp_policy_of(L)->host->trace)
 		return;
@@ -220,22 +220,22 @@ static void wrap(lua_State *L, lua_CFunction function, const void *about)
 
 void lp_trace_wrap_function(lua_State *L, const struct lp_api_member *member)
 {
-	wrap(L, traced_function, member);
+	wrap_with_trace(L, traced_function, member);
 }
 
 void lp_trace_wrap_index(lua_State *L, const struct lp_api_type *type)
 {
-	wrap(L, traced_index, type);
+	wrap_with_trace(L, traced_index, type);
 }
 
 void lp_trace_asked(struct lp_policy *policy)
 {
 	if (!policy->host->trace)
 		return;
-	tell(policy, (struct lp_trace_event){
-			     .kind = LP_TRACE_ASKED,
-			     .what = lp_api_policy.members[policy->call.hook->kind].name,
-		     });
+	report_event(policy, (struct lp_trace_event){
+				     .kind = LP_TRACE_ASKED,
+				     .what = lp_api_policy.members[policy->call.hook->kind].name,
+			     });
 	policy->traced_ns = 0;
 	policy->asked_ns = lp_clock_ns();
 }
@@ -247,10 +247,10 @@ void lp_trace_answered(struct lp_policy *policy, const struct lp_verdict *verdic
 	if (!policy->host->trace)
 		return;
 	passed = lp_clock_ns() - policy->asked_ns;
-	tell(policy, (struct lp_trace_event){
-			     .kind = LP_TRACE_ANSWERED,
-			     .what = lp_api_policy.members[policy->call.hook->kind].name,
-			     .verdict = *verdict,
-			     .took_ns = passed > policy->traced_ns ? passed - policy->traced_ns : 0,
-		     });
+	report_event(policy, (struct lp_trace_event){
+				     .kind = LP_TRACE_ANSWERED,
+				     .what = lp_api_policy.members[policy->call.hook->kind].name,
+				     .verdict = *verdict,
+				     .took_ns = passed > policy->traced_ns ? passed - policy->traced_ns : 0,
+			     });
 }

@@ -36,7 +36,7 @@ static struct lp_workers *workers_of(lua_State *L)
 	return lp_policy_of(L)->host->workers;
 }
 
-static double uptime(lua_State *L, const struct lp_worker *worker)
+static double push_uptime(lua_State *L, const struct lp_worker *worker)
 {
 	return worker->pid ? (double)(lp_policy_now_ns(lp_policy_of(L)) - worker->started_ns) / 1e9 : 0;
 }
@@ -64,7 +64,7 @@ static void push_field(lua_State *L, const struct lp_worker *worker, enum field 
 		return;
 	case FIELD_UPTIME:
 	case FIELDS:
-		lua_pushnumber(L, uptime(L, worker));
+		lua_pushnumber(L, push_uptime(L, worker));
 	}
 }
 
@@ -140,7 +140,7 @@ static int workers_bounded_hash(lua_State *L)
  * any other does, with the worker's return, its death, or the connection's deadline. A key that is not the sid may be
  * bound to another worker, so it is not waited for.
  */
-static int suspend(lua_State *L, struct lp_policy *policy, struct lp_slice key, enum lp_verdict_kind kind)
+static int suspend_call(lua_State *L, struct lp_policy *policy, struct lp_slice key, enum lp_verdict_kind kind)
 {
 	policy->call.suspended = kind;
 	policy->call.session_hash = lp_sessions_hash(policy->host->sessions, key);
@@ -181,14 +181,14 @@ static int workers_session(lua_State *L)
 	if (conn && conn->asked)
 		note_asked(conn->asked, key, id);
 	if (!worker && conn && conn->unheard)
-		return suspend(L, policy, key, LP_VERDICT_HEAR);
+		return suspend_call(L, policy, key, LP_VERDICT_HEAR);
 	if (!worker && conn && lp_conn_is_session(policy, key) && !conn->session_awaited) {
 		policy->call.may_be_new = lp_conn_may_be_new(policy, key);
-		return suspend(L, policy, key, LP_VERDICT_AWAIT);
+		return suspend_call(L, policy, key, LP_VERDICT_AWAIT);
 	}
 	if (worker && is_away(policy, worker) && lp_conn_is_session(policy, key)) {
 		policy->call.held_for = id;
-		return suspend(L, policy, key, LP_VERDICT_HOLD);
+		return suspend_call(L, policy, key, LP_VERDICT_HOLD);
 	}
 	if (worker && worker->keeps)
 		policy->call.keeper = id;

@@ -173,8 +173,8 @@ static bool is_trusted(const struct lp_trust *trust, const struct lp_ip *ip)
 }
 
 /* Walk one header's list from the right. Returns 1 with client filled, 0 without any element, or -EINVAL. */
-static int walk(const struct lp_head *head, const struct notation *notation, const struct lp_trust *trust,
-		struct lp_ip *client)
+static int walk_header_from_right(const struct lp_head *head, const struct notation *notation,
+				  const struct lp_trust *trust, struct lp_ip *client)
 {
 	const struct lp_header *header = NULL;
 	int found = 0;
@@ -218,7 +218,7 @@ int lp_forwarded_client(const struct lp_head *head, const struct lp_ip *peer, co
 {
 	struct lp_ip named = *peer;
 
-	if (is_trusted(trust, peer) && walk(head, &notations[trust->header], trust, &named) < 0)
+	if (is_trusted(trust, peer) && walk_header_from_right(head, &notations[trust->header], trust, &named) < 0)
 		return -EINVAL;
 	*client = named;
 	return 0;

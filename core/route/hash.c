@@ -21,14 +21,14 @@
 #define PLASTIC 0x91e10da5c79e7b1du
 
 /* The finisher of splitmix64: a permutation in which every bit of the input changes each of the output's by half. */
-static uint64_t mix(uint64_t x)
+static uint64_t mix_bits(uint64_t x)
 {
 	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
 	x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
 	return x ^ (x >> 31);
 }
 
-static uint64_t fold(uint64_t a, uint64_t b)
+static uint64_t fold_product(uint64_t a, uint64_t b)
 {
 	unsigned __int128 product = (unsigned __int128)a * b;
 
@@ -74,16 +74,16 @@ uint64_t lp_hash(struct lp_slice key, uint64_t seed)
 	const char *bytes = key.bytes;
 	size_t left = key.length;
 	uint64_t state = seed ^ GOLDEN;
-	uint64_t hidden = mix(seed ^ PLASTIC);
+	uint64_t hidden = mix_bits(seed ^ PLASTIC);
 	uint64_t end[2];
 
 	for (; left > 16; bytes += 16, left -= 16)
-		state = fold(read_64(bytes) ^ state, read_64(bytes + 8) ^ hidden);
+		state = fold_product(read_64(bytes) ^ state, read_64(bytes + 8) ^ hidden);
 	read_end(bytes, left, end);
-	return mix(fold(end[0] ^ state, end[1] ^ hidden) ^ key.length);
+	return mix_bits(fold_product(end[0] ^ state, end[1] ^ hidden) ^ key.length);
 }
 
 uint64_t lp_hash_weight(uint64_t key_hash, unsigned worker_id)
 {
-	return mix(key_hash + worker_id * GOLDEN);
+	return mix_bits(key_hash + worker_id * GOLDEN);
 }

@@ -106,7 +106,7 @@ struct lp_slice lp_head_trim(struct lp_slice slice)
 }
 
 /* llhttp may hand over one field in several pieces. */
-static void extend(struct lp_slice *slice, const char *at, size_t length)
+static void extend_slice(struct lp_slice *slice, const char *at, size_t length)
 {
 	if (!slice->bytes)
 		slice->bytes = at;
@@ -125,7 +125,7 @@ static int on_method(llhttp_t *parser, const char *at, size_t length)
 {
 	struct lp_head *head = parser->data;
 
-	extend(&head->method, at, length);
+	extend_slice(&head->method, at, length);
 	return 0;
 }
 
@@ -133,7 +133,7 @@ static int on_url(llhttp_t *parser, const char *at, size_t length)
 {
 	struct lp_head *head = parser->data;
 
-	extend(&head->target, at, length);
+	extend_slice(&head->target, at, length);
 	return is_plain(at, length) ? 0 : REFUSE;
 }
 
@@ -148,13 +148,13 @@ static int on_version(llhttp_t *parser, const char *at, size_t length)
 
 static int on_header_field(llhttp_t *parser, const char *at, size_t length)
 {
-	extend(&open_header(parser)->name, at, length);
+	extend_slice(&open_header(parser)->name, at, length);
 	return is_token(at, length) ? 0 : REFUSE;
 }
 
 static int on_header_value(llhttp_t *parser, const char *at, size_t length)
 {
-	extend(&open_header(parser)->value, at, length);
+	extend_slice(&open_header(parser)->value, at, length);
 	return 0;
 }
 
@@ -194,7 +194,7 @@ static const llhttp_settings_t settings = {
  * The length of a head, from its first line up to the empty one after the last; LP_AGAIN; or LP_ENOTHTTP: CR and LF do not
  * stand together everywhere, a line continues the one before (obsolete folding), or there is a NUL.
  */
-static int measure(const char *bytes, const char *end)
+static int measure_head(const char *bytes, const char *end)
 {
 	const char *line = bytes;
 
@@ -273,7 +273,7 @@ int lp_head_parse(struct lp_head *head, const char *bytes, size_t length)
 	/* "GET /" without a version is HTTP/0.9, which on_version never saw. */
 	if (line_end && llhttp_get_http_major(&lines->parser) != 1)
 		return LP_ENOTHTTP;
-	status = measure(line, end);
+	status = measure_head(line, end);
 	if (status < 0)
 		return status;
 	lines->bytes = (struct lp_slice){line_end + 1, (size_t)(line + status - line_end - 1)};
@@ -340,7 +340,7 @@ const struct lp_header *lp_head_header_last(const struct lp_head *head, struct l
 }
 
 /* Cut text at the first separator: what is before it, and in rest what is behind it (absent: nothing was). */
-static struct lp_slice cut(struct lp_slice text, char separator, struct lp_slice *rest)
+static struct lp_slice cut_at_separator(struct lp_slice text, char separator, struct lp_slice *rest)
 {
 	const char *at = text.length ? memchr(text.bytes, separator, text.length) : NULL;
 
@@ -403,7 +403,7 @@ static bool is_undecoded(struct lp_slice text)
 	return !memchr(text.bytes, '%', text.length) && !memchr(text.bytes, '+', text.length);
 }
 
-static int decode(struct lp_slice encoded, char *out, size_t size)
+static int decode_percent(struct lp_slice encoded, char *out, size_t size)
 {
 	size_t length = 0;
 
@@ -439,7 +439,7 @@ int lp_head_query(const struct lp_head *head, struct lp_slice name, char *out, s
 			struct lp_slice value = value_of((struct lp_slice){at, length}, name);
 
 			if (value.bytes)
-				return decode(value, out, size);
+				return decode_percent(value, out, size);
 		}
 		if (!end)
 			break;
@@ -449,7 +449,7 @@ int lp_head_query(const struct lp_head *head, struct lp_slice name, char *out, s
 	return -1;
 }
 
-static struct lp_slice unquote(struct lp_slice value)
+static struct lp_slice unquote_value(struct lp_slice value)
 {
 	if (value.length >= 2 && value.bytes[0] == '"' && value.bytes[value.length - 1] == '"')
 		return (struct lp_slice){value.bytes + 1, value.length - 2};
@@ -465,10 +465,11 @@ struct lp_slice lp_head_cookie(const struct lp_head *head, struct lp_slice name)
 
 		while (rest.bytes) {
 			struct lp_slice value;
-			struct lp_slice key = lp_head_trim(cut(cut(rest, ';', &rest), '=', &value));
+			struct lp_slice key =
+				lp_head_trim(cut_at_separator(cut_at_separator(rest, ';', &rest), '=', &value));
 
 			if (value.bytes && key.length == name.length && memcmp(key.bytes, name.bytes, name.length) == 0)
-				return unquote(lp_head_trim(value));
+				return unquote_value(lp_head_trim(value));
 		}
 	}
 	return (struct lp_slice){0};

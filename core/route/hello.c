@@ -36,17 +36,17 @@ struct reader {
 	int error;
 };
 
-static void fail(struct reader *reader, int error)
+static void fail_reading(struct reader *reader, int error)
 {
 	if (!reader->error)
 		reader->error = error;
 }
 
 /* Say what has to hold of what was just read. */
-static void expect(struct reader *reader, bool holds)
+static void expect_that(struct reader *reader, bool holds)
 {
 	if (!holds)
-		fail(reader, LP_ENOTTLS);
+		fail_reading(reader, LP_ENOTTLS);
 }
 
 /* Judge a record header by as much of it as is there: a client that speaks first in another protocol is told at once. */
@@ -57,25 +57,25 @@ static void enter_record(struct reader *reader)
 	size_t length;
 
 	if (seen >= 1)
-		expect(reader, header[0] == RECORD_HANDSHAKE);
+		expect_that(reader, header[0] == RECORD_HANDSHAKE);
 	if (seen >= 2)
-		expect(reader, header[1] == VERSION_MAJOR);
+		expect_that(reader, header[1] == VERSION_MAJOR);
 	if (seen < RECORD_HEADER) {
-		fail(reader, LP_AGAIN);
+		fail_reading(reader, LP_AGAIN);
 		return;
 	}
 	length = (size_t)header[3] << 8 | header[4];
-	expect(reader, length > 0 && length <= RECORD_MAX);
+	expect_that(reader, length > 0 && length <= RECORD_MAX);
 	reader->at += RECORD_HEADER;
 	reader->record_left = length;
 }
 
 /* Take bytes off the open field. out may be NULL: they are passed over. */
-static void take(struct reader *reader, void *out, size_t length)
+static void take_bytes(struct reader *reader, void *out, size_t length)
 {
 	char *to = out;
 
-	expect(reader, length <= reader->left);
+	expect_that(reader, length <= reader->left);
 	while (length > 0 && !reader->error) {
 		size_t here = (size_t)(reader->end - reader->at);
 
@@ -84,7 +84,7 @@ static void take(struct reader *reader, void *out, size_t length)
 			continue;
 		}
 		if (here == 0)
-			fail(reader, LP_AGAIN);
+			fail_reading(reader, LP_AGAIN);
 		if (here > reader->record_left)
 			here = reader->record_left;
 		if (here > length)
@@ -98,9 +98,9 @@ static void take(struct reader *reader, void *out, size_t length)
 	}
 }
 
-static void skip(struct reader *reader, size_t length)
+static void skip_bytes(struct reader *reader, size_t length)
 {
-	take(reader, NULL, length);
+	take_bytes(reader, NULL, length);
 }
 
 /* Take a number of 1 to 3 bytes; 0 after an error. */
@@ -109,7 +109,7 @@ static size_t take_number(struct reader *reader, size_t width)
 	unsigned char bytes[3] = {0};
 	size_t number = 0;
 
-	take(reader, bytes, width);
+	take_bytes(reader, bytes, width);
 	if (reader->error)
 		return 0;
 	for (size_t i = 0; i < width; i++)
@@ -123,7 +123,7 @@ static size_t open_field(struct reader *reader, size_t width)
 	size_t length = take_number(reader, width);
 	size_t outer;
 
-	expect(reader, length <= reader->left);
+	expect_that(reader, length <= reader->left);
 	if (reader->error)
 		return 0;
 	outer = reader->left - length;
@@ -134,7 +134,7 @@ static size_t open_field(struct reader *reader, size_t width)
 /* Close a field, of which nothing may be left. */
 static void close_field(struct reader *reader, size_t outer)
 {
-	expect(reader, reader->left == 0);
+	expect_that(reader, reader->left == 0);
 	reader->left = outer;
 }
 
@@ -143,10 +143,10 @@ static void read_host_name(struct reader *reader, struct lp_hello *hello)
 	size_t length = reader->left;
 
 	if (length == 0 || length > sizeof(hello->sni_bytes)) {
-		skip(reader, length);
+		skip_bytes(reader, length);
 		return;
 	}
-	take(reader, hello->sni_bytes, length);
+	take_bytes(reader, hello->sni_bytes, length);
 	if (!reader->error && !memchr(hello->sni_bytes, '\0', length))
 		hello->sni = (struct lp_slice){hello->sni_bytes, length};
 }
@@ -156,18 +156,18 @@ static void read_sni(struct reader *reader, struct lp_hello *hello)
 	size_t list = open_field(reader, 2);
 	bool seen = false;
 
-	expect(reader, reader->left > 0);
+	expect_that(reader, reader->left > 0);
 	while (reader->left > 0 && !reader->error) {
 		size_t type = take_number(reader, 1);
 		size_t name = open_field(reader, 2);
 
 		if (type == SNI_HOST_NAME) {
 			/* Of two names, nobody can say which a worker would take. */
-			expect(reader, !seen);
+			expect_that(reader, !seen);
 			seen = true;
 			read_host_name(reader, hello);
 		} else {
-			skip(reader, reader->left);
+			skip_bytes(reader, reader->left);
 		}
 		close_field(reader, name);
 	}
@@ -179,18 +179,18 @@ static void read_alpn(struct reader *reader, struct lp_hello *hello)
 	size_t list = open_field(reader, 2);
 	size_t used = 0;
 
-	expect(reader, reader->left > 0);
+	expect_that(reader, reader->left > 0);
 	while (reader->left > 0 && !reader->error) {
 		size_t protocol = open_field(reader, 1);
 		size_t length = reader->left;
 
-		expect(reader, length > 0);
+		expect_that(reader, length > 0);
 		if (hello->alpn_count < LP_HELLO_ALPN_MAX && length <= sizeof(hello->alpn_bytes) - used) {
-			take(reader, hello->alpn_bytes + used, length);
+			take_bytes(reader, hello->alpn_bytes + used, length);
 			hello->alpn[hello->alpn_count++] = (struct lp_slice){hello->alpn_bytes + used, length};
 			used += length;
 		}
-		skip(reader, reader->left);
+		skip_bytes(reader, reader->left);
 		close_field(reader, protocol);
 	}
 	close_field(reader, list);
@@ -209,15 +209,15 @@ static void read_extensions(struct reader *reader, struct lp_hello *hello)
 		if (reader->error)
 			return;
 		if (type == EXTENSION_SNI) {
-			expect(reader, !seen_sni);
+			expect_that(reader, !seen_sni);
 			seen_sni = true;
 			read_sni(reader, hello);
 		} else if (type == EXTENSION_ALPN) {
-			expect(reader, !seen_alpn);
+			expect_that(reader, !seen_alpn);
 			seen_alpn = true;
 			read_alpn(reader, hello);
 		} else {
-			skip(reader, reader->left);
+			skip_bytes(reader, reader->left);
 		}
 		close_field(reader, extension);
 	}
@@ -229,24 +229,24 @@ static void read_hello(struct reader *reader, struct lp_hello *hello)
 	size_t field;
 	size_t body;
 
-	expect(reader, take_number(reader, 1) == HANDSHAKE_CLIENT_HELLO);
+	expect_that(reader, take_number(reader, 1) == HANDSHAKE_CLIENT_HELLO);
 	body = open_field(reader, 3);
-	expect(reader, take_number(reader, 1) == VERSION_MAJOR);
-	skip(reader, 1 + RANDOM_BYTES);
+	expect_that(reader, take_number(reader, 1) == VERSION_MAJOR);
+	skip_bytes(reader, 1 + RANDOM_BYTES);
 
 	field = open_field(reader, 1);
-	expect(reader, reader->left <= SESSION_ID_MAX);
-	skip(reader, reader->left);
+	expect_that(reader, reader->left <= SESSION_ID_MAX);
+	skip_bytes(reader, reader->left);
 	close_field(reader, field);
 
 	field = open_field(reader, 2); /* Cipher suites, two bytes each. */
-	expect(reader, reader->left >= 2 && reader->left % 2 == 0);
-	skip(reader, reader->left);
+	expect_that(reader, reader->left >= 2 && reader->left % 2 == 0);
+	skip_bytes(reader, reader->left);
 	close_field(reader, field);
 
 	field = open_field(reader, 1); /* Compression methods. */
-	expect(reader, reader->left > 0);
-	skip(reader, reader->left);
+	expect_that(reader, reader->left > 0);
+	skip_bytes(reader, reader->left);
 	close_field(reader, field);
 
 	if (reader->left > 0) /* Before TLS 1.3 a hello may end here. */

@@ -43,7 +43,7 @@ static void blot_out_cookies(char *bytes, size_t length)
 
 /* What does not parse is a ClientHello, which has no headers. Without memory, or of headers that nobody understands, nothing is
  * shown. */
-static void redact(char *bytes, size_t length)
+static void redact_head(char *bytes, size_t length)
 {
 	struct lp_head *head = lp_head_new(length);
 	bool is_request = head && lp_head_parse(head, bytes, length) > 0;
@@ -79,7 +79,7 @@ void lp_recording_write(FILE *out, const struct lp_recorded *recorded, bool raw)
 	fprintf(out, "%s %u %u %u %s\n", ip, recorded->port, recorded->worker, recorded->length, recorded->listener);
 	memcpy(bytes, recorded->head, recorded->length);
 	if (!raw && recorded->length)
-		redact(bytes, recorded->length);
+		redact_head(bytes, recorded->length);
 	bytes[recorded->length] = '\n';
 	fwrite(bytes, 1, recorded->length + 1u, out);
 }

@@ -139,7 +139,7 @@ static inline void chain_remove(struct lp_sessions *sessions, struct chain *chai
 		chain->last = previous;
 }
 
-static void use(struct lp_sessions *sessions, uint32_t number)
+static void mark_used(struct lp_sessions *sessions, uint32_t number)
 {
 	if (sessions->used.last == number)
 		return;
@@ -148,7 +148,7 @@ static void use(struct lp_sessions *sessions, uint32_t number)
 }
 
 /* A key that there is no room for does not last. */
-static void keep(const struct lp_sessions *sessions, uint32_t number, uint16_t worker)
+static void store_worker(const struct lp_sessions *sessions, uint32_t number, uint16_t worker)
 {
 	const struct entry *entry = entry_of(sessions, number);
 	struct lasting *kept = sessions->lasting ? &sessions->lasting[number] : NULL;
@@ -171,7 +171,7 @@ static void join_worker(struct lp_sessions *sessions, uint32_t number, unsigned 
 	entry_of(sessions, number)->worker = (uint16_t)worker;
 	chain_append(sessions, &sessions->of_worker[worker - 1], BY_WORKER, number);
 	sessions->workers->slots[worker - 1].sessions++;
-	keep(sessions, number, (uint16_t)worker);
+	store_worker(sessions, number, (uint16_t)worker);
 }
 
 static void leave_worker(struct lp_sessions *sessions, uint32_t number)
@@ -196,7 +196,7 @@ static uint32_t place_after(const struct lp_sessions *sessions, uint32_t place)
 }
 
 /* How many steps lead from one place to another. */
-static uint32_t distance(const struct lp_sessions *sessions, uint32_t from, uint32_t to)
+static uint32_t count_steps(const struct lp_sessions *sessions, uint32_t from, uint32_t to)
 {
 	return to >= from ? to - from : sessions->places - from + to;
 }
@@ -245,7 +245,7 @@ static void index_remove(struct lp_sessions *sessions, uint32_t number)
 	for (uint32_t at = place_after(sessions, gap); index[at].entry; at = place_after(sessions, at)) {
 		uint32_t home = home_of(sessions, index[at].hash);
 
-		if (distance(sessions, home, at) < distance(sessions, gap, at))
+		if (count_steps(sessions, home, at) < count_steps(sessions, gap, at))
 			continue;
 		index[gap] = index[at];
 		gap = at;
@@ -256,18 +256,18 @@ static void index_remove(struct lp_sessions *sessions, uint32_t number)
 /* Entries */
 
 /* A bound entry's worker has ended. */
-static void bury(struct lp_sessions *sessions, uint32_t number)
+static void mark_dead(struct lp_sessions *sessions, uint32_t number)
 {
 	chain_remove(sessions, &sessions->used, BY_USE, number);
 	leave_worker(sessions, number);
-	keep(sessions, number, 0);
+	store_worker(sessions, number, 0);
 	entry_of(sessions, number)->worker = 0;
 	chain_append(sessions, &sessions->dead, BY_USE, number);
 	sessions->count--;
 	sessions->dead_count++;
 }
 
-static void revive(struct lp_sessions *sessions, uint32_t number, unsigned worker)
+static void rebind_dead(struct lp_sessions *sessions, uint32_t number, unsigned worker)
 {
 	chain_remove(sessions, &sessions->dead, BY_USE, number);
 	chain_append(sessions, &sessions->used, BY_USE, number);
@@ -276,12 +276,12 @@ static void revive(struct lp_sessions *sessions, uint32_t number, unsigned worke
 	sessions->count++;
 }
 
-static void forget(struct lp_sessions *sessions, uint32_t number)
+static void forget_entry(struct lp_sessions *sessions, uint32_t number)
 {
 	struct entry *entry = entry_of(sessions, number);
 
 	if (entry->worker)
-		bury(sessions, number);
+		mark_dead(sessions, number);
 	index_remove(sessions, number);
 	chain_remove(sessions, &sessions->dead, BY_USE, number);
 	if (entry->length > LP_SESSION_KEY_INLINE)
@@ -301,7 +301,7 @@ static int make_room(struct lp_sessions *sessions)
 		return 0;
 	if (sessions->count + sessions->dead_count == sessions->max) {
 		sessions->evicted += sessions->dead_count == 0;
-		forget(sessions, sessions->dead_count ? sessions->dead.first : sessions->used.first);
+		forget_entry(sessions, sessions->dead_count ? sessions->dead.first : sessions->used.first);
 		return 0;
 	}
 	if (!sessions->pages[page]) {
@@ -314,7 +314,7 @@ static int make_room(struct lp_sessions *sessions)
 	return 0;
 }
 
-static int add(struct lp_sessions *sessions, struct lp_slice key, uint32_t hash, unsigned worker)
+static int add_entry(struct lp_sessions *sessions, struct lp_slice key, uint32_t hash, unsigned worker)
 {
 	char *longer = NULL;
 
@@ -430,16 +430,16 @@ int lp_sessions_bind(struct lp_sessions *sessions, struct lp_slice key, unsigned
 	uint32_t number = look_up(sessions, key, hash);
 
 	if (!number)
-		return add(sessions, key, hash, worker);
+		return add_entry(sessions, key, hash, worker);
 	if (entry_of(sessions, number)->worker == 0) {
-		revive(sessions, number, worker);
+		rebind_dead(sessions, number, worker);
 		return 0;
 	}
 	if (entry_of(sessions, number)->worker != worker) {
 		leave_worker(sessions, number);
 		join_worker(sessions, number, worker);
 	}
-	use(sessions, number);
+	mark_used(sessions, number);
 	return 0;
 }
 
@@ -451,7 +451,7 @@ unsigned lp_sessions_find(struct lp_sessions *sessions, struct lp_slice key)
 	if (number && entry_of(sessions, number)->worker == 0)
 		return 0;
 	if (number) {
-		use(sessions, number);
+		mark_used(sessions, number);
 		return entry_of(sessions, number)->worker;
 	}
 	if (sessions->seen)
@@ -464,7 +464,7 @@ void lp_sessions_forget(struct lp_sessions *sessions, struct lp_slice key, unsig
 	uint32_t number = look_up(sessions, key, short_hash(sessions, key));
 
 	if (number && (worker == 0 || entry_of(sessions, number)->worker == worker))
-		forget(sessions, number);
+		forget_entry(sessions, number);
 }
 
 size_t lp_sessions_forget_worker(struct lp_sessions *sessions, unsigned worker)
@@ -474,7 +474,7 @@ size_t lp_sessions_forget_worker(struct lp_sessions *sessions, unsigned worker)
 	if (!lp_workers_find(sessions->workers, worker))
 		return 0;
 	for (struct chain *chain = &sessions->of_worker[worker - 1]; chain->first; forgotten++)
-		bury(sessions, chain->first);
+		mark_dead(sessions, chain->first);
 	return forgotten;
 }
 

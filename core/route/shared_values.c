@@ -179,7 +179,7 @@ static struct item *item_new(struct lp_slice key, uint64_t hash, const struct lp
 }
 
 /* Whether so many bytes fit in as one item, beside all or in the place of one. */
-static bool fits(const struct lp_shared *shared, size_t size, const struct item *instead)
+static bool fits_in_bytes(const struct lp_shared *shared, size_t size, const struct item *instead)
 {
 	if (!instead && shared->count >= shared->max_entries)
 		return false;
@@ -189,11 +189,11 @@ static bool fits(const struct lp_shared *shared, size_t size, const struct item 
 /* Drop what is expired, if that is what it takes. Returns whether there is room now. */
 static bool make_room(struct lp_shared *shared, size_t size, const struct item *instead, uint64_t now_ms)
 {
-	if (fits(shared, size, instead))
+	if (fits_in_bytes(shared, size, instead))
 		return true;
 	while (shared->heap_count > 0 && shared->heap[0]->expires_ms <= now_ms)
 		item_drop(shared, shared->heap[0]);
-	return fits(shared, size, instead);
+	return fits_in_bytes(shared, size, instead);
 }
 
 /* The dictionary */

@@ -141,7 +141,7 @@ unsigned lp_workers_hash(const struct lp_workers *workers, struct lp_slice key)
 	return winner;
 }
 
-static uint32_t measured(const struct lp_worker *worker, enum lp_workers_measure measure)
+static uint32_t load_of(const struct lp_worker *worker, enum lp_workers_measure measure)
 {
 	switch (measure) {
 	case LP_LEAST_SESSIONS:
@@ -157,8 +157,8 @@ static uint32_t measured(const struct lp_worker *worker, enum lp_workers_measure
 /* Whether a has less than b; ties go on to the other load, so that a new session goes where there are few. */
 static bool is_less(const struct lp_worker *a, const struct lp_worker *b, enum lp_workers_measure measure)
 {
-	uint32_t of_a = measured(a, measure);
-	uint32_t of_b = measured(b, measure);
+	uint32_t of_a = load_of(a, measure);
+	uint32_t of_b = load_of(b, measure);
 
 	if (of_a != of_b)
 		return of_a < of_b;
@@ -202,7 +202,7 @@ unsigned lp_workers_next(struct lp_workers *workers)
 }
 
 /* xorshift64*: 64 bits, from a state that runs through every number but 0. */
-static uint64_t draw(struct lp_workers *workers)
+static uint64_t draw_random(struct lp_workers *workers)
 {
 	uint64_t x = workers->random;
 
@@ -220,7 +220,7 @@ static unsigned draw_below(struct lp_workers *workers, unsigned bound)
 	unsigned __int128 product;
 
 	do
-		product = (unsigned __int128)draw(workers) * bound;
+		product = (unsigned __int128)draw_random(workers) * bound;
 	while ((uint64_t)product < surplus);
 	return (unsigned)(product >> 64);
 }

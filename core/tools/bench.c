@@ -55,7 +55,7 @@ struct bench {
 
 enum situation { SITUATION_NEW, SITUATION_KNOWN };
 
-static int compare(const void *a, const void *b)
+static int compare_samples(const void *a, const void *b)
 {
 	double left = *(const double *)a;
 	double right = *(const double *)b;
@@ -63,9 +63,9 @@ static int compare(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-static double percentile(double *samples, size_t count, unsigned per_cent)
+static double percentile_of(double *samples, size_t count, unsigned per_cent)
 {
-	qsort(samples, count, sizeof(*samples), compare);
+	qsort(samples, count, sizeof(*samples), compare_samples);
 	return samples[(count - 1) * per_cent / 100];
 }
 
@@ -97,7 +97,7 @@ static void make_asker(struct bench *bench, struct asker *asker, enum lp_protoco
 	asker->hello.sni = (struct lp_slice){asker->sni, strlen(asker->sni)};
 }
 
-static void ask(struct lp_policy *policy, const struct asker *asker, lp_policy_cursor at)
+static void ask_hook(struct lp_policy *policy, const struct asker *asker, lp_policy_cursor at)
 {
 	lp_policy_decide(policy, &asker->conn, &at);
 }
@@ -108,7 +108,7 @@ static void ask_together(struct bench *bench, struct lp_policy *policy, lp_polic
 	uint64_t began_ns = lp_clock_ns();
 
 	for (unsigned i = 0; i < BATCH; i++)
-		ask(policy, &bench->askers[i], at);
+		ask_hook(policy, &bench->askers[i], at);
 	bench->batches[round] = ((double)(lp_clock_ns() - began_ns) - bench->clock_ns) / BATCH;
 	/* When the collector ran there is less than before; the median passes over such rounds. */
 	bench->bytes[round] = ((double)lp_policy_bytes(policy) - (double)bytes) / BATCH;
@@ -120,14 +120,14 @@ static void ask_singly(struct bench *bench, struct lp_policy *policy, lp_policy_
 		uint64_t began_ns = lp_clock_ns();
 		double taken_ns;
 
-		ask(policy, &bench->askers[i], at);
+		ask_hook(policy, &bench->askers[i], at);
 		taken_ns = (double)(lp_clock_ns() - began_ns) - bench->clock_ns;
 		bench->singles[(size_t)round * BATCH + i] = taken_ns > 0 ? taken_ns : 0;
 	}
 }
 
-static void measure(struct bench *bench, struct lp_policy *policy, lp_policy_cursor at, enum lp_protocol protocol,
-		    enum situation situation)
+static void measure_hook(struct bench *bench, struct lp_policy *policy, lp_policy_cursor at, enum lp_protocol protocol,
+			 enum situation situation)
 {
 	for (unsigned round = 0; round < bench->what->rounds; round++) {
 		for (unsigned i = 0; i < BATCH; i++)
@@ -142,10 +142,10 @@ static void measure(struct bench *bench, struct lp_policy *policy, lp_policy_cur
 static void print_row(struct bench *bench, const char *name, const char *hook, const char *situation, FILE *out)
 {
 	size_t rounds = bench->what->rounds;
-	double bytes = percentile(bench->bytes, rounds, 50);
+	double bytes = percentile_of(bench->bytes, rounds, 50);
 
 	fprintf(out, "%-*s  %-10s  %-9s  %6.0f ns  %6.0f ns  %5.0f\n", bench->name_columns, name, hook, situation,
-		percentile(bench->batches, rounds, 50), percentile(bench->singles, rounds * BATCH, 99),
+		percentile_of(bench->batches, rounds, 50), percentile_of(bench->singles, rounds * BATCH, 99),
 		bytes > 0 ? bytes : 0);
 }
 
@@ -154,13 +154,14 @@ static void bench_hook(struct bench *bench, struct lp_policy *policy, const char
 	const char *hook = lp_policy_hook_name(policy, at);
 
 	if (strcmp(hook, "on_request") == 0) {
-		measure(bench, policy, at, LP_PROTOCOL_HTTP, SITUATION_NEW);
+		measure_hook(bench, policy, at, LP_PROTOCOL_HTTP, SITUATION_NEW);
 		print_row(bench, name, hook, "no sid", out);
-		measure(bench, policy, at, LP_PROTOCOL_HTTP, SITUATION_KNOWN);
+		measure_hook(bench, policy, at, LP_PROTOCOL_HTTP, SITUATION_KNOWN);
 		print_row(bench, name, hook, "known sid", out);
 		return;
 	}
-	measure(bench, policy, at, strcmp(hook, "on_hello") == 0 ? LP_PROTOCOL_TLS : LP_PROTOCOL_UNSEEN, SITUATION_NEW);
+	measure_hook(bench, policy, at, strcmp(hook, "on_hello") == 0 ? LP_PROTOCOL_TLS : LP_PROTOCOL_UNSEEN,
+		     SITUATION_NEW);
 	print_row(bench, name, hook, "", out);
 }
 
@@ -189,7 +190,7 @@ static double measure_clock(void)
 
 		samples[i] = (double)(lp_clock_ns() - began_ns);
 	}
-	return percentile(samples, 1001, 0);
+	return percentile_of(samples, 1001, 0);
 }
 
 static int set_up_askers(struct bench *bench)
@@ -245,7 +246,7 @@ static void tear_down(struct bench *bench)
 	lp_workers_deinit(&bench->workers);
 }
 
-static void widen(struct bench *bench, const char *name)
+static void widen_name_column(struct bench *bench, const char *name)
 {
 	if ((int)strlen(name) > bench->name_columns)
 		bench->name_columns = (int)strlen(name);
@@ -257,9 +258,9 @@ static int bench_all(struct bench *bench, FILE *out, struct lp_error *error)
 	int status = 0;
 
 	for (const struct lp_included_policy *included = lp_included_policies; included->name; included++)
-		widen(bench, included->name);
+		widen_name_column(bench, included->name);
 	for (size_t i = 0; i < what->policy_count; i++)
-		widen(bench, what->policies[i]);
+		widen_name_column(bench, what->policies[i]);
 	fprintf(out, "%-*s  %-10s  %-9s  %9s  %9s  %5s\n", bench->name_columns, "policy", "hook", "", "median", "p99",
 		"bytes");
 

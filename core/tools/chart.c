@@ -91,7 +91,7 @@ const char *lp_chart_number(uint64_t number, char *text)
 }
 
 /* How far a value is from the mean, in per cent; never "-0.0". */
-static double deviation(uint64_t value, double mean)
+static double deviation_of(uint64_t value, double mean)
 {
 	double per_cent = mean > 0 ? 100 * ((double)value / mean - 1) : 0;
 
@@ -119,7 +119,7 @@ static void print_bar(uint64_t parts, unsigned columns, bool unicode, FILE *out)
 	fprintf(out, "%*s", (int)(columns - printed), "");
 }
 
-static uint64_t share(uint64_t value, uint64_t of, unsigned parts)
+static uint64_t share_of(uint64_t value, uint64_t of, unsigned parts)
 {
 	uint64_t drawn = of > 0 ? (uint64_t)((double)value / (double)of * parts + 0.5) : 0;
 
@@ -140,9 +140,9 @@ void lp_chart_print(const struct lp_chart *chart, const struct lp_chart_style *s
 
 	for (size_t i = 0; i < chart->count; i++) {
 		fprintf(out, "  %s %*zu  ", chart->label, digits, i + 1);
-		print_bar(share(chart->values[i], largest, 8 * room), room, style->unicode, out);
+		print_bar(share_of(chart->values[i], largest, 8 * room), room, style->unicode, out);
 		fprintf(out, "  %*s  %+*.1f %%\n", value_columns, lp_chart_number(chart->values[i], number),
-			DEVIATION_COLUMNS - 2, deviation(chart->values[i], mean));
+			DEVIATION_COLUMNS - 2, deviation_of(chart->values[i], mean));
 	}
 }
 
@@ -185,7 +185,7 @@ static void write_bar(const struct lp_chart *chart, size_t i, uint64_t largest, 
 	fprintf(out, "  <text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>\n", PICTURE_VALUES_RIGHT, baseline,
 		lp_chart_number(value, number));
 	fprintf(out, "  <text x=\"%d\" y=\"%d\" text-anchor=\"end\" fill=\"#6b7680\">%+.1f %%</text>\n",
-		PICTURE_WIDTH - 20, baseline, deviation(value, mean));
+		PICTURE_WIDTH - 20, baseline, deviation_of(value, mean));
 }
 
 static void write_mean(double mean, uint64_t largest, int bottom, FILE *out)

@@ -286,7 +286,7 @@ static int by_place(const void *a, const void *b)
 }
 
 /* Print and forget. Returns how many mistakes there were. */
-static int report(struct check *check, FILE *out)
+static int print_mistakes(struct check *check, FILE *out)
 {
 	int count = (int)check->count;
 
@@ -305,7 +305,7 @@ static int report(struct check *check, FILE *out)
 	return count;
 }
 
-static int run(struct check *check, struct lp_error *error)
+static int run_checks(struct check *check, struct lp_error *error)
 {
 	int status = lp_policy_check(check->name, on_found, check, error);
 
@@ -346,7 +346,7 @@ static int check_file(const struct lp_command_line *line, const char *name, FILE
 	check.scene.host.trace = on_trace;
 	check.scene.host.trace_owner = &check;
 	if (status == 0)
-		status = run(&check, error);
+		status = run_checks(&check, error);
 	lp_policy_free(check.policy);
 	lp_scene_deinit(&check.scene);
 	if (status < 0) {
@@ -355,7 +355,7 @@ static int check_file(const struct lp_command_line *line, const char *name, FILE
 		free(check.mistakes);
 		return status;
 	}
-	count = report(&check, out);
+	count = print_mistakes(&check, out);
 	return count;
 }
 

@@ -18,7 +18,7 @@ enum subject { SUBJECT_PLACE, SUBJECT_OFFICE, SUBJECT_ADDRESS, SUBJECT_CONNECTIO
 #define IN_OFFICES 4
 #define WITH_IPV6 3
 
-static uint64_t draw(uint64_t number, enum subject subject)
+static uint64_t draw_random(uint64_t number, enum subject subject)
 {
 	return lp_hash((struct lp_slice){(const char *)&number, sizeof(number)}, (uint64_t)subject + 1);
 }
@@ -31,7 +31,7 @@ static uint64_t office_of(uint64_t number)
 
 	for (unsigned k = 1; k <= LP_CLIENT_OFFICES; k++)
 		tickets += 2520 / k;
-	ticket = (unsigned)(draw(number, SUBJECT_OFFICE) % tickets);
+	ticket = (unsigned)(draw_random(number, SUBJECT_OFFICE) % tickets);
 	for (unsigned k = 1; k < LP_CLIENT_OFFICES; k++) {
 		if (ticket < 2520 / k)
 			return k;
@@ -63,23 +63,23 @@ static void make_ipv6(uint64_t random, struct lp_ip *ip)
 
 void lp_client_ip(uint64_t number, enum lp_clients where, struct lp_ip *ip)
 {
-	uint64_t place = draw(number, SUBJECT_PLACE);
+	uint64_t place = draw_random(number, SUBJECT_PLACE);
 
 	*ip = (struct lp_ip){0};
 	if (where == LP_CLIENTS_BEHIND_NAT && place % 10 < IN_OFFICES)
-		make_ipv4(draw(UINT64_MAX - office_of(number), SUBJECT_ADDRESS), ip);
+		make_ipv4(draw_random(UINT64_MAX - office_of(number), SUBJECT_ADDRESS), ip);
 	else if ((place >> 32) % 10 < WITH_IPV6)
-		make_ipv6(draw(number, SUBJECT_ADDRESS), ip);
+		make_ipv6(draw_random(number, SUBJECT_ADDRESS), ip);
 	else
-		make_ipv4(draw(number, SUBJECT_ADDRESS), ip);
+		make_ipv4(draw_random(number, SUBJECT_ADDRESS), ip);
 }
 
 unsigned lp_client_connections(uint64_t number)
 {
-	return 1 + (unsigned)(draw(number, SUBJECT_CONNECTIONS) % LP_CLIENT_CONNECTIONS_MAX);
+	return 1 + (unsigned)(draw_random(number, SUBJECT_CONNECTIONS) % LP_CLIENT_CONNECTIONS_MAX);
 }
 
-static void spell(uint64_t random, size_t length, char *text)
+static void spell_id(uint64_t random, size_t length, char *text)
 {
 	static const char letters[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
 
@@ -89,10 +89,10 @@ static void spell(uint64_t random, size_t length, char *text)
 
 void lp_client_sid(uint64_t number, unsigned session, char *sid)
 {
-	uint64_t random = draw(number + ((uint64_t)session << 48), SUBJECT_SID);
+	uint64_t random = draw_random(number + ((uint64_t)session << 48), SUBJECT_SID);
 
-	spell(random, 10, sid);
-	spell(draw(random, SUBJECT_SID), 10, sid + 10);
+	spell_id(random, 10, sid);
+	spell_id(draw_random(random, SUBJECT_SID), 10, sid + 10);
 	sid[20] = '\0';
 }
 
@@ -119,6 +119,7 @@ size_t lp_client_request(uint64_t number, const struct lp_ip *ip, const char *si
 			  "X-Forwarded-For: %s, 10.0.0.1\r\n"
 			  "\r\n",
 			  (unsigned)number, sid ? "&sid=" : "", sid ? sid : "",
-			  (unsigned long long)draw(number, SUBJECT_COOKIE), (unsigned)(number % TENANTS), address);
+			  (unsigned long long)draw_random(number, SUBJECT_COOKIE), (unsigned)(number % TENANTS),
+			  address);
 	return (size_t)length;
 }

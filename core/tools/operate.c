@@ -112,7 +112,7 @@ static int refuse_reload(struct lp_error *error)
 	return lp_error_set(error, reason.code, "%s%s; the policies in use stay", has ? "" : begin, reason.text);
 }
 
-static int reload(const char *path, FILE *out, struct lp_error *error)
+static int reload_policies(const char *path, FILE *out, struct lp_error *error)
 {
 	json_t *answer;
 	char number[LP_CHART_NUMBER_SIZE];
@@ -210,7 +210,7 @@ static int follow_drain(struct drain *drain, uint32_t timeout_ms, FILE *out, str
 	}
 }
 
-static int drain(const struct lp_command_line *line, const char *path, FILE *out, struct lp_error *error)
+static int drain_worker(const struct lp_command_line *line, const char *path, FILE *out, struct lp_error *error)
 {
 	struct drain drain = {.path = path, .id = (long long)line->tool.worker, .connections = -1};
 	char request[32];
@@ -231,7 +231,7 @@ static int drain(const struct lp_command_line *line, const char *path, FILE *out
 	return 0;
 }
 
-static int enable(const struct lp_command_line *line, const char *path, FILE *out, struct lp_error *error)
+static int enable_worker(const struct lp_command_line *line, const char *path, FILE *out, struct lp_error *error)
 {
 	char request[32];
 	json_t *answer;
@@ -284,7 +284,7 @@ static void print_what_is_left(const char *path, long long *shown, FILE *out)
 	json_decref(status);
 }
 
-static int stop(const struct lp_command_line *line, const char *path, FILE *out, struct lp_error *error)
+static int stop_balancer(const struct lp_command_line *line, const char *path, FILE *out, struct lp_error *error)
 {
 	long long shown = 0;
 	json_t *answer;
@@ -320,13 +320,13 @@ int lp_operate(const struct lp_command_line *line, FILE *out, struct lp_error *e
 		return status;
 	switch (line->command) {
 	case LP_COMMAND_RELOAD:
-		return reload(path, out, error);
+		return reload_policies(path, out, error);
 	case LP_COMMAND_DRAIN:
-		return drain(line, path, out, error);
+		return drain_worker(line, path, out, error);
 	case LP_COMMAND_ENABLE:
-		return enable(line, path, out, error);
+		return enable_worker(line, path, out, error);
 	case LP_COMMAND_STOP:
-		return stop(line, path, out, error);
+		return stop_balancer(line, path, out, error);
 	default:
 		return print_status(line, path, out, error);
 	}

@@ -59,8 +59,8 @@ static void learn_session(struct side *side, const struct lp_policy_conn *conn, 
 		lp_sessions_bind(side->scene.host.sessions, (struct lp_slice){sid, (size_t)length}, worker);
 }
 
-static int ask(struct side *side, const struct lp_recorded *recorded, struct lp_policy_conn *conn,
-	       struct lp_verdict *verdict, struct lp_error *error)
+static int ask_policies(struct side *side, const struct lp_recorded *recorded, struct lp_policy_conn *conn,
+			struct lp_verdict *verdict, struct lp_error *error)
 {
 	char ip[LP_IP_TEXT_SIZE];
 	struct lp_scene_conn what = {
@@ -111,7 +111,7 @@ static int ask_both(struct replay *replay, const struct lp_recorded *recorded, F
 	struct lp_verdict verdicts[2];
 
 	for (unsigned i = 0; i < 2; i++) {
-		int status = ask(&replay->sides[i], recorded, &conn, &verdicts[i], error);
+		int status = ask_policies(&replay->sides[i], recorded, &conn, &verdicts[i], error);
 
 		if (status < 0)
 			return status;

@@ -40,7 +40,7 @@ static void forget_reads(struct telling *telling)
 }
 
 /* Whether a line is new in this hook. */
-static bool remember(struct telling *telling, const char *line)
+static bool is_new_line(struct telling *telling, const char *line)
 {
 	for (size_t i = 0; i < telling->read_count; i++)
 		if (strcmp(telling->reads[i], line) == 0)
@@ -60,7 +60,7 @@ static void tell_read(struct telling *telling, const struct lp_trace_event *even
 		snprintf(line, sizeof(line), "%s %s %s", event->what, is_property ? "=" : "→", event->value);
 	else
 		snprintf(line, sizeof(line), "%s", event->what);
-	if (remember(telling, line))
+	if (is_new_line(telling, line))
 		fprintf(telling->out, "  %s\n", line);
 }
 
@@ -161,8 +161,8 @@ static int connect_as_told(struct lp_scene *scene, const struct lp_tool_options 
 	return status;
 }
 
-static int route(struct lp_scene *scene, const struct lp_command_line *line, struct telling *telling,
-		 struct lp_error *error)
+static int route_connection(struct lp_scene *scene, const struct lp_command_line *line, struct telling *telling,
+			    struct lp_error *error)
 {
 	struct lp_policy *policy = NULL;
 	lp_policy_cursor cursor = 0;
@@ -196,7 +196,7 @@ int lp_route(const struct lp_command_line *line, FILE *out, struct lp_error *err
 	if (status < 0)
 		lp_error_set(error, status, "no memory for workers");
 	else
-		status = route(&scene, line, &telling, error);
+		status = route_connection(&scene, line, &telling, error);
 	forget_reads(&telling);
 	lp_scene_deinit(&scene);
 	return status;

@@ -61,7 +61,7 @@ struct simulation {
 	char request[LP_CLIENT_REQUEST_SIZE];
 };
 
-static int check(const struct lp_simulation *what, struct lp_error *error)
+static int check_simulation(const struct lp_simulation *what, struct lp_error *error)
 {
 	if (what->clients < 1)
 		return lp_error_set(error, LP_EUSAGE, "simulate: --clients must be 1 or more");
@@ -156,7 +156,7 @@ static void tear_down(struct simulation *simulation)
 }
 
 /* What the client sends is written only if somebody wants to see it. */
-static void look(struct simulation *simulation, unsigned number, struct lp_policy_conn *conn)
+static void make_conn(struct simulation *simulation, unsigned number, struct lp_policy_conn *conn)
 {
 	const struct client *client = &simulation->clients[number];
 	char sid[LP_CLIENT_SID_SIZE];
@@ -171,7 +171,7 @@ static void look(struct simulation *simulation, unsigned number, struct lp_polic
 }
 
 /* The worker of one connection, or 0 when it is refused. */
-static unsigned route(struct simulation *simulation, unsigned number, unsigned connection)
+static unsigned route_one(struct simulation *simulation, unsigned number, unsigned connection)
 {
 	struct lp_policy_conn conn = {
 		.ip = simulation->clients[number].ip,
@@ -185,7 +185,7 @@ static unsigned route(struct simulation *simulation, unsigned number, unsigned c
 
 		switch (verdict.kind) {
 		case LP_VERDICT_LOOK:
-			look(simulation, number, &conn);
+			make_conn(simulation, number, &conn);
 			break;
 		case LP_VERDICT_HEAR: /* Nor is anybody unheard. */
 		case LP_VERDICT_AWAIT:
@@ -203,7 +203,7 @@ static unsigned route(struct simulation *simulation, unsigned number, unsigned c
 }
 
 /* The worker of a client's first connection either knows its session or opens one. */
-static void settle(struct simulation *simulation, unsigned number, unsigned worker)
+static void settle_session(struct simulation *simulation, unsigned number, unsigned worker)
 {
 	struct client *client = &simulation->clients[number];
 	char sid[LP_CLIENT_SID_SIZE];
@@ -219,7 +219,7 @@ static void settle(struct simulation *simulation, unsigned number, unsigned work
 	lp_sessions_bind(simulation->host.sessions, (struct lp_slice){sid, strlen(sid)}, worker);
 }
 
-static void visit(struct simulation *simulation, unsigned number)
+static void visit_client(struct simulation *simulation, unsigned number)
 {
 	struct client *client = &simulation->clients[number];
 	struct client before = *client;
@@ -227,14 +227,14 @@ static void visit(struct simulation *simulation, unsigned number)
 
 	client->open = 0;
 	for (unsigned c = 0; c < connections; c++) {
-		unsigned worker = route(simulation, number, c);
+		unsigned worker = route_one(simulation, number, c);
 
 		if (!worker) {
 			simulation->result->refused++;
 			continue;
 		}
 		if (client->open == 0)
-			settle(simulation, number, worker);
+			settle_session(simulation, number, worker);
 		client->at[client->open++] = (uint16_t)worker;
 		lp_workers_find(&simulation->workers, worker)->connections++;
 	}
@@ -249,7 +249,7 @@ static void visit(struct simulation *simulation, unsigned number)
  * Another order every time. In the same one, policies that count would meet the same pattern of connections again, and
  * whether they then move a client would be no chance but always or never.
  */
-static void shuffle(struct simulation *simulation)
+static void shuffle_clients(struct simulation *simulation)
 {
 	for (uint32_t i = simulation->what->clients; i > 1; i--) {
 		uint64_t random = lp_hash((struct lp_slice){(const char *)&i, sizeof(i)}, simulation->random++);
@@ -266,12 +266,12 @@ static double visit_all(struct simulation *simulation)
 {
 	unsigned moved = 0;
 
-	shuffle(simulation);
+	shuffle_clients(simulation);
 	for (unsigned i = 0; i < simulation->what->clients; i++) {
 		const struct client *client = &simulation->clients[simulation->order[i]];
 		unsigned home = client->home;
 
-		visit(simulation, simulation->order[i]);
+		visit_client(simulation, simulation->order[i]);
 		simulation->now_ns += BETWEEN_CLIENTS_NS;
 		moved += home && client->home && client->home != home;
 	}
@@ -340,7 +340,7 @@ static void run_rounds(struct simulation *simulation)
 int lp_simulation_run(const struct lp_simulation *what, struct lp_simulated *result, struct lp_error *error)
 {
 	struct simulation simulation = {.what = what, .result = result, .random = SEED, .now_ns = BEGINNING_NS};
-	int status = check(what, error);
+	int status = check_simulation(what, error);
 
 	if (status < 0)
 		return status;

@@ -35,7 +35,7 @@ static const char *sentence_of(const char *word)
 	return word;
 }
 
-static bool is(const json_t *decision, const char *key, const char *word)
+static bool has_word(const json_t *decision, const char *key, const char *word)
 {
 	return strcmp(lp_ask_text(decision, key), word) == 0;
 }
@@ -56,7 +56,7 @@ static void print_request(FILE *out, const json_t *decision, int columns)
 {
 	bool cut = json_is_true(json_object_get(decision, "target_cut"));
 
-	if (is(decision, "protocol", "http")) {
+	if (has_word(decision, "protocol", "http")) {
 		lp_plain_print(out, lp_ask_text(decision, "method"), 0);
 		fputc(' ', out);
 		if (strlen(lp_ask_text(decision, "target")) <= (size_t)columns || !columns)
@@ -64,12 +64,12 @@ static void print_request(FILE *out, const json_t *decision, int columns)
 		else
 			lp_plain_print(out, lp_ask_text(decision, "target"), columns);
 		fputs(cut ? "..." : "", out);
-	} else if (is(decision, "protocol", "tls")) {
+	} else if (has_word(decision, "protocol", "tls")) {
 		fputs("TLS ", out);
 		lp_plain_print(out, *lp_ask_text(decision, "sni") ? lp_ask_text(decision, "sni") : "without a name",
 			       columns);
 	} else {
-		fputs(is(decision, "protocol", "other") ? "neither HTTP nor TLS" : "not looked at", out);
+		fputs(has_word(decision, "protocol", "other") ? "neither HTTP nor TLS" : "not looked at", out);
 	}
 }
 
@@ -95,21 +95,21 @@ static void print_decision(FILE *out, const json_t *decision)
 
 	fputs("  decided  ", out);
 	lp_plain_print(out, *by ? by : "limpet", 0);
-	if (is(decision, "decision", "worker"))
+	if (has_word(decision, "decision", "worker"))
 		fprintf(out, " chose worker %lld", worker);
-	else if (is(decision, "decision", "refuse"))
+	else if (has_word(decision, "decision", "refuse"))
 		fputs(" refused it", out);
-	else if (is(decision, "decision", "wait_for_session"))
+	else if (has_word(decision, "decision", "wait_for_session"))
 		fputs(" asked for a session that no worker has claimed", out);
-	else if (is(decision, "decision", "wait_for_worker"))
+	else if (has_word(decision, "decision", "wait_for_worker"))
 		fputs(" asked for a session whose worker cannot take it now", out);
-	else if (is(decision, "decision", "undecided"))
+	else if (has_word(decision, "decision", "undecided"))
 		fputs(": not at all", out);
 	else if (worker)
 		fprintf(out, ": worker %lld, the least busy, as no policy had an opinion", worker);
 	else
 		fputs(": no worker could take it, and no policy had an opinion", out);
-	if (!is(decision, "decision", "undecided"))
+	if (!has_word(decision, "decision", "undecided"))
 		fprintf(out, ", after %lld ms", lp_ask_number(decision, "decided_after_ms"));
 	fputs(json_is_true(json_object_get(decision, "policy_failed")) ? "; a hook failed, and the log says how\n"
 								       : "\n",
@@ -118,11 +118,11 @@ static void print_decision(FILE *out, const json_t *decision)
 
 static const char *reason_of(const json_t *decision)
 {
-	return is(decision, "return_reason", "lost")        ? "it ended, or its channel did"
-	       : is(decision, "return_reason", "refused")   ? "it does not take it"
-	       : is(decision, "return_reason", "no_room")   ? "it is at its limit of open files"
-	       : is(decision, "return_reason", "no_server") ? "it does not listen where the connection came in"
-							    : lp_ask_text(decision, "return_reason");
+	return has_word(decision, "return_reason", "lost")        ? "it ended, or its channel did"
+	       : has_word(decision, "return_reason", "refused")   ? "it does not take it"
+	       : has_word(decision, "return_reason", "no_room")   ? "it is at its limit of open files"
+	       : has_word(decision, "return_reason", "no_server") ? "it does not listen where the connection came in"
+								  : lp_ask_text(decision, "return_reason");
 }
 
 static void print_outcome(FILE *out, const json_t *decision)

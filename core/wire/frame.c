@@ -179,13 +179,13 @@ int lp_frame_parse(struct lp_frame *frame, const char *bytes, size_t length)
 	return 0;
 }
 
-static char *put(char *out, struct lp_slice bytes)
+static char *write_bytes(char *out, struct lp_slice bytes)
 {
 	memcpy(out, bytes.bytes, bytes.length);
 	return out + bytes.length;
 }
 
-static char *put_number(char *out, uint64_t number)
+static char *write_number(char *out, uint64_t number)
 {
 	char digits[20];
 	size_t first = sizeof(digits);
@@ -194,13 +194,13 @@ static char *put_number(char *out, uint64_t number)
 		number /= 10;
 	} while (number);
 	*out++ = ' ';
-	return put(out, (struct lp_slice){digits + first, sizeof(digits) - first});
+	return write_bytes(out, (struct lp_slice){digits + first, sizeof(digits) - first});
 }
 
-static char *put_key(char *out, struct lp_slice key)
+static char *write_key(char *out, struct lp_slice key)
 {
 	*out++ = ' ';
-	return put(out, key);
+	return write_bytes(out, key);
 }
 
 size_t lp_frame_write(const struct lp_frame *frame, char *out)
@@ -209,17 +209,17 @@ size_t lp_frame_write(const struct lp_frame *frame, char *out)
 	if ((parts & NAME && !is_key(frame->name)) || (parts & KEY && !is_key(frame->key)) ||
 	    (parts & VALUE && !frame->value.bytes) || frame->value.length > LP_FRAME_VALUE_MAX)
 		return 0;
-	char *at = put(out, kinds[frame->kind].word);
+	char *at = write_bytes(out, kinds[frame->kind].word);
 	if (parts & NUMBER)
-		at = put_number(at, frame->number);
+		at = write_number(at, frame->number);
 	if (parts & OPEN && frame->open >= 0)
-		at = put_number(at, (uint64_t)frame->open);
+		at = write_number(at, (uint64_t)frame->open);
 	if (parts & NAME)
-		at = put_key(at, frame->name);
+		at = write_key(at, frame->name);
 	if (parts & KEY)
-		at = put_key(at, frame->key);
+		at = write_key(at, frame->key);
 	if (parts & SECONDS)
-		at = put_number(at, frame->seconds);
+		at = write_number(at, frame->seconds);
 	if (parts & (VALUE | MAYBE_VALUE) && frame->value.bytes)
 		*at++ = '\n';
 	return (size_t)(at - out);
