@@ -25,6 +25,17 @@ struct lp_loaded {
 	char at[LP_CLOCK_TEXT_SIZE]; /**< When: "2026-11-29T05:14:12Z". */
 };
 
+/** Warnings about the policies that are remembered from one reload to the next. */
+#define LP_SETUP_TOLD_MAX 32
+
+/** What was said about the policies in use (setup.h), by hashes of the words. */
+struct lp_setup_told {
+	uint64_t hashes[LP_SETUP_TOLD_MAX];
+	uint64_t next[LP_SETUP_TOLD_MAX]; /**< While the next report is made. */
+	size_t count;
+	size_t next_count;
+};
+
 struct lp_data {
 	struct limpet_options options;
 	struct lp_log log;
@@ -47,6 +58,7 @@ struct lp_data {
 	struct lp_loaded current;           /**< In use. */
 	struct lp_loaded proven;            /**< While the current ones are on probation: those to go back to. */
 	struct lp_probation probation;
+	struct lp_setup_told told;
 	uint64_t past_policy_errors; /**< Of policies that were freed. */
 	uint64_t past_policy_kills;  /**< The same. */
 };

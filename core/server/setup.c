@@ -5,6 +5,7 @@
 #include "server/setup.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,10 @@
 
 #include "base/address.h"
 #include "policy/survey.h"
+#include "route/hash.h"
+
+/* Bytes of a warning, at most. */
+#define SAID_MAX 1024
 
 /* The dialect for such workers whose library reads responses and gives connections back. */
 static const char *able_dialect(const struct lp_dialect *dialect)
@@ -177,28 +182,47 @@ static bool may_find(const struct lp_data *data, const struct lp_policy_survey *
 	return false;
 }
 
+/* Say what the policies cannot do here; but not again at a reload that changes nothing about it. */
+static void __attribute__((format(printf, 4, 5)))
+say(struct lp_data *data, enum lp_log_level level, const struct lp_log_about *about, const char *format, ...)
+{
+	struct lp_setup_told *told = &data->told;
+	char text[SAID_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	uint64_t hash = lp_hash((struct lp_slice){text, strlen(text)}, 0);
+	bool known = false;
+	for (size_t i = 0; i < told->count; i++)
+		known |= told->hashes[i] == hash;
+	if (told->next_count < LP_SETUP_TOLD_MAX)
+		told->next[told->next_count++] = hash;
+	if (!known)
+		lp_log_write(&data->log, level, about, "%s", text);
+}
+
 static void warn_of_policy(struct lp_data *data, const char *name, const struct lp_policy_survey *survey)
 {
 	const struct lp_dialect *dialect = data->dialect;
 
 	if (survey->reads_session && !data->options.session_count)
-		lp_log_write(&data->log, LP_LOG_WARNING, LP_LOG_ABOUT(.policy = name),
-			     "policy %s looks for what --session names, and there is none: conn.session is always nil; "
-			     "add --session sid, or cookie:NAME, header:NAME, query:NAME",
-			     name);
+		say(data, LP_LOG_WARNING, LP_LOG_ABOUT(.policy = name),
+		    "policy %s looks for what --session names, and there is none: conn.session is always nil; "
+		    "add --session sid, or cookie:NAME, header:NAME, query:NAME",
+		    name);
 	else if (dialect->sessions == LP_SESSIONS_UNTOLD)
-		lp_log_write(
-			&data->log, LP_LOG_WARNING, LP_LOG_ABOUT(.policy = name),
-			"policy %s looks for sessions, but workers of dialect %s report none: their requests go to "
-			"any worker; start the program with --dialect %s, which learns them from responses",
-			name, dialect->name, able_dialect(dialect));
+		say(data, LP_LOG_WARNING, LP_LOG_ABOUT(.policy = name),
+		    "policy %s looks for sessions, but workers of dialect %s report none: their requests go to "
+		    "any worker; start the program with --dialect %s, which learns them from responses",
+		    name, dialect->name, able_dialect(dialect));
 	else if (!may_find(data, survey))
-		lp_log_write(&data->log, LP_LOG_WARNING, LP_LOG_ABOUT(.policy = name),
-			     "policy %s looks sessions up by %s, but %s only Engine.IO's sid; add%s%s --session %s",
-			     name, survey->fields[0],
-			     dialect->sessions == LP_SESSIONS_SIDS ? "its workers report" : "limpet learns",
-			     dialect->sessions == LP_SESSIONS_SIDS ? " --dialect " : "",
-			     dialect->sessions == LP_SESSIONS_SIDS ? able_dialect(dialect) : "", survey->fields[0]);
+		say(data, LP_LOG_WARNING, LP_LOG_ABOUT(.policy = name),
+		    "policy %s looks sessions up by %s, but %s only Engine.IO's sid; add%s%s --session %s", name,
+		    survey->fields[0], dialect->sessions == LP_SESSIONS_SIDS ? "its workers report" : "limpet learns",
+		    dialect->sessions == LP_SESSIONS_SIDS ? " --dialect " : "",
+		    dialect->sessions == LP_SESSIONS_SIDS ? able_dialect(dialect) : "", survey->fields[0]);
 }
 
 static void warn_of_requests(struct lp_data *data)
@@ -209,24 +233,23 @@ static void warn_of_requests(struct lp_data *data)
 	/* Those that register have the library in front of them, which gives connections back. */
 	if (each == LP_ROUTE_FIRST || data->dialect->tell_each || data->dialect->registers)
 		return;
-	lp_log_write(
-		&data->log, each == LP_ROUTE_REQUEST ? LP_LOG_WARNING : LP_LOG_INFO, LP_LOG_ABOUT(.policy = name),
-		"policy %s: route_each does nothing in dialect %s, whose workers cannot give a connection back: all "
-		"requests of a kept connection go where its first one went; with --dialect %s each goes where it "
-		"belongs",
-		name, data->dialect->name, able_dialect(data->dialect));
+	say(data, each == LP_ROUTE_REQUEST ? LP_LOG_WARNING : LP_LOG_INFO, LP_LOG_ABOUT(.policy = name),
+	    "policy %s: route_each does nothing in dialect %s, whose workers cannot give a connection back: all "
+	    "requests of a kept connection go where its first one went; with --dialect %s each goes where it "
+	    "belongs",
+	    name, data->dialect->name, able_dialect(data->dialect));
 }
 
 static void warn_of_rules(struct lp_data *data, const bool *looked_up)
 {
 	for (size_t i = 0; i < data->options.session_count; i++)
 		if (!looked_up[i])
-			lp_log_write(&data->log, LP_LOG_WARNING, NULL,
-				     "--session %s: no policy looks these sessions up; add --policy session",
-				     data->options.sessions[i]);
+			say(data, LP_LOG_WARNING, NULL,
+			    "--session %s: no policy looks these sessions up; add --policy session",
+			    data->options.sessions[i]);
 }
 
-void lp_setup_report(struct lp_data *data)
+static void report(struct lp_data *data)
 {
 	const struct limpet_options *options = &data->options;
 	bool looked_up[LP_SESSION_RULES_MAX] = {false};
@@ -235,7 +258,7 @@ void lp_setup_report(struct lp_data *data)
 
 	/* A policy that binds sessions itself needs nobody to report them. */
 	if (lp_policy_survey(data->current.policy, NULL, NULL, 0, NULL, &whole, &error)) {
-		lp_log_write(&data->log, LP_LOG_WARNING, NULL, "%s", error.text);
+		say(data, LP_LOG_WARNING, NULL, "%s", error.text);
 		return;
 	}
 	for (size_t i = 0; i < options->policy_count; i++) {
@@ -250,4 +273,14 @@ void lp_setup_report(struct lp_data *data)
 	}
 	warn_of_rules(data, looked_up);
 	warn_of_requests(data);
+}
+
+void lp_setup_report(struct lp_data *data)
+{
+	struct lp_setup_told *told = &data->told;
+
+	told->next_count = 0;
+	report(data);
+	memcpy(told->hashes, told->next, sizeof(told->hashes));
+	told->count = told->next_count;
 }

@@ -30,7 +30,8 @@ int lp_setup_check_listeners(const struct limpet_options *options, struct lp_err
 
 /**
  * Warn of what the policies in use cannot do here: look for sessions that nothing reports, be asked about requests of kept
- * connections that workers cannot give back; and of sessions that no policy looks for.
+ * connections that workers cannot give back; and of sessions that no policy looks for. What the last report has said is not
+ * said again.
  *
  * @param data  Its policies are loaded.
  */

@@ -4,6 +4,8 @@
  * connection that shows it; once, with the name, the value and the way out.
  */
 const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const path = require('node:path');
 const { test } = require('node:test');
 const tls = require('node:tls');
 const { AT_PORT } = require('./any_server');
@@ -67,6 +69,53 @@ test('a reload tells of the new policies', run(`${ANSWER} --policy ./mine.lua ${
 		limpet.write('mine.lua', BY_COOKIE);
 		limpet.signal('SIGHUP');
 		await limpet.said(/^limpet: policy \.\/mine\.lua looks for sessions, but workers of dialect cluster report none/);
+	}));
+
+test('a reload that changes nothing about it does not say it again', run(
+	`${ANSWER} --policy ./mine.lua --policy ./each.lua ${answer}`, { files: { 'mine.lua': BY_COOKIE, 'each.lua': EACH } },
+	async (limpet) => {
+		const told = () => limpet.lines.filter((line) => /looks for sessions, but|route_each does nothing/.test(line)).length;
+		const reload = async (text) => {
+			const since = limpet.now;
+			limpet.write('mine.lua', text);
+			limpet.signal('SIGHUP');
+			await limpet.said(/^limpet: reloaded the policies/, since);
+		};
+		assert.equal(told(), 2);
+		await reload(`${BY_COOKIE} -- as before`);
+		assert.equal(told(), 2);
+		await reload(BINDING);
+		await reload(BY_COOKIE);
+		assert.equal(told(), 3, 'what was mended, and is not any more, is news');
+	}));
+
+/** A program that the dynamic linker keeps libraries out of, because its file has another group's rights. */
+const PRIVILEGED = {
+	skip: process.getuid() !== 0 && 'only root can make such a file',
+	prepare(folder) {
+		const node = path.join(folder, 'node');
+		fs.copyFileSync(process.execPath, node);
+		fs.chownSync(node, 0, 42425);
+		fs.chmodSync(node, 0o2755);
+	},
+};
+
+test('a Node that no library can be put in front of is served in the dialect cluster, and what is lost is said', PRIVILEGED, run(
+	'--workers 2 -- ./node ./server.js',
+	{
+		prepare: PRIVILEGED.prepare,
+		files: {
+			'server.js': `require('node:http').createServer((request, response) =>
+				response.end(String(require('node:cluster').worker.id))).listen(3000);`,
+		},
+	},
+	async (limpet) => {
+		await limpet.said(/\/node has .*setcap -r.*; without it sessions are known only if workers tell them .*, and a kept connection stays/);
+		await limpet.said(/^limpet: dialect cluster: /);
+		const served = new Set();
+		for (let i = 0; i < 8; i++)
+			served.add((await limpet.get('/')).text);
+		assert.deepEqual([...served].sort(), ['1', '2']);
 	}));
 
 test('a TLS client of policies that look into requests is told of, once', run(
