@@ -156,7 +156,14 @@ static int add_port(struct lp_registry *registry)
 	const struct lp_ports ports = {.ours = registry->config.addresses};
 	const char *port = getenv("PORT");
 	bool is_ours = port && atoi(port) > 0 && lp_ports_is_ours(&ports, atoi(port));
-	return is_ours || !lp_ports_first(&ports) ? 0 : add(registry, "PORT=%d", lp_ports_first(&ports));
+	if (is_ours || !lp_ports_first(&ports))
+		return 0;
+	if (port && atoi(port) > 0)
+		lp_log_write(registry->config.log, LP_LOG_INFO, NULL,
+			     "workers find PORT=%d in their environment, where limpet listens, in place of PORT=%s; "
+			     "--worker-env PORT=%s keeps it",
+			     lp_ports_first(&ports), port, port);
+	return add(registry, "PORT=%d", lp_ports_first(&ports));
 }
 
 static int make_environment(struct lp_registry *registry, struct lp_error *error)
