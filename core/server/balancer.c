@@ -436,6 +436,18 @@ static int open_listeners(struct limpet_balancer *balancer, struct lp_error *err
 	return 0;
 }
 
+/* Who waits for these lines may ask the control and the admin socket. A successor has the listeners that were there. */
+static void log_listeners(struct limpet_balancer *balancer)
+{
+	enum lp_log_level level = lp_lasting_is_successor(balancer->lasting) ? LP_LOG_DEBUG : LP_LOG_INFO;
+
+	for (size_t i = 0; i < balancer->listener_count; i++) {
+		char bound[LP_LISTEN_TEXT_SIZE];
+		lp_listen_address_format(&balancer->listeners[i].address, bound);
+		lp_log_write(&balancer->data.log, level, LP_LOG_ABOUT(.listener = bound), "listening on %s", bound);
+	}
+}
+
 /* Nobody asked for a socket at the place that suits us, so a balancer that cannot have it runs without. */
 static int open_control(struct limpet_balancer *balancer, struct lp_error *error)
 {
@@ -574,6 +586,13 @@ static void begin_to_serve(struct limpet_balancer *balancer)
 	lasting->head->begins_empty = false;
 }
 
+static int abandon_start(struct limpet_balancer *balancer, const struct lp_error *error, char *text, size_t size)
+{
+	for (size_t i = 0; i < balancer->listener_count; i++)
+		lp_listener_stop(&balancer->listeners[i]);
+	return tell(error, text, size);
+}
+
 int limpet_balancer_start(struct limpet_balancer *balancer, char *error_text, size_t error_size)
 {
 	struct lp_error error = {0};
@@ -584,12 +603,11 @@ int limpet_balancer_start(struct limpet_balancer *balancer, char *error_text, si
 	balancer->drain_open = true;
 	if (open_connections(balancer, &error) || open_waiting(balancer, &error) || open_listeners(balancer, &error) ||
 	    open_control(balancer, &error) || open_admin(balancer, &error) ||
-	    lp_make_run_folder(&balancer->data, folder, &error) || give_up_root(balancer, &error) ||
-	    start_workers(balancer, folder, &error)) {
-		for (size_t i = 0; i < balancer->listener_count; i++)
-			lp_listener_stop(&balancer->listeners[i]);
-		return tell(&error, error_text, error_size);
-	}
+	    lp_make_run_folder(&balancer->data, folder, &error) || give_up_root(balancer, &error))
+		return abandon_start(balancer, &error, error_text, error_size);
+	log_listeners(balancer);
+	if (start_workers(balancer, folder, &error))
+		return abandon_start(balancer, &error, error_text, error_size);
 	lp_descriptors_report(&balancer->data.log, balancer->data.options.max_waiting, balancer->data.workers.count,
 			      balancer->data.options.worker_descriptors);
 	balancer->state = LP_BALANCER_RUNNING;

@@ -245,10 +245,6 @@ int lp_listener_open(struct lp_listener *listener, const struct lp_listener_conf
 		listener->origin.port = ntohs(listener->address.socket.in.sin_port);
 	else if (listener->address.socket.any.sa_family == AF_INET6)
 		listener->origin.port = ntohs(listener->address.socket.in6.sin6_port);
-	char bound[LP_LISTEN_TEXT_SIZE];
-	lp_listen_address_format(&listener->address, bound);
-	lp_log_write(config->log, is_new ? LP_LOG_INFO : LP_LOG_DEBUG, LP_LOG_ABOUT(.listener = bound),
-		     "listening on %s", bound);
 	return 0;
 }
 
