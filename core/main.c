@@ -28,7 +28,7 @@
 #include "limpet/version.h"
 #include "server/balancer.h"
 #include "server/memory_reserve.h"
-#include "tools/ask.h"
+#include "tools/balancer_query.h"
 #include "tools/bench.h"
 #include "tools/check.h"
 #include "tools/operate.h"
@@ -275,7 +275,7 @@ static int record(const struct limpet_options *options, const char *path, bool r
 	char *bytes = NULL;
 	size_t length = 0;
 	char where[LP_CONTROL_PATH_SIZE];
-	int status = lp_ask_where(options, where, &error);
+	int status = lp_query_find_balancer(options, where, &error);
 	if (!status)
 		status = lp_control_ask(where, raw ? "record raw" : "record", LP_CONTROL_PATIENCE_MS, &bytes, &length,
 					&error);

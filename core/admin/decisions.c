@@ -236,7 +236,7 @@ const struct lp_decision *lp_decisions_ended_as(const struct lp_decisions *decis
 	return lp_decisions_get(decisions, decisions->ended[end % LP_DECISIONS]);
 }
 
-const char *lp_decisions_who(const struct lp_decisions *decisions, const struct lp_decision *decision)
+const char *lp_decisions_decider(const struct lp_decisions *decisions, const struct lp_decision *decision)
 {
 	const struct load *load = &decisions->load[decision->load % LOADS];
 

@@ -139,6 +139,6 @@ const struct lp_decision *lp_decisions_ended_as(const struct lp_decisions *decis
  *
  * @return It, until the next policies are loaded; NULL: no hook did, or too many policies have been loaded since.
  */
-const char *lp_decisions_who(const struct lp_decisions *decisions, const struct lp_decision *decision);
+const char *lp_decisions_decider(const struct lp_decisions *decisions, const struct lp_decision *decision);
 
 #endif

@@ -130,7 +130,7 @@ static void put_decision(FILE *out, const struct lp_decisions_question *question
 	};
 
 	fprintf(out, ",\"decision\":\"%s\"", verdicts[record->verdict]);
-	put_text(out, "decided_by", slice_of(lp_decisions_who(question->decisions, record)));
+	put_text(out, "decided_by", slice_of(lp_decisions_decider(question->decisions, record)));
 	fprintf(out, ",\"policy_failed\":%s,\"worker\":%u,\"decided_after_ms\":%" PRIu32,
 		record->policy_failed ? "true" : "false", record->worker, record->decided_ms);
 }

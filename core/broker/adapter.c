@@ -134,7 +134,7 @@ static void take_engine(struct lp_adapter *adapter, unsigned worker, const struc
 		send_to_others(adapter, worker, ANY, message->bytes);
 }
 
-bool lp_adapter_take(struct lp_adapter *adapter, unsigned worker, const struct lp_message *message)
+bool lp_adapter_handle(struct lp_adapter *adapter, unsigned worker, const struct lp_message *message)
 {
 	if (lp_json_is(message->fields[LP_MESSAGE_SOURCE], LP_SLICE("_sio_adapter"))) {
 		if (message->fields[LP_MESSAGE_UID].bytes)

@@ -47,7 +47,7 @@ void lp_adapter_deinit(struct lp_adapter *adapter);
  *
  * @return Whether it was.
  */
-bool lp_adapter_take(struct lp_adapter *adapter, unsigned worker, const struct lp_message *message);
+bool lp_adapter_handle(struct lp_adapter *adapter, unsigned worker, const struct lp_message *message);
 
 /** A worker has ended: tell the others. @param adapter Prepared. @param worker Its id. */
 void lp_adapter_leave(struct lp_adapter *adapter, unsigned worker);

@@ -113,7 +113,7 @@ static void on_timer(uv_timer_t *timer)
 static void ask_store(struct lp_broker *broker, struct lp_store_request *request)
 {
 	request->now_ms = lp_clock_ns() / 1000000;
-	int status = lp_store_ask(broker->store, request);
+	int status = lp_store_request(broker->store, request);
 	if (status)
 		lp_log_limited(broker->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
 			       LP_LOG_ABOUT(.worker = request->worker),
@@ -204,11 +204,11 @@ static bool is_whole(struct lp_broker *broker, unsigned worker, const struct lp_
 	return false;
 }
 
-void lp_broker_take(struct lp_broker *broker, unsigned worker, const struct lp_message *message)
+void lp_broker_handle_message(struct lp_broker *broker, unsigned worker, const struct lp_message *message)
 {
 	const struct lp_slice *fields = message->fields;
 	struct lp_slice type = fields[LP_MESSAGE_TYPE];
-	if (lp_adapter_take(&broker->adapter, worker, message))
+	if (lp_adapter_handle(&broker->adapter, worker, message))
 		return;
 	if (lp_json_is(type, LP_SLICE("DSM_REQUEST")) && is_whole(broker, worker, message))
 		take_request(broker, worker, fields);
@@ -270,7 +270,7 @@ static void subscribe_worker(struct lp_broker *broker, unsigned worker, struct l
 			       LP_SLICE_ARG(topic), LP_TOPICS_BYTES_MAX);
 }
 
-void lp_broker_hear(struct lp_broker *broker, unsigned worker, const struct lp_frame *frame)
+void lp_broker_handle_frame(struct lp_broker *broker, unsigned worker, const struct lp_frame *frame)
 {
 	switch (frame->kind) {
 	case LP_FRAME_GET:

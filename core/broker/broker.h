@@ -48,11 +48,11 @@ void lp_broker_close(struct lp_broker *broker, void (*closed)(void *owner), void
 
 /** Do what a message asks for; one that is none of these packages' is ignored. @param broker Started.
  * @param worker Who sent it. @param message Borrowed. */
-void lp_broker_take(struct lp_broker *broker, unsigned worker, const struct lp_message *message);
+void lp_broker_handle_message(struct lp_broker *broker, unsigned worker, const struct lp_message *message);
 
 /** Do what a native worker's frame asks for; any that does not ask is ignored. @param broker Started.
  * @param worker Who sent it. @param frame Borrowed. */
-void lp_broker_hear(struct lp_broker *broker, unsigned worker, const struct lp_frame *frame);
+void lp_broker_handle_frame(struct lp_broker *broker, unsigned worker, const struct lp_frame *frame);
 
 /**
  * What workers' servers have in common, such as the keys of TLS sessions: what the first has said under a name is said to

@@ -100,7 +100,7 @@ static int take_member(struct lp_v8 *v8, struct member *member)
 {
 	uint32_t before = v8->objects;
 	v8->lowest = UINT32_MAX;
-	int status = lp_v8_pass(v8, &member->value);
+	int status = lp_v8_skip(v8, &member->value);
 	member->bound = v8->lowest != UINT32_MAX && (before != 1 || v8->lowest < before);
 	if (status == 1 && member->value.length == 1 && *member->value.bytes == '_')
 		member->value = (struct lp_slice){0};

@@ -389,7 +389,7 @@ static int configure_collection(struct lp_store *store, const struct lp_store_re
 	return 0;
 }
 
-int lp_store_ask(struct lp_store *store, const struct lp_store_request *request)
+int lp_store_request(struct lp_store *store, const struct lp_store_request *request)
 {
 	switch (request->method) {
 	case LP_STORE_GET:

@@ -93,7 +93,7 @@ void lp_store_free(struct lp_store *store);
  * @return 0; or what its reply says too: -ENOMEM (at the bound, or no memory), -EPERM (a release by who has no lock),
  *         -EINVAL (a configuration that is none).
  */
-int lp_store_ask(struct lp_store *store, const struct lp_store_request *request);
+int lp_store_request(struct lp_store *store, const struct lp_store_request *request);
 
 /** A worker has ended: its locks are released, its waiting requests forgotten. @param store Borrowed. @param worker Its id. */
 void lp_store_forget_worker(struct lp_store *store, unsigned worker);

@@ -391,7 +391,7 @@ int lp_v8_next(struct lp_v8 *v8, struct lp_v8_token *token)
 	return status;
 }
 
-int lp_v8_pass(struct lp_v8 *v8, struct lp_slice *value)
+int lp_v8_skip(struct lp_v8 *v8, struct lp_slice *value)
 {
 	struct lp_v8_token token;
 	skip_padding(v8);

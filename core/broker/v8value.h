@@ -73,7 +73,7 @@ int lp_v8_open(struct lp_v8 *v8, struct lp_slice bytes);
  * Begin with a value of a message that was found to be right.
  *
  * @param v8     Filled, except the levels.
- * @param value  As lp_v8_pass gave it. What it names of the rest of the message is taken to be there.
+ * @param value  As lp_v8_skip gave it. What it names of the rest of the message is taken to be there.
  */
 void lp_v8_open_value(struct lp_v8 *v8, struct lp_slice value);
 
@@ -96,6 +96,6 @@ int lp_v8_next(struct lp_v8 *v8, struct lp_v8_token *token);
  *
  * @return 1, or negative as of lp_v8_next.
  */
-int lp_v8_pass(struct lp_v8 *v8, struct lp_slice *value);
+int lp_v8_skip(struct lp_v8 *v8, struct lp_slice *value);
 
 #endif

@@ -19,7 +19,7 @@ static struct lp_slice value_of(const void *bytes, size_t length)
 
 static int send_frame(struct limpet_worker *worker, const struct lp_frame *frame)
 {
-	return frame->value.length > LP_FRAME_VALUE_MAX ? -EMSGSIZE : lp_client_say(worker, frame);
+	return frame->value.length > LP_FRAME_VALUE_MAX ? -EMSGSIZE : lp_client_send_frame(worker, frame);
 }
 
 static int send_request(struct limpet_worker *worker, enum lp_frame_kind kind, uint64_t request, const char *collection,

@@ -15,6 +15,6 @@
  *
  * @return 0, or negative with nothing changed: -EINVAL (not within frame.h's ranges), -ENOBUFS, -ENOMEM, -EPIPE.
  */
-int lp_client_say(struct limpet_worker *worker, const struct lp_frame *frame);
+int lp_client_send_frame(struct limpet_worker *worker, const struct lp_frame *frame);
 
 #endif

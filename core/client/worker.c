@@ -376,7 +376,7 @@ size_t limpet_worker_open(const struct limpet_worker *worker)
 	return (size_t)worker->open;
 }
 
-int lp_client_say(struct limpet_worker *worker, const struct lp_frame *frame)
+int lp_client_send_frame(struct limpet_worker *worker, const struct lp_frame *frame)
 {
 	if (worker->broken)
 		return -EPIPE;
@@ -390,7 +390,7 @@ int limpet_worker_ready(struct limpet_worker *worker)
 {
 	if (worker->is_ready)
 		return 0;
-	int status = lp_client_say(worker, &(struct lp_frame){.kind = LP_FRAME_READY});
+	int status = lp_client_send_frame(worker, &(struct lp_frame){.kind = LP_FRAME_READY});
 	if (status)
 		return status;
 	worker->is_ready = true;
@@ -400,12 +400,12 @@ int limpet_worker_ready(struct limpet_worker *worker)
 
 int limpet_worker_session(struct limpet_worker *worker, const char *key, size_t length)
 {
-	return lp_client_say(worker, &(struct lp_frame){.kind = LP_FRAME_SESSION, .key = {key, length}});
+	return lp_client_send_frame(worker, &(struct lp_frame){.kind = LP_FRAME_SESSION, .key = {key, length}});
 }
 
 int limpet_worker_forget(struct limpet_worker *worker, const char *key, size_t length)
 {
-	return lp_client_say(worker, &(struct lp_frame){.kind = LP_FRAME_FORGET, .key = {key, length}});
+	return lp_client_send_frame(worker, &(struct lp_frame){.kind = LP_FRAME_FORGET, .key = {key, length}});
 }
 
 void limpet_worker_on_message(struct limpet_worker *worker, limpet_message_cb on_message, void *owner)

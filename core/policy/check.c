@@ -60,11 +60,11 @@ static const char *push_field_after(lua_State *L, const struct checking *checkin
 static bool check_missing(lua_State *L, const struct checking *checking, int function, int pc, const char *name)
 {
 	const char *field = push_field_after(L, checking, function, pc);
-	const char *instead = *field ? lp_missing_instead(name, field) : NULL;
+	const char *instead = *field ? lp_unavailable_instead(name, field) : NULL;
 	const char *dot = instead ? "." : "";
 
 	if (!instead) {
-		instead = lp_missing_instead(NULL, name);
+		instead = lp_unavailable_instead(NULL, name);
 		field = "";
 	}
 	if (instead) {

@@ -21,7 +21,7 @@
 
 #include "policy/private.h"
 
-enum lp_route_each lp_policy_who_routes_each(const struct lp_policy *policy, const char **script)
+enum lp_route_each lp_policy_route_each_script(const struct lp_policy *policy, const char **script)
 {
 	enum lp_route_each most = LP_ROUTE_FIRST;
 
@@ -41,10 +41,10 @@ enum lp_route_each lp_policy_route_each(const struct lp_policy *policy)
 {
 	const char *script;
 
-	return lp_policy_who_routes_each(policy, &script);
+	return lp_policy_route_each_script(policy, &script);
 }
 
-bool lp_policy_looks(const struct lp_policy *policy)
+bool lp_policy_needs_bytes(const struct lp_policy *policy)
 {
 	for (uint32_t i = 0; i < policy->routing.count; i++)
 		if (policy->routing.all[i].kind != LP_HOOK_CONNECT)

@@ -213,10 +213,10 @@ bool lp_policy_text(const struct lp_policy *policy, size_t index, struct lp_poli
  * @param policy  Loaded.
  * @param script  Set to the policy that wants most, as --policy names it; NULL when none wants more than the first.
  */
-enum lp_route_each lp_policy_who_routes_each(const struct lp_policy *policy, const char **script);
+enum lp_route_each lp_policy_route_each_script(const struct lp_policy *policy, const char **script);
 
 /** Whether any hook can ask for a look at the bytes (on_hello or on_request). @param policy Borrowed. */
-bool lp_policy_looks(const struct lp_policy *policy);
+bool lp_policy_needs_bytes(const struct lp_policy *policy);
 
 /**
  * Ask where a connection belongs.

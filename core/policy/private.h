@@ -1,28 +1,28 @@
 /**
  * What the policy*.c files share. Nobody else includes this: it knows Lua.
  *
- *     state.c    a Lua state: made from the sources, guarded, abandoned, made again
- *     bench.c    policies that are not asked for a while
- *     policy.c   asking hooks, judging what they answer, telling errors
- *     call.c     one guarded call into Lua, and what it raised as one line
- *     collector.c  when garbage is collected
- *     assignments.c  whether a policy could change `workers`
- *     source.c   from names to texts: finding, reading, keeping, compiling
- *     load.c     from texts to hooks: running, checking the shape
- *     options.c  what setup(options) is given, and which of it is read
- *     sandbox.c  the environment of a file: which of Lua's functions it sees
- *     missing.c  which it does not, and what to use instead
- *     require.c  `require`
- *     warm.c     no function is looked up by the dynamic linker while a policy runs
- *     api.c      how an API is registered and a misspelt name answered
- *     limpet_api.c   `limpet`
- *     conn_api.c     `conn`
- *     workers_api.c  `workers` and its workers
- *     trace.c    telling what hooks read and ask
- *     testing*.c running *.test.lua
- *     bytecode.c reading what functions were compiled to
- *     survey.c   what policies do with sessions and settings
- *     check.c    mistakes that can be seen without running
+ *     state.c             a Lua state: made from the sources, guarded, abandoned, made again
+ *     benched_policies.c  policies that are not asked for a while
+ *     policy.c            asking hooks, judging what they answer, telling errors
+ *     call.c              one guarded call into Lua, and what it raised as one line
+ *     collector.c         when garbage is collected
+ *     assignments.c       whether a policy could change `workers`
+ *     source.c            from names to texts: finding, reading, keeping, compiling
+ *     load.c              from texts to hooks: running, checking the shape
+ *     options.c           what setup(options) is given, and which of it is read
+ *     sandbox.c           the environment of a file: which of Lua's functions it sees
+ *     unavailable.c       which it does not, and what to use instead
+ *     require.c           `require`
+ *     warm_up.c           no function is looked up by the dynamic linker while a policy runs
+ *     api.c               how an API is registered and a misspelt name answered
+ *     limpet_api.c        `limpet`
+ *     conn_api.c          `conn`
+ *     workers_api.c       `workers` and its workers
+ *     trace.c             telling what hooks read and ask
+ *     testing*.c          running *.test.lua
+ *     bytecode.c          reading what functions were compiled to
+ *     survey.c            what policies do with sessions and settings
+ *     check.c             mistakes that can be seen without running
  *
  * A Lua state knows its policy: it is the owner of the state's allocator. Everything of Lua's that a call needs lies
  * made and ready in the first slots of the state's stack (enum lp_slot), so that a call by itself allocates nothing.
@@ -137,7 +137,7 @@ struct lp_policy_call {
 /** No source in particular. */
 #define LP_NO_SOURCE SIZE_MAX
 
-/** How often what one --policy names was stopped, and until when it is not asked (bench.c). */
+/** How often what one --policy names was stopped, and until when it is not asked (benched_policies.c). */
 struct lp_policy_bench {
 	uint64_t kills;
 	uint64_t kill_ns[LP_POLICY_KILLS_MAX]; /**< When the last ones were; kill n at n % limits.kills. */
@@ -427,13 +427,13 @@ void lp_sandbox_push(lua_State *lua);
  *
  * @return Static; NULL for a name that is not Lua's, or is not missing.
  */
-const char *lp_missing_instead(const char *library, const char *name);
+const char *lp_unavailable_instead(const char *library, const char *name);
 
 /** Let the table on top say so of its fields. @param lua Opened. Raises. @param library What the table is called. */
-void lp_missing_watch(lua_State *lua, const char *library);
+void lp_unavailable_watch(lua_State *lua, const char *library);
 
 /** Let the environment on top say so of globals. @param lua Opened. Raises. */
-void lp_missing_watch_globals(lua_State *lua);
+void lp_unavailable_watch_globals(lua_State *lua);
 
 /**
  * Make a file's environment and push it: the allowed part of Lua, `limpet`, and `require`.

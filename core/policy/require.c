@@ -106,7 +106,7 @@ static struct lp_source *find_module(lua_State *L, struct lp_source *main, const
 	lp_policy_release(policy);
 	if (status == 0)
 		return module;
-	instead = lp_missing_instead(NULL, name);
+	instead = lp_unavailable_instead(NULL, name);
 	if (instead)
 		luaL_error(L, "require \"%s\": %s is not available in a policy; %s", name, name, instead);
 	luaL_error(L, "require \"%s\": %s", name, error.text);

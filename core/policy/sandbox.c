@@ -4,7 +4,7 @@
  * Every file has an environment of its own (require.c), with its own copies of the libraries, so that globals and mischief stay in
  * the file. It is made from the list below and nothing else: what is not named does not exist. Left out are all that
  * blocks, leaves the process, reaches memory or loads code; coroutines, which would catch what must pass; and string.dump.
- * Who names them is told what to use instead (missing.c).
+ * Who names them is told what to use instead (unavailable.c).
  *
  * pcall and xpcall are ours: an error that unwinds a whole hook (lp_policy_unwinds) passes through them. What calls back
  * into Lua from C is wrapped, so that recursion through it ends before C's stack does.
@@ -240,7 +240,7 @@ static void seal_string_metatable(lua_State *L)
 		if (allowed[i].library && strcmp(allowed[i].library, "string") == 0)
 			copy_names(L, allowed[i].names);
 	guard_strings(L);
-	lp_missing_watch(L, "string");
+	lp_unavailable_watch(L, "string");
 	lua_setfield(L, -2, "__index");
 	lua_pushboolean(L, false);
 	lua_setfield(L, -2, "__metatable");
@@ -278,7 +278,7 @@ void lp_sandbox_push(lua_State *L)
 			guard_tables(L);
 		if (strcmp(allowed[i].library, "string") == 0)
 			guard_strings(L);
-		lp_missing_watch(L, allowed[i].library);
+		lp_unavailable_watch(L, allowed[i].library);
 		lua_setfield(L, -2, allowed[i].library);
 	}
 	wrap_function(L, "rawset", set_raw);
@@ -289,5 +289,5 @@ void lp_sandbox_push(lua_State *L)
 	lua_setfield(L, -2, "pcall");
 	lua_pushcfunction(L, guarded_xpcall);
 	lua_setfield(L, -2, "xpcall");
-	lp_missing_watch_globals(L);
+	lp_unavailable_watch_globals(L);
 }

@@ -99,7 +99,7 @@ int lp_scene_trust(struct lp_scene *scene, const char *cidr, struct lp_error *er
 	return status;
 }
 
-int lp_scene_look_for(struct lp_scene *scene, const char *what, struct lp_error *error)
+int lp_scene_add_session_rule(struct lp_scene *scene, const char *what, struct lp_error *error)
 {
 	size_t count = scene->host.rules == scene->rules ? scene->host.rule_count : 0;
 	int status;

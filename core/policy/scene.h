@@ -105,7 +105,7 @@ int lp_scene_trust(struct lp_scene *scene, const char *cidr, struct lp_error *er
  *
  * @return 0, or LP_EUSAGE.
  */
-int lp_scene_look_for(struct lp_scene *scene, const char *what, struct lp_error *error);
+int lp_scene_add_session_rule(struct lp_scene *scene, const char *what, struct lp_error *error);
 
 /**
  * Make a connection that has sent everything, and has waited for its session.

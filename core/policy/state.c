@@ -3,7 +3,7 @@
  *
  *     state      `lua`   goes on to
  *     ready      there   gone, by a call that took too much time, memory or stack (a kill)
- *     gone       NULL    ready, at the next call, without what does not load any more (bench.c)
+ *     gone       NULL    ready, at the next call, without what does not load any more (benched_policies.c)
  *
  * All of a state's memory is one arena, so that it can be thrown away at any instruction. A call that takes too long is
  * first asked to end: a hook is set that raises an error at the next instruction, which says the line, and which the

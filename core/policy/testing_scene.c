@@ -140,7 +140,7 @@ static int look_for(lua_State *L)
 
 	lua_pushvalue(L, 1);
 	luaL_ref(L, LUA_REGISTRYINDEX); /* The scene borrows the text. */
-	if (lp_scene_look_for(&lp_testing_of(L)->scene, what, &error) < 0)
+	if (lp_scene_add_session_rule(&lp_testing_of(L)->scene, what, &error) < 0)
 		return luaL_error(L, "look_for(what): %s", error.text);
 	return 0;
 }

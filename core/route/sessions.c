@@ -414,7 +414,7 @@ void lp_sessions_free(struct lp_sessions *sessions)
 	free(sessions);
 }
 
-unsigned lp_sessions_whose(const struct lp_sessions *sessions, struct lp_slice key)
+unsigned lp_sessions_peek(const struct lp_sessions *sessions, struct lp_slice key)
 {
 	uint32_t number = look_up(sessions, key, short_hash(sessions, key));
 

@@ -79,7 +79,7 @@ int lp_sessions_bind(struct lp_sessions *sessions, struct lp_slice key, unsigned
 unsigned lp_sessions_find(struct lp_sessions *sessions, struct lp_slice key);
 
 /** The id of a key's worker, or 0, without using it. @param sessions Borrowed. @param key Any bytes. */
-unsigned lp_sessions_whose(const struct lp_sessions *sessions, struct lp_slice key);
+unsigned lp_sessions_peek(const struct lp_sessions *sessions, struct lp_slice key);
 
 /**
  * Forget a key.

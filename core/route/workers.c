@@ -112,7 +112,7 @@ void lp_workers_forget_listens(struct lp_workers *workers, unsigned id, bool gon
 	update_mixed(workers);
 }
 
-void lp_workers_ask_for(struct lp_workers *workers, int address)
+void lp_workers_set_address(struct lp_workers *workers, int address)
 {
 	bool is_mixed = address >= 0 && address < LP_WORKERS_ADDRESSES && workers->mixed >> address & 1;
 	int now = is_mixed ? address : LP_WORKERS_ANYWHERE;
@@ -168,7 +168,7 @@ static bool is_less(const struct lp_worker *a, const struct lp_worker *b, enum l
 }
 
 /* The walk begins behind the worker chosen last and only a smaller load replaces a candidate, so equals take turns. */
-unsigned lp_workers_least_but(struct lp_workers *workers, enum lp_workers_measure measure, unsigned but)
+unsigned lp_workers_least_except(struct lp_workers *workers, enum lp_workers_measure measure, unsigned but)
 {
 	const struct lp_worker *least = NULL;
 	unsigned i = workers->last_least;
@@ -187,7 +187,7 @@ unsigned lp_workers_least_but(struct lp_workers *workers, enum lp_workers_measur
 
 unsigned lp_workers_least(struct lp_workers *workers, enum lp_workers_measure measure)
 {
-	return lp_workers_least_but(workers, measure, 0);
+	return lp_workers_least_except(workers, measure, 0);
 }
 
 unsigned lp_workers_next(struct lp_workers *workers)

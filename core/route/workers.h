@@ -116,7 +116,7 @@ void lp_workers_forget_listens(struct lp_workers *workers, unsigned id, bool gon
  * @param workers  Initialised.
  * @param address  0 and up; or LP_WORKERS_ANYWHERE, as it is between two decisions.
  */
-void lp_workers_ask_for(struct lp_workers *workers, int address);
+void lp_workers_set_address(struct lp_workers *workers, int address);
 
 /**
  * The usable worker that a key belongs to (rendezvous hashing).
@@ -155,7 +155,7 @@ enum lp_workers_measure { LP_LEAST_CONNECTIONS, LP_LEAST_SESSIONS, LP_LEAST_WAIT
 unsigned lp_workers_least(struct lp_workers *workers, enum lp_workers_measure measure);
 
 /** The same among all but one. @param workers Initialised. @param measure Of what. @param but Its id. @return Id, or 0. */
-unsigned lp_workers_least_but(struct lp_workers *workers, enum lp_workers_measure measure, unsigned but);
+unsigned lp_workers_least_except(struct lp_workers *workers, enum lp_workers_measure measure, unsigned but);
 
 /** The usable worker after the one given last, round and round. @param workers Initialised. @return Id, or 0. */
 unsigned lp_workers_next(struct lp_workers *workers);

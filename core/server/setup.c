@@ -228,7 +228,7 @@ static void warn_of_policy(struct lp_data *data, const char *name, const struct 
 static void warn_of_requests(struct lp_data *data)
 {
 	const char *name;
-	enum lp_route_each each = lp_policy_who_routes_each(data->current.policy, &name);
+	enum lp_route_each each = lp_policy_route_each_script(data->current.policy, &name);
 
 	/* Those that register have the library in front of them, which gives connections back. */
 	if (each == LP_ROUTE_FIRST || data->dialect->tell_each || data->dialect->registers)

@@ -90,7 +90,7 @@ static void send_to(struct lp_waiting *waiting, struct lp_connection *connection
 		return;
 	}
 	if (worker && worker == connection->refused_by)
-		worker = lp_workers_least_but(waiting->config.workers, LP_LEAST_CONNECTIONS, worker);
+		worker = lp_workers_least_except(waiting->config.workers, LP_LEAST_CONNECTIONS, worker);
 	if (!worker) {
 		hold_for_any(waiting, connection);
 		return;
@@ -218,9 +218,9 @@ static void decide(struct lp_waiting *waiting, struct lp_connection *connection,
 	view.asked = &asked;
 	if (!connection->ready_ns && waiting->supervisor)
 		connection->ready_ns = lp_supervisor_turn_ns(waiting->supervisor);
-	lp_workers_ask_for(waiting->config.workers, connection->origin->address);
+	lp_workers_set_address(waiting->config.workers, connection->origin->address);
 	ask_policies(waiting, connection, &view);
-	lp_workers_ask_for(waiting->config.workers, LP_WORKERS_ANYWHERE);
+	lp_workers_set_address(waiting->config.workers, LP_WORKERS_ANYWHERE);
 	waiting->config.on_asked(waiting->config.owner);
 }
 
@@ -235,9 +235,9 @@ static void decide_waiting(struct lp_waiting *waiting, struct lp_connection *con
 
 static bool can_go_anywhere(struct lp_waiting *waiting, const struct lp_connection *connection)
 {
-	lp_workers_ask_for(waiting->config.workers, connection->origin->address);
+	lp_workers_set_address(waiting->config.workers, connection->origin->address);
 	bool can = waiting->config.workers->usable_count > 0;
-	lp_workers_ask_for(waiting->config.workers, LP_WORKERS_ANYWHERE);
+	lp_workers_set_address(waiting->config.workers, LP_WORKERS_ANYWHERE);
 	return can;
 }
 
@@ -587,7 +587,7 @@ void lp_waiting_set_policy(struct lp_waiting *waiting, struct lp_policy *policy)
 	waiting->policy = policy;
 	waiting->generation++;
 	lp_decisions_use_policy(waiting->config.decisions, policy);
-	if (lp_policy_looks(policy))
+	if (lp_policy_needs_bytes(policy))
 		return; /* Those that wait for their heads meet it when they are complete. */
 	while ((connection = lp_connections_first(waiting->connections, 0, LP_LOOKING)))
 		lp_wait_decide_soon(waiting, connection);

@@ -21,7 +21,7 @@
 #include "policy/included.h"
 #include "policy/policy.h"
 #include "tools/clients.h"
-#include "tools/stage.h"
+#include "tools/scene_options.h"
 
 #define SEED 1
 #define BATCH 64
@@ -287,8 +287,8 @@ int lp_bench(const struct lp_bench *what, FILE *out, struct lp_error *error)
 	if (status < 0)
 		lp_error_set(error, status, "bench: no memory for %u rounds", what->rounds);
 	else
-		status = lp_stage_check_settings(what->policies, what->policy_count, what->settings,
-						 what->setting_count, error);
+		status = lp_scene_options_check_settings(what->policies, what->policy_count, what->settings,
+							 what->setting_count, error);
 	if (status == 0)
 		status = bench_all(bench, out, error);
 	tear_down(bench);

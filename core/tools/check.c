@@ -15,7 +15,7 @@
 
 #include "policy/check.h"
 #include "policy/scene.h"
-#include "tools/stage.h"
+#include "tools/scene_options.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -214,7 +214,7 @@ static int try_out(struct check *check, const struct trial *trial, struct lp_err
 		uint64_t errors = lp_policy_errors(check->policy);
 		struct lp_policy_conn conn;
 		lp_policy_cursor cursor = 0;
-		int status = lp_stage_set(&check->scene, check->line, worker_counts[i], error);
+		int status = lp_scene_options_apply(&check->scene, check->line, worker_counts[i], error);
 
 		if (status == 0)
 			status = lp_scene_connect(&check->scene, &trial->conn, &conn, error);
@@ -341,7 +341,7 @@ static int check_file(const struct lp_command_line *line, const char *name, FILE
 	if (status < 0)
 		lp_error_set(error, status, "%s: %s", name, lp_error_words(status));
 	else
-		status = lp_stage_set(&check.scene, line, worker_counts[0], error);
+		status = lp_scene_options_apply(&check.scene, line, worker_counts[0], error);
 	check.scene.log.level = LP_LOG_ERROR;
 	check.scene.host.trace = on_trace;
 	check.scene.host.trace_owner = &check;
@@ -371,7 +371,8 @@ static int check_settings(const struct lp_command_line *line, struct lp_error *e
 	for (size_t i = 0; i < line->tool.file_count; i++)
 		if (!is_other(line->tool.files[i]))
 			files[count++] = line->tool.files[i];
-	status = lp_stage_check_settings(files, count, line->options.settings, line->options.setting_count, error);
+	status = lp_scene_options_check_settings(files, count, line->options.settings, line->options.setting_count,
+						 error);
 	free(files);
 	return status;
 }

@@ -16,7 +16,7 @@
 
 #include "base/clock.h"
 #include "base/plain_text.h"
-#include "tools/ask.h"
+#include "tools/balancer_query.h"
 #include "tools/chart.h"
 #include "tools/status_table.h"
 
@@ -51,7 +51,7 @@ static int print_status(const struct lp_command_line *line, const char *path, FI
 		free(text);
 		return failed;
 	}
-	failed = lp_ask(path, "status", LP_CONTROL_PATIENCE_MS, &status, error);
+	failed = lp_query_balancer(path, "status", LP_CONTROL_PATIENCE_MS, &status, error);
 	if (!failed)
 		lp_status_print(out, status, lp_status_shows_colours(out));
 	json_decref(status);
@@ -66,7 +66,7 @@ static const json_t *find_text(const json_t *texts, const json_t *text)
 	for (size_t i = 0; i < json_array_size(texts); i++) {
 		const json_t *other = json_array_get(texts, i);
 
-		if (strcmp(lp_ask_text(other, "name"), lp_ask_text(text, "name")) == 0)
+		if (strcmp(lp_query_text(other, "name"), lp_query_text(text, "name")) == 0)
 			return other;
 	}
 	return NULL;
@@ -75,7 +75,7 @@ static const json_t *find_text(const json_t *texts, const json_t *text)
 static void print_change(FILE *out, const json_t *text, const char *what)
 {
 	fputs("  ", out);
-	lp_plain_print(out, lp_ask_text(text, "name"), 0);
+	lp_plain_print(out, lp_query_text(text, "name"), 0);
 	fprintf(out, ": %s\n", what);
 }
 
@@ -86,14 +86,14 @@ static void print_changes(FILE *out, const json_t *before, const json_t *after)
 	for (size_t i = 0; i < json_array_size(after); i++) {
 		const json_t *text = json_array_get(after, i);
 		const json_t *old = find_text(before, text);
-		const char *digest = lp_ask_text(text, "sha256");
+		const char *digest = lp_query_text(text, "sha256");
 
 		if (!old)
 			print_change(out, text, "new");
-		else if (strcmp(lp_ask_text(old, "sha256"), digest) == 0)
+		else if (strcmp(lp_query_text(old, "sha256"), digest) == 0)
 			print_change(out, text, "unchanged");
 		else {
-			snprintf(what, sizeof(what), "changed, %.12s -> %.12s", lp_ask_text(old, "sha256"), digest);
+			snprintf(what, sizeof(what), "changed, %.12s -> %.12s", lp_query_text(old, "sha256"), digest);
 			print_change(out, text, what);
 		}
 	}
@@ -116,16 +116,16 @@ static int reload_policies(const char *path, FILE *out, struct lp_error *error)
 {
 	json_t *answer;
 	char number[LP_CHART_NUMBER_SIZE];
-	int status = lp_ask(path, "reload", LP_CONTROL_LONG_PATIENCE_MS, &answer, error);
+	int status = lp_query_balancer(path, "reload", LP_CONTROL_LONG_PATIENCE_MS, &answer, error);
 
 	if (status)
 		return status == -EPERM ? refuse_reload(error) : status;
 	fprintf(out, "reloaded the policies; %s sessions are kept\n",
-		lp_chart_number((uint64_t)lp_ask_number(answer, "sessions"), number));
+		lp_chart_number((uint64_t)lp_query_number(answer, "sessions"), number));
 	print_changes(out, json_object_get(answer, "before"), json_object_get(answer, "after"));
-	if (*lp_ask_text(answer, "needs_restart")) {
+	if (*lp_query_text(answer, "needs_restart")) {
 		fputs("  ", out);
-		lp_plain_print(out, lp_ask_text(answer, "needs_restart"), 0);
+		lp_plain_print(out, lp_query_text(answer, "needs_restart"), 0);
 		fputs(": has changed since the start; its flags need a restart\n", out);
 	}
 	json_decref(answer);
@@ -139,7 +139,7 @@ static json_t *find_worker(const json_t *status, long long id)
 	const json_t *workers = json_object_get(status, "workers");
 
 	for (size_t i = 0; i < json_array_size(workers); i++)
-		if (lp_ask_number(json_array_get(workers, i), "id") == id)
+		if (lp_query_number(json_array_get(workers, i), "id") == id)
 			return json_array_get(workers, i);
 	return NULL;
 }
@@ -159,18 +159,18 @@ enum drain_state { DRAIN_GOES_ON, DRAIN_IS_DONE, DRAIN_IS_OVER };
 static enum drain_state look_at_drain(struct drain *drain, const json_t *status, FILE *out)
 {
 	const json_t *worker = find_worker(status, drain->id);
-	long long connections = lp_ask_number(worker, "connections");
+	long long connections = lp_query_number(worker, "connections");
 
-	if (!worker || (drain->pid && lp_ask_number(worker, "pid") != drain->pid)) {
+	if (!worker || (drain->pid && lp_query_number(worker, "pid") != drain->pid)) {
 		fprintf(out, "worker %lld (pid %lld) has ended; its successor does not drain\n", drain->id, drain->pid);
 		return DRAIN_IS_OVER;
 	}
-	if (strcmp(lp_ask_text(worker, "state"), "draining") != 0) {
+	if (strcmp(lp_query_text(worker, "state"), "draining") != 0) {
 		fprintf(out, "worker %lld was enabled again\n", drain->id);
 		return DRAIN_IS_OVER;
 	}
-	drain->pid = lp_ask_number(worker, "pid");
-	drain->sessions = lp_ask_number(worker, "sessions");
+	drain->pid = lp_query_number(worker, "pid");
+	drain->sessions = lp_query_number(worker, "sessions");
 	if (connections != drain->connections)
 		fprintf(out, "worker %lld drains: %lld connections, %lld sessions\n", drain->id, connections,
 			drain->sessions);
@@ -191,7 +191,7 @@ static int follow_drain(struct drain *drain, uint32_t timeout_ms, FILE *out, str
 	for (;;) {
 		json_t *answer;
 		enum drain_state state;
-		int status = lp_ask(drain->path, "status", LP_CONTROL_PATIENCE_MS, &answer, error);
+		int status = lp_query_balancer(drain->path, "status", LP_CONTROL_PATIENCE_MS, &answer, error);
 
 		if (status)
 			return status;
@@ -218,7 +218,7 @@ static int drain_worker(const struct lp_command_line *line, const char *path, FI
 	int status;
 
 	snprintf(request, sizeof(request), "drain %lld", drain.id);
-	status = lp_ask(path, request, LP_CONTROL_PATIENCE_MS, &answer, error);
+	status = lp_query_balancer(path, request, LP_CONTROL_PATIENCE_MS, &answer, error);
 	json_decref(answer);
 	if (!status)
 		status = follow_drain(&drain, line->tool.timeout_ms, out, error);
@@ -238,7 +238,7 @@ static int enable_worker(const struct lp_command_line *line, const char *path, F
 	int status;
 
 	snprintf(request, sizeof(request), "enable %u", line->tool.worker);
-	status = lp_ask(path, request, LP_CONTROL_PATIENCE_MS, &answer, error);
+	status = lp_query_balancer(path, request, LP_CONTROL_PATIENCE_MS, &answer, error);
 	json_decref(answer);
 	if (!status)
 		fprintf(out, "worker %u gets new connections\n", line->tool.worker);
@@ -267,11 +267,11 @@ static void print_what_is_left(const char *path, long long *shown, FILE *out)
 	long long connections = 0;
 	size_t busy = 0;
 
-	if (lp_ask(path, "status", LP_CONTROL_PATIENCE_MS, &status, NULL))
+	if (lp_query_balancer(path, "status", LP_CONTROL_PATIENCE_MS, &status, NULL))
 		return;
 	const json_t *workers = json_object_get(status, "workers");
 	for (size_t i = 0; i < json_array_size(workers); i++) {
-		long long of_worker = lp_ask_number(json_array_get(workers, i), "connections");
+		long long of_worker = lp_query_number(json_array_get(workers, i), "connections");
 
 		connections += of_worker;
 		busy += of_worker > 0;
@@ -289,13 +289,14 @@ static int stop_balancer(const struct lp_command_line *line, const char *path, F
 	long long shown = 0;
 	json_t *answer;
 	int process = -1;
-	int status = lp_ask(path, "status", LP_CONTROL_PATIENCE_MS, &answer, error);
+	int status = lp_query_balancer(path, "status", LP_CONTROL_PATIENCE_MS, &answer, error);
 
 	if (!status)
-		process = open_process((pid_t)lp_ask_number(answer, "pid")); /* Before it can end. */
+		process = open_process((pid_t)lp_query_number(answer, "pid")); /* Before it can end. */
 	json_decref(answer);
 	if (!status) {
-		status = lp_ask(path, line->tool.now ? "stop now" : "stop", LP_CONTROL_PATIENCE_MS, &answer, error);
+		status = lp_query_balancer(path, line->tool.now ? "stop now" : "stop", LP_CONTROL_PATIENCE_MS, &answer,
+					   error);
 		json_decref(answer);
 	}
 	if (!status && process < 0)
@@ -314,7 +315,7 @@ static int stop_balancer(const struct lp_command_line *line, const char *path, F
 int lp_operate(const struct lp_command_line *line, FILE *out, struct lp_error *error)
 {
 	char path[LP_CONTROL_PATH_SIZE];
-	int status = lp_ask_where(&line->options, path, error);
+	int status = lp_query_find_balancer(&line->options, path, error);
 
 	if (status)
 		return status;

@@ -8,7 +8,7 @@
 #include "policy/scene.h"
 #include "policy/survey.h"
 #include "route/recording.h"
-#include "tools/stage.h"
+#include "tools/scene_options.h"
 
 #define SID_SIZE 1024
 
@@ -31,7 +31,7 @@ static int init_side(struct side *side, const struct lp_command_line *line, cons
 
 	if (status < 0)
 		return lp_error_set(error, status, "no memory for workers");
-	status = lp_stage_set(&side->scene, line, workers, error);
+	status = lp_scene_options_apply(&side->scene, line, workers, error);
 	return status < 0 ? status : lp_policy_load(&side->policy, &side->scene.host, file, 1, error);
 }
 

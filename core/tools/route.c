@@ -15,7 +15,7 @@
 
 #include "policy/scene.h"
 #include "policy/survey.h"
-#include "tools/stage.h"
+#include "tools/scene_options.h"
 
 /* A recorded beginning of a connection is no longer than limpet's largest --max-head. */
 #define RAW_BYTES_MAX ((size_t)1 << 20)
@@ -168,7 +168,7 @@ static int route_connection(struct lp_scene *scene, const struct lp_command_line
 	lp_policy_cursor cursor = 0;
 	struct lp_policy_conn conn;
 	struct lp_verdict verdict;
-	int status = lp_stage_set(scene, line, line->tool.workers, error);
+	int status = lp_scene_options_apply(scene, line, line->tool.workers, error);
 
 	if (status == 0)
 		status = connect_as_told(scene, &line->tool, &conn, error);

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/plain_text.h"
-#include "tools/ask.h"
+#include "tools/balancer_query.h"
 #include "tools/chart.h"
 
 #define RESET "\x1b[0m"
@@ -69,7 +69,7 @@ static void print_number(FILE *out, const json_t *object, const char *key, int c
 {
 	char number[LP_CHART_NUMBER_SIZE];
 
-	fprintf(out, "%*s", columns, lp_chart_number((uint64_t)lp_ask_number(object, key), number));
+	fprintf(out, "%*s", columns, lp_chart_number((uint64_t)lp_query_number(object, key), number));
 }
 
 /* "2026-11-29T05:14:12Z" as "2026-11-29 05:14:12 UTC". */
@@ -86,17 +86,17 @@ static void print_head(FILE *out, const json_t *status)
 	const json_t *listeners = json_object_get(status, "listeners");
 
 	fputs("limpet ", out);
-	lp_plain_print(out, lp_ask_text(status, "version"), 0);
+	lp_plain_print(out, lp_query_text(status, "version"), 0);
 	fputs("  ", out);
-	lp_plain_print(out, lp_ask_text(status, "name"), 0);
-	fprintf(out, " (pid %lld)  %s since ", lp_ask_number(status, "pid"), lp_ask_text(status, "state"));
-	print_moment(out, lp_ask_text(status, "started"));
-	fprintf(out, "  dialect %s\n", lp_ask_text(status, "dialect"));
+	lp_plain_print(out, lp_query_text(status, "name"), 0);
+	fprintf(out, " (pid %lld)  %s since ", lp_query_number(status, "pid"), lp_query_text(status, "state"));
+	print_moment(out, lp_query_text(status, "started"));
+	fprintf(out, "  dialect %s\n", lp_query_text(status, "dialect"));
 	for (size_t i = 0; i < json_array_size(listeners); i++) {
 		const json_t *listener = json_array_get(listeners, i);
 
 		fputs(i == 0 ? "listening on " : "             ", out);
-		lp_plain_print(out, lp_ask_text(listener, "address"), 0);
+		lp_plain_print(out, lp_query_text(listener, "address"), 0);
 		fputs("  (", out);
 		print_number(out, listener, "accepted", 0);
 		fputs(" accepted)\n", out);
@@ -130,10 +130,10 @@ static void print_counts(FILE *out, const json_t *status)
 		  (const char *const[]){"acknowledged", "acknowledged", "in_flight", "in flight", "moved", "moved",
 					NULL});
 	fprintf(out, "hand-over    p50 %s, p99 %s, p99.9 %s, longest %s\n",
-		lp_status_latency(lp_ask_number(latency, "p50"), text[0]),
-		lp_status_latency(lp_ask_number(latency, "p99"), text[1]),
-		lp_status_latency(lp_ask_number(latency, "p999"), text[2]),
-		lp_status_latency(lp_ask_number(latency, "max"), text[3]));
+		lp_status_latency(lp_query_number(latency, "p50"), text[0]),
+		lp_status_latency(lp_query_number(latency, "p99"), text[1]),
+		lp_status_latency(lp_query_number(latency, "p999"), text[2]),
+		lp_status_latency(lp_query_number(latency, "max"), text[3]));
 	fputs("sessions     ", out);
 	print_number(out, counts, "sessions", 0);
 	fputs(" known, ", out);
@@ -143,12 +143,12 @@ static void print_counts(FILE *out, const json_t *status)
 
 static void print_worker(FILE *out, const json_t *worker, bool colours)
 {
-	const char *state = lp_ask_text(worker, "state");
+	const char *state = lp_query_text(worker, "state");
 	char uptime[LP_STATUS_DURATION_SIZE] = "-";
 
-	if (lp_ask_number(worker, "uptime_ms"))
-		lp_status_duration(lp_ask_number(worker, "uptime_ms"), uptime);
-	fprintf(out, "%6lld %8lld  %s", lp_ask_number(worker, "id"), lp_ask_number(worker, "pid"),
+	if (lp_query_number(worker, "uptime_ms"))
+		lp_status_duration(lp_query_number(worker, "uptime_ms"), uptime);
+	fprintf(out, "%6lld %8lld  %s", lp_query_number(worker, "id"), lp_query_number(worker, "pid"),
 		colours ? lp_status_colour(state) : "");
 	lp_plain_print(out, state, 9);
 	fputs(colours ? RESET : "", out);
@@ -163,7 +163,7 @@ static void print_worker(FILE *out, const json_t *worker, bool colours)
 static void print_workers(FILE *out, const json_t *status, bool colours)
 {
 	const json_t *workers = json_object_get(status, "workers");
-	long long wanted = lp_ask_number(status, "workers_wanted");
+	long long wanted = lp_query_number(status, "workers_wanted");
 
 	fputs("\nworker      pid  state      conns sessions  handed over  moved  returned   ready\n", out);
 	for (size_t i = 0; i < json_array_size(workers); i++)
@@ -179,22 +179,22 @@ static void print_policies(FILE *out, const json_t *status)
 	const json_t *refused = json_object_get(status, "last_refused_reload");
 
 	fputs("\npolicies loaded ", out);
-	print_moment(out, lp_ask_text(status, "policies_loaded"));
+	print_moment(out, lp_query_text(status, "policies_loaded"));
 	fputs(json_array_size(files) ? "\n" : ": none; each connection goes to the least busy worker\n", out);
 	for (size_t i = 0; i < json_array_size(files); i++) {
 		const json_t *file = json_array_get(files, i);
 		bool included = json_is_true(json_object_get(file, "included"));
 		bool module = json_is_string(json_object_get(file, "module"));
 
-		fprintf(out, "  %.12s  %s", lp_ask_text(file, "sha256"), module ? "  " : "");
-		lp_plain_print(out, lp_ask_text(file, "name"), 0);
+		fprintf(out, "  %.12s  %s", lp_query_text(file, "sha256"), module ? "  " : "");
+		lp_plain_print(out, lp_query_text(file, "name"), 0);
 		fputs(included ? " (included)\n" : "\n", out);
 	}
 	if (json_is_object(refused)) {
 		fputs("last refused reload ", out);
-		print_moment(out, lp_ask_text(refused, "at"));
+		print_moment(out, lp_query_text(refused, "at"));
 		fputs("\n  ", out);
-		lp_plain_print(out, lp_ask_text(refused, "reason"), 0);
+		lp_plain_print(out, lp_query_text(refused, "reason"), 0);
 		fputc('\n', out);
 	}
 }

@@ -348,7 +348,7 @@ static void note_move(struct lp_slot *slot, struct lp_slice key, unsigned before
 void lp_slot_on_session(struct lp_slot *slot, struct lp_slice key, bool bound)
 {
 	struct lp_slots *slots = slot->slots;
-	unsigned before = bound ? lp_sessions_whose(slots->config.sessions, key) : 0;
+	unsigned before = bound ? lp_sessions_peek(slots->config.sessions, key) : 0;
 	if (!bound) {
 		lp_sessions_forget(slots->config.sessions, key, slot->worker->id);
 		return;
@@ -391,13 +391,13 @@ bool lp_slot_post(void *owner, unsigned worker, struct lp_slice bytes)
 static void on_message(struct lp_channel *channel, const struct lp_message *message)
 {
 	struct lp_slot *slot = channel->owner;
-	lp_broker_take(slot->slots->broker, slot->worker->id, message);
+	lp_broker_handle_message(slot->slots->broker, slot->worker->id, message);
 }
 
 static void on_frame(struct lp_channel *channel, const struct lp_frame *frame)
 {
 	struct lp_slot *slot = channel->owner;
-	lp_broker_hear(slot->slots->broker, slot->worker->id, frame);
+	lp_broker_handle_frame(slot->slots->broker, slot->worker->id, frame);
 }
 
 static struct lp_slice on_share(struct lp_channel *channel, struct lp_slice name, struct lp_slice value)

@@ -132,7 +132,7 @@ static void on_message(struct lp_channel *channel, const struct lp_message *mess
 {
 	struct lp_node_process *process = owner_of(channel);
 	note_words(process);
-	lp_broker_take(process->slot->slots->broker, process->slot->worker->id, message);
+	lp_broker_handle_message(process->slot->slots->broker, process->slot->worker->id, message);
 }
 
 static void on_frame(struct lp_channel *channel, const struct lp_frame *frame)

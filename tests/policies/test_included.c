@@ -33,7 +33,7 @@ static void ip_hash_moves_only_a_dead_workers_clients_until_it_is_back(void **st
 	unsigned clients[FIXTURE_WORKERS + 1] = {0};
 
 	load_named(fixture, "ip_hash");
-	assert_false(lp_policy_looks(fixture->policy));
+	assert_false(lp_policy_needs_bytes(fixture->policy));
 	for (unsigned i = 0; i < 256; i++) {
 		come_from(fixture, i);
 		homes[i] = worker_of(fixture);
@@ -145,7 +145,7 @@ static void least_sessions_looks_at_nothing_but_sessions(void **state)
 	struct fixture *fixture = *state;
 
 	load_named(fixture, "least_sessions");
-	assert_false(lp_policy_looks(fixture->policy));
+	assert_false(lp_policy_needs_bytes(fixture->policy));
 	for (unsigned id = 1; id <= FIXTURE_WORKERS; id++) {
 		lp_workers_find(&fixture->workers, id)->sessions = id == 1 ? 2 : 1;
 		lp_workers_find(&fixture->workers, id)->connections = 10 - id;
@@ -191,7 +191,7 @@ static void bounded_hash_spreads_an_office_and_leaves_others_at_home(void **stat
 	uint32_t most = 0;
 
 	load_named(fixture, "bounded_hash");
-	assert_false(lp_policy_looks(fixture->policy));
+	assert_false(lp_policy_needs_bytes(fixture->policy));
 	assert_worker(ask(fixture), lp_workers_hash(&fixture->workers, LP_SLICE("192.0.2.1")));
 	for (int i = 0; i < 1000; i++)
 		lp_workers_find(&fixture->workers, worker_of(fixture))->connections++;

@@ -20,7 +20,7 @@ static void a_set_of_on_connect_is_never_looked_at(void **state)
 	struct fixture *fixture = *state;
 
 	load(fixture, "return { { on_connect = " NOTHING " }, { on_connect = " NOTHING " } }");
-	assert_false(lp_policy_looks(fixture->policy));
+	assert_false(lp_policy_needs_bytes(fixture->policy));
 	assert_no_opinion(ask(fixture));
 }
 
@@ -29,7 +29,7 @@ static void on_connect_first_decides_without_a_look(void **state)
 	struct fixture *fixture = *state;
 
 	load(fixture, "return { { on_connect = " RETURNS(1) " }, { on_request = " RETURNS(2) " } }");
-	assert_true(lp_policy_looks(fixture->policy));
+	assert_true(lp_policy_needs_bytes(fixture->policy));
 	assert_worker(ask(fixture), 1);
 }
 
@@ -348,7 +348,7 @@ static void policies_hear_of_workers(void **state)
 	     "return { { on_worker_up = function(worker) limpet.log.info('up ' .. worker.id) end },\n"
 	     "{ on_worker_up = function(worker) limpet.log.info('also ' .. worker.id) end,\n"
 	     "on_worker_down = function(worker) limpet.log.info('down ' .. worker.id)\nerror('after') end } }");
-	assert_false(lp_policy_looks(fixture->policy));
+	assert_false(lp_policy_needs_bytes(fixture->policy));
 	lp_policy_worker_up(fixture->policy, 3);
 	assert_said(fixture, "up 3\n");
 	assert_said(fixture, "also 3\n");

@@ -31,7 +31,7 @@ static void no_policies_have_no_opinion(void **state)
 
 	fixture_load_names_at(fixture, NULL, 0, __FILE__, __LINE__);
 	assert_no_opinion(ask(fixture));
-	assert_false(lp_policy_looks(fixture->policy));
+	assert_false(lp_policy_needs_bytes(fixture->policy));
 }
 
 static void an_unknown_name_is_told_which_there_are(void **state)

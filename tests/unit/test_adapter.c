@@ -46,7 +46,7 @@ static bool take(struct fixture *fixture, unsigned worker, const char *text)
 	fixture->sent[0] = '\0';
 	fixture->passing = (struct lp_slice){text, strlen(text)};
 	assert_int_equal(lp_message_read(&message, fixture->passing), 0);
-	return lp_adapter_take(&fixture->adapter, worker, &message);
+	return lp_adapter_handle(&fixture->adapter, worker, &message);
 }
 
 /* A worker says something, and it goes to these, unchanged. */

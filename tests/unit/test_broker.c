@@ -74,7 +74,7 @@ static void say(struct fixture *fixture, unsigned worker, const char *text, cons
 {
 	struct lp_message message;
 	assert_int_equal(lp_message_read(&message, (struct lp_slice){text, strlen(text)}), 0);
-	lp_broker_take(fixture->broker, worker, &message);
+	lp_broker_handle_message(fixture->broker, worker, &message);
 	assert_sent(fixture, sent);
 }
 
@@ -197,7 +197,7 @@ static void say_value(struct fixture *fixture, unsigned worker, struct lp_slice 
 	struct lp_message message;
 	struct lp_buffer room = {0};
 	assert_int_equal(lp_message_read_v8(&message, frame, &room), 0);
-	lp_broker_take(fixture->broker, worker, &message);
+	lp_broker_handle_message(fixture->broker, worker, &message);
 	lp_buffer_clear(&room);
 }
 
@@ -250,7 +250,7 @@ static void say_frame(struct fixture *fixture, unsigned worker, const char *text
 {
 	struct lp_frame frame;
 	assert_int_equal(lp_frame_parse(&frame, text, strlen(text)), 0);
-	lp_broker_hear(fixture->broker, worker, &frame);
+	lp_broker_handle_frame(fixture->broker, worker, &frame);
 	assert_sent(fixture, sent);
 }
 

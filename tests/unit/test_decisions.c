@@ -110,7 +110,7 @@ static void one_that_ends_undecided_gets_a_record(void **state)
 	const struct lp_decision *record = lp_decisions_get(fixture->decisions, 1);
 	assert_int_equal(record->verdict, LP_VERDICT_LOOK);
 	assert_int_equal(record->status, 408);
-	assert_null(lp_decisions_who(fixture->decisions, record));
+	assert_null(lp_decisions_decider(fixture->decisions, record));
 }
 
 static void an_overwritten_record_is_left_alone(void **state)

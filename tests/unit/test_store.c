@@ -57,7 +57,7 @@ static int ask(struct fixture *fixture, unsigned worker, const char *id, enum lp
 					   .config = slice_of(method == LP_STORE_CONFIGURE ? json : NULL),
 					   .now_ms = fixture->now_ms};
 	fixture->said[0] = '\0';
-	int status = lp_store_ask(fixture->store, &request);
+	int status = lp_store_request(fixture->store, &request);
 	if (said)
 		assert_string_equal(fixture->said, said);
 	return status;
@@ -246,16 +246,16 @@ static void a_collection_without_keys_is_gone(void **state)
 						   .collection = slice_of(name),
 						   .key = LP_SLICE("k"),
 						   .json = LP_SLICE("1")};
-		assert_int_equal(lp_store_ask(fixture.store, &request), 0);
+		assert_int_equal(lp_store_request(fixture.store, &request), 0);
 		request.json = (struct lp_slice){0};
-		assert_int_equal(lp_store_ask(fixture.store, &request), 0);
+		assert_int_equal(lp_store_request(fixture.store, &request), 0);
 		request.method = LP_STORE_ACQUIRE;
-		assert_int_equal(lp_store_ask(fixture.store, &request), 0);
+		assert_int_equal(lp_store_request(fixture.store, &request), 0);
 		request.method = LP_STORE_RELEASE;
-		assert_int_equal(lp_store_ask(fixture.store, &request), 0);
+		assert_int_equal(lp_store_request(fixture.store, &request), 0);
 		request.method = LP_STORE_CONFIGURE;
 		request.config = LP_SLICE("{\"expireKeys\":null}");
-		assert_int_equal(lp_store_ask(fixture.store, &request), 0);
+		assert_int_equal(lp_store_request(fixture.store, &request), 0);
 		fixture.said[0] = '\0';
 	}
 	lp_store_free(fixture.store);

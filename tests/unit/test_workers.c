@@ -219,7 +219,7 @@ static void equally_busy_workers_take_turns(void **state)
 	assert_int_equal(lp_workers_least(&workers, LP_LEAST_CONNECTIONS), 4);
 	lp_workers_set_usable(&workers, 1, false);
 	assert_int_equal(lp_workers_least(&workers, LP_LEAST_CONNECTIONS), 2);
-	assert_int_equal(lp_workers_least_but(&workers, LP_LEAST_CONNECTIONS, 4), 2);
+	assert_int_equal(lp_workers_least_except(&workers, LP_LEAST_CONNECTIONS, 4), 2);
 	lp_workers_deinit(&workers);
 }
 
@@ -327,11 +327,11 @@ static void workers_equal_in_one_load_are_told_apart_by_the_other(void **state)
 	workers.slots[1].sessions = 5;
 	workers.slots[2].sessions = 5;
 	assert_int_equal(lp_workers_least(&workers, LP_LEAST_CONNECTIONS), 2);
-	assert_int_equal(lp_workers_least_but(&workers, LP_LEAST_CONNECTIONS, 2), 3);
+	assert_int_equal(lp_workers_least_except(&workers, LP_LEAST_CONNECTIONS, 2), 3);
 	workers.slots[1].connections = 1;
 	assert_int_equal(lp_workers_least(&workers, LP_LEAST_CONNECTIONS), 3);
 	assert_int_equal(lp_workers_least(&workers, LP_LEAST_SESSIONS), 3);
-	assert_int_equal(lp_workers_least_but(&workers, LP_LEAST_SESSIONS, 3), 2);
+	assert_int_equal(lp_workers_least_except(&workers, LP_LEAST_SESSIONS, 3), 2);
 	lp_workers_deinit(&workers);
 }
 
@@ -367,9 +367,9 @@ static void what_comes_to_an_address_goes_to_those_that_listen_there(void **stat
 	for (unsigned id = 1; id <= 4; id++)
 		lp_workers_set_listens(&workers, id, 0, true);
 	lp_workers_set_listens(&workers, 3, 1, true);
-	lp_workers_ask_for(&workers, 0);
+	lp_workers_set_address(&workers, 0);
 	assert_int_equal(workers.usable_count, 4);
-	lp_workers_ask_for(&workers, 1);
+	lp_workers_set_address(&workers, 1);
 	assert_int_equal(workers.usable_count, 1);
 	assert_int_equal(lp_workers_least(&workers, LP_LEAST_CONNECTIONS), 3);
 	lp_workers_set_usable(&workers, 3, false);
@@ -377,7 +377,7 @@ static void what_comes_to_an_address_goes_to_those_that_listen_there(void **stat
 	lp_workers_set_usable(&workers, 3, true);
 	lp_workers_set_listens(&workers, 4, 1, true);
 	assert_int_equal(workers.usable_count, 2);
-	lp_workers_ask_for(&workers, LP_WORKERS_ANYWHERE);
+	lp_workers_set_address(&workers, LP_WORKERS_ANYWHERE);
 	assert_int_equal(workers.usable_count, 4);
 	lp_workers_deinit(&workers);
 }
@@ -389,11 +389,11 @@ static void an_address_where_nobody_has_listened_is_anybodys(void **state)
 	(void)state;
 	lp_workers_set_listens(&workers, 1, 0, true);
 	lp_workers_set_listens(&workers, 2, 0, true);
-	lp_workers_ask_for(&workers, 1);
+	lp_workers_set_address(&workers, 1);
 	assert_int_equal(workers.usable_count, 3);
-	lp_workers_ask_for(&workers, 40);
+	lp_workers_set_address(&workers, 40);
 	assert_int_equal(workers.usable_count, 3);
-	lp_workers_ask_for(&workers, 0);
+	lp_workers_set_address(&workers, 0);
 	assert_int_equal(workers.usable_count, 3); /* The third one does not tell. */
 	lp_workers_set_listens(&workers, 2, 40, true);
 	lp_workers_deinit(&workers);
@@ -408,15 +408,15 @@ static void an_address_is_nobody_elses_while_the_process_that_listened_there_liv
 	lp_workers_set_listens(&workers, 2, 0, true);
 	lp_workers_set_listens(&workers, 1, 1, true);
 	lp_workers_set_listens(&workers, 1, 1, false);
-	lp_workers_ask_for(&workers, 1);
+	lp_workers_set_address(&workers, 1);
 	assert_int_equal(workers.usable_count, 0);
-	lp_workers_ask_for(&workers, LP_WORKERS_ANYWHERE);
+	lp_workers_set_address(&workers, LP_WORKERS_ANYWHERE);
 	lp_workers_forget_listens(&workers, 1, false);
-	lp_workers_ask_for(&workers, 0);
+	lp_workers_set_address(&workers, 0);
 	assert_int_equal(workers.usable_count, 1);
-	lp_workers_ask_for(&workers, LP_WORKERS_ANYWHERE);
+	lp_workers_set_address(&workers, LP_WORKERS_ANYWHERE);
 	lp_workers_forget_listens(&workers, 1, true);
-	lp_workers_ask_for(&workers, 1);
+	lp_workers_set_address(&workers, 1);
 	assert_int_equal(workers.usable_count, 2);
 	lp_workers_deinit(&workers);
 }

@@ -83,7 +83,7 @@ static bool is_library(const char *name)
 	return false;
 }
 
-const char *lp_missing_instead(const char *library, const char *name)
+const char *lp_unavailable_instead(const char *library, const char *name)
 {
 	for (size_t i = 0; i < MISSING; i++)
 		if (is_same(missing[i].library, library) && (!missing[i].name || is_same(missing[i].name, name)))
@@ -99,14 +99,14 @@ static int on_field(lua_State *L)
 {
 	const char *library = lua_tostring(L, lua_upvalueindex(1));
 	const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
-	const char *instead = lp_missing_instead(library, name);
+	const char *instead = lp_unavailable_instead(library, name);
 
 	if (instead)
 		return luaL_error(L, "%s.%s is not available in a policy; %s", library, name, instead);
 	return 0;
 }
 
-void lp_missing_watch(lua_State *L, const char *library)
+void lp_unavailable_watch(lua_State *L, const char *library)
 {
 	lua_createtable(L, 0, 2);
 	lua_pushstring(L, library);
@@ -125,16 +125,16 @@ static int on_global(lua_State *L)
 
 	if (is_library(name)) {
 		lua_newtable(L);
-		lp_missing_watch(L, name);
+		lp_unavailable_watch(L, name);
 		return 1;
 	}
-	instead = lp_missing_instead(NULL, name);
+	instead = lp_unavailable_instead(NULL, name);
 	if (instead)
 		return luaL_error(L, "%s is not available in a policy; %s", name, instead);
 	return 0;
 }
 
-void lp_missing_watch_globals(lua_State *L)
+void lp_unavailable_watch_globals(lua_State *L)
 {
 	lua_createtable(L, 0, 1);
 	lua_pushcfunction(L, on_global);

@@ -1,13 +1,13 @@
 /*
  * A balancer of another version may answer less or more: what is missing is "" or 0, what is unknown is passed over.
  */
-#include "tools/ask.h"
+#include "tools/balancer_query.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-int lp_ask_where(const struct limpet_options *options, char *path, struct lp_error *error)
+int lp_query_find_balancer(const struct limpet_options *options, char *path, struct lp_error *error)
 {
 	if (!options->control)
 		return lp_control_find(options->name, path, error);
@@ -15,7 +15,7 @@ int lp_ask_where(const struct limpet_options *options, char *path, struct lp_err
 	return 0;
 }
 
-int lp_ask(const char *path, const char *request, int patience_ms, json_t **answer, struct lp_error *error)
+int lp_query_balancer(const char *path, const char *request, int patience_ms, json_t **answer, struct lp_error *error)
 {
 	char *text;
 	const json_t *refused;
@@ -33,9 +33,9 @@ int lp_ask(const char *path, const char *request, int patience_ms, json_t **answ
 		status = lp_error_set(error, -EPROTO, "what answers at %s is no balancer, or one of another version",
 				      path);
 	else if (json_is_false(refused))
-		status = lp_error_set(error, -EPERM, "%s", lp_ask_text(*answer, "reason"));
+		status = lp_error_set(error, -EPERM, "%s", lp_query_text(*answer, "reason"));
 	else if (unknown)
-		status = lp_error_set(error, -EPROTO, "the balancer at %s: %s", path, lp_ask_text(*answer, "error"));
+		status = lp_error_set(error, -EPROTO, "the balancer at %s: %s", path, lp_query_text(*answer, "error"));
 	if (status) {
 		json_decref(*answer);
 		*answer = NULL;
@@ -43,14 +43,14 @@ int lp_ask(const char *path, const char *request, int patience_ms, json_t **answ
 	return status;
 }
 
-const char *lp_ask_text(const json_t *object, const char *key)
+const char *lp_query_text(const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));
 
 	return text ? text : "";
 }
 
-long long lp_ask_number(const json_t *object, const char *key)
+long long lp_query_number(const json_t *object, const char *key)
 {
 	return json_integer_value(json_object_get(object, key));
 }

@@ -1,8 +1,8 @@
 /**
  * A scene as a command line asks for it: what `limpet check` and `limpet route` share.
  */
-#ifndef LP_TOOLS_STAGE_H
-#define LP_TOOLS_STAGE_H
+#ifndef LP_TOOLS_SCENE_OPTIONS_H
+#define LP_TOOLS_SCENE_OPTIONS_H
 
 #include "base/error.h"
 #include "base/options.h"
@@ -18,7 +18,8 @@
  *
  * @return 0, -EINVAL or -ENOMEM.
  */
-int lp_stage_set(struct lp_scene *scene, const struct lp_command_line *line, unsigned workers, struct lp_error *error);
+int lp_scene_options_apply(struct lp_scene *scene, const struct lp_command_line *line, unsigned workers,
+			   struct lp_error *error);
 
 /**
  * Refuse a setting that none of several policies reads, each loaded by itself. Those that do not load are passed over, and
@@ -32,7 +33,7 @@ int lp_stage_set(struct lp_scene *scene, const struct lp_command_line *line, uns
  *
  * @return 0, LP_EUSAGE, or negative: no memory.
  */
-int lp_stage_check_settings(const char *const *files, size_t count, const char *const *settings, size_t setting_count,
-			    struct lp_error *error);
+int lp_scene_options_check_settings(const char *const *files, size_t count, const char *const *settings,
+				    size_t setting_count, struct lp_error *error);
 
 #endif

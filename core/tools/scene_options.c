@@ -1,7 +1,7 @@
 /*
  * From a command line to a scene.
  */
-#include "tools/stage.h"
+#include "tools/scene_options.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -20,7 +20,8 @@ static int bind_session(struct lp_scene *scene, const char *session, struct lp_e
 		      : 0;
 }
 
-int lp_stage_set(struct lp_scene *scene, const struct lp_command_line *line, unsigned workers, struct lp_error *error)
+int lp_scene_options_apply(struct lp_scene *scene, const struct lp_command_line *line, unsigned workers,
+			   struct lp_error *error)
 {
 	int status = lp_scene_reset(scene, workers);
 
@@ -32,7 +33,7 @@ int lp_stage_set(struct lp_scene *scene, const struct lp_command_line *line, uns
 		status = lp_scene_trust(scene, line->options.trusted[i], error);
 	lp_forwarded_header_find(line->options.forwarded_header, &scene->host.trust.header);
 	for (size_t i = 0; i < line->options.session_count && status == 0; i++)
-		status = lp_scene_look_for(scene, line->options.sessions[i], error);
+		status = lp_scene_add_session_rule(scene, line->options.sessions[i], error);
 	for (size_t i = 0; i < line->tool.known_count && status == 0; i++)
 		status = bind_session(scene, line->tool.known[i], error);
 	return status;
@@ -56,8 +57,8 @@ static int check_settings_in(struct lp_scene *scene, const char *const *files, s
 	return status;
 }
 
-int lp_stage_check_settings(const char *const *files, size_t count, const char *const *settings, size_t setting_count,
-			    struct lp_error *error)
+int lp_scene_options_check_settings(const char *const *files, size_t count, const char *const *settings,
+				    size_t setting_count, struct lp_error *error)
 {
 	struct lp_scene scene;
 	int status;

@@ -1,8 +1,8 @@
 /**
  * Asking a running balancer, for the commands that do.
  */
-#ifndef LP_TOOLS_ASK_H
-#define LP_TOOLS_ASK_H
+#ifndef LP_TOOLS_BALANCER_QUERY_H
+#define LP_TOOLS_BALANCER_QUERY_H
 
 #include <jansson.h>
 
@@ -20,7 +20,7 @@
  *
  * @return 0, or negative.
  */
-int lp_ask_where(const struct limpet_options *options, char *path, struct lp_error *error);
+int lp_query_find_balancer(const struct limpet_options *options, char *path, struct lp_error *error);
 
 /**
  * Ask, and take the answer as JSON.
@@ -33,12 +33,12 @@ int lp_ask_where(const struct limpet_options *options, char *path, struct lp_err
  *
  * @return 0, or negative.
  */
-int lp_ask(const char *path, const char *request, int patience_ms, json_t **answer, struct lp_error *error);
+int lp_query_balancer(const char *path, const char *request, int patience_ms, json_t **answer, struct lp_error *error);
 
 /** A string of an answer. @param object Borrowed. @param key Its name. @return It; "" if there is none. */
-const char *lp_ask_text(const json_t *object, const char *key);
+const char *lp_query_text(const json_t *object, const char *key);
 
 /** A number of an answer. @param object Borrowed. @param key Its name. @return It; 0 if there is none. */
-long long lp_ask_number(const json_t *object, const char *key);
+long long lp_query_number(const json_t *object, const char *key);
 
 #endif
