@@ -16,26 +16,49 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "admin/decisions_text.h"
+#include "failing_calls.h"
+#include "hello_bytes.h"
 #include "server/waiting.h"
 #include "table_fixture.h"
 
-enum { WORKERS = 3, MAX_WAITING = 8, MAX_PER_IP = 3, HEAD_TIMEOUT_MS = 10000, SESSION_WAIT_MS = 250 };
+FAILING_CALL(void *, malloc, (size_t size), (size), NULL, ENOMEM)
+FAILING_CALL(void *, realloc, (void *block, size_t size), (block, size), NULL, ENOMEM)
+FAILING_CALL(int, epoll_create1, (int flags), (flags), -1, EMFILE)
+FAILING_CALL(int, epoll_ctl, (int set, int verb, int fd, struct epoll_event *event), (set, verb, fd, event), -1, ENOSPC)
+FAILING_CALL(int, uv_poll_init, (uv_loop_t * loop, uv_poll_t *poll, int fd), (loop, poll, fd), UV_EPERM, EPERM)
+FAILING_CALL(void *, lp_region_take, (struct lp_region * region, size_t size), (region, size), NULL, ENOMEM)
+
+enum { WORKERS = 3, MAX_WAITING = 8, MAX_PER_IP = 3, MAX_RATE = 400, HEAD_TIMEOUT_MS = 10000, SESSION_WAIT_MS = 250 };
 
 #define REQUEST "GET / HTTP/1.1\r\nHost: here\r\n\r\n"
 #define UNKNOWN "GET /?EIO=4&sid=unknown HTTP/1.1\r\nHost: here\r\n\r\n"
 #define KNOWN "GET /?EIO=4&sid=known HTTP/1.1\r\nHost: here\r\n\r\n"
 
-/* A session returns to its worker; /refused is; /2 is the second worker's. */
+/* What a turn says that it began at. */
+#define TURN_NS 77
+
+/* A session returns to its worker; /refused is; /2 is the second worker's, as is what is seen as it is. */
 static const char policy_text[] = "return {\n"
 				  "  on_request = function(conn, workers)\n"
 				  "    if conn.path == '/refused' then return limpet.refuse(403) end\n"
+				  "    if conn.path == '/fails' then error('x') end\n"
 				  "    if conn.path == '/2' then return workers[2] end\n"
+				  "    if conn.path == '/seen' and conn.ip == '192.0.2.1' and conn.port == 5000 and\n"
+				  "       conn.listener == ':80' then return workers[2] end\n"
 				  "    return conn.sid and workers:session(conn.sid)\n"
 				  "  end,\n"
 				  "}\n";
+
+/* Its first hook looks at nothing, so it is the one that decides; but only where it is asked. */
+static const char two_hooks_text[] = "return {\n"
+				     "  on_connect = function(conn, workers) return workers[3] end,\n"
+				     "  on_request = function(conn, workers) return workers[1] end,\n"
+				     "}\n";
 
 static const char blind_text[] = "return { on_connect = function(conn, workers) return workers[3] end }\n";
 
@@ -47,7 +70,8 @@ struct room {
 	struct lp_sessions *sessions;
 	struct lp_shared *shared;
 	struct lp_policy_host host;
-	struct lp_policy *policies[2]; /* The one above, and the one that looks at nothing. */
+	struct lp_policy *policies[3]; /* Those above. */
+	int log_fd;
 	struct lp_per_address *per_address;
 	struct lp_recorder *recorder;
 	struct lp_decisions *decisions;
@@ -101,7 +125,7 @@ void __wrap_lp_supervisor_hear(struct lp_supervisor *supervisor)
 uint64_t __wrap_lp_supervisor_turn_ns(struct lp_supervisor *supervisor)
 {
 	(void)supervisor;
-	return 1;
+	return TURN_NS;
 }
 
 uint32_t __wrap_lp_supervisor_ask(struct lp_supervisor *supervisor)
@@ -138,7 +162,10 @@ static void open_room(struct room *room)
 	open_table(&room->table, WORKERS);
 	for (unsigned id = 1; id <= WORKERS; id++)
 		lp_workers_set_usable(&room->table.workers, id, true);
-	lp_log_init(&room->log, -1, LP_LOG_ERROR, LP_LOG_TEXT);
+	FILE *log = tmpfile();
+	room->log_fd = dup(fileno(log));
+	fclose(log);
+	lp_log_init(&room->log, room->log_fd, LP_LOG_DEBUG, LP_LOG_TEXT);
 	room->sessions = lp_sessions_new(100, &room->table.workers, 1);
 	room->shared = lp_shared_new(4, 200, 1);
 	room->recorder = lp_recorder_new();
@@ -147,8 +174,9 @@ static void open_room(struct room *room)
 		.workers = &room->table.workers, .sessions = room->sessions, .shared = room->shared, .log = &room->log};
 	room->policies[0] = load(room, policy_text);
 	room->policies[1] = load(room, blind_text);
+	room->policies[2] = load(room, two_hooks_text);
 	struct lp_per_address_config addresses = {
-		.max_waiting = MAX_PER_IP, .share = MAX_PER_IP, .room = 100, .seed = 1};
+		.max_waiting = MAX_PER_IP, .share = MAX_PER_IP, .max_rate = MAX_RATE, .room = 400, .seed = 1};
 	room->per_address = lp_per_address_new(&addresses);
 	struct lp_waiting_config config = {.loop = &room->loop,
 					   .log = &room->log,
@@ -195,6 +223,8 @@ static void close_room(struct room *room)
 	assert_int_equal(counts.accepted, counts.handed_over + counts.refused + counts.closed_early);
 	lp_policy_free(room->policies[0]);
 	lp_policy_free(room->policies[1]);
+	lp_policy_free(room->policies[2]);
+	close(room->log_fd);
 	lp_recorder_free(room->recorder);
 	lp_decisions_free(room->decisions);
 	lp_per_address_free(room->per_address);
@@ -1088,6 +1118,356 @@ static void many_that_are_due_are_decided_turn_by_turn(void **state)
 	close_room(&room);
 }
 
+static bool is_logged(const struct room *room, const char *text)
+{
+	char log[8192];
+	ssize_t length = pread(room->log_fd, log, sizeof(log) - 1, 0);
+	log[length > 0 ? length : 0] = '\0';
+	return strstr(log, text);
+}
+
+/* The decision log has one line, of one connection, and it has that part. */
+static void assert_decision(const struct room *room, const char *client, const char *part)
+{
+	struct lp_decisions_question question = {
+		.decisions = room->decisions, .now_ms = room->now_ms, .count = 100, .reveal = true, .wanted = client};
+	char *text = lp_decisions_search(&question);
+	if (!strstr(text, part))
+		fail_msg("%s: \"%s\" is not in %s", client, part, text);
+	free(text);
+}
+
+static void policies_see_who_comes_and_where(void **state)
+{
+	struct room room;
+	(void)state;
+	open_room(&room);
+	struct client client = come(&room, "GET /seen HTTP/1.1\r\n\r\n");
+	assert_int_equal(client.connection->group, 2);
+	struct client other = come_from(&room, "192.0.2.9", "GET /seen HTTP/1.1\r\n\r\n", false);
+	assert_int_not_equal(other.connection->group, 2);
+	close(client.fd);
+	close(other.fd);
+	close_room(&room);
+}
+
+static void what_became_of_each_is_in_the_decision_log(void **state)
+{
+	struct room room;
+	struct client clients[6];
+	(void)state;
+	open_room(&room);
+	clients[0] = come_from(&room, "192.0.2.10", "GET /2 HTTP/1.1\r\n\r\n", false);
+	assert_decision(&room, "192.0.2.10", "\"decision\":\"worker\"");
+	assert_decision(&room, "192.0.2.10", "\"policy_failed\":false,\"worker\":2,");
+	assert_decision(&room, "192.0.2.10", "\"outcome\":\"sent\"");
+	struct lp_connection *sent = send_of(&room, &clients[0]);
+	lp_waiting_settled(&room.waiting, sent);
+	lp_connection_close(&room.table.connections, sent);
+	assert_decision(&room, "192.0.2.10", "\"outcome\":\"arrived\"");
+	clients[1] = come_from(&room, "192.0.2.11", "GET /refused HTTP/1.1\r\n\r\n", false);
+	assert_decision(&room, "192.0.2.11", "\"decision\":\"refuse\"");
+	assert_decision(&room, "192.0.2.11", "\"outcome\":\"refused_by_policy\",\"status\":403");
+	clients[2] = come_from(&room, "192.0.2.12", UNKNOWN, false);
+	assert_decision(&room, "192.0.2.12", "\"decision\":\"wait_for_session\"");
+	assert_decision(&room, "192.0.2.12", "\"outcome\":\"waiting\"");
+	clients[3] = make_waiting(&room, LP_HELD, "192.0.2.13", false);
+	assert_decision(&room, "192.0.2.13", "\"decision\":\"wait_for_worker\"");
+	clients[4] = come_from(&room, "192.0.2.14", "GET /fails HTTP/1.1\r\n\r\n", false);
+	assert_decision(&room, "192.0.2.14", "\"decision\":\"least_busy\"");
+	assert_decision(&room, "192.0.2.14", "\"policy_failed\":true");
+	lp_waiting_returned(&room.waiting, send_of(&room, &clients[4]), clients[4].connection->group, LP_RETURN_LOST);
+	assert_decision(&room, "192.0.2.14", "\"returns\":1");
+	clients[5] = come_from(&room, "192.0.2.15", "", false);
+	pass(&room, HEAD_TIMEOUT_MS);
+	assert_decision(&room, "192.0.2.15", "\"outcome\":\"silent\"");
+	assert_decision(&room, "192.0.2.13", "\"outcome\":\"no_worker\",\"status\":503");
+	for (int i = 0; i < 6; i++)
+		close(clients[i].fd);
+	close_room(&room);
+}
+
+static void those_that_are_decided_are_recorded_and_who_waits_is_not(void **state)
+{
+	struct room room;
+	struct client clients[5];
+	(void)state;
+	open_room(&room);
+	clients[0] = come_from(&room, "192.0.2.10", "GET /2 HTTP/1.1\r\n\r\n", false);
+	assert_int_equal(lp_recorder_count(room.recorder), 1);
+	assert_int_equal(lp_recorder_get(room.recorder, 0)->worker, 2);
+	assert_int_equal(lp_recorder_get(room.recorder, 0)->length, 19);
+	room.now_ms++; /* It records one a millisecond at most. */
+	clients[1] = come_from(&room, "192.0.2.11", "GET /refused HTTP/1.1\r\n\r\n", false);
+	assert_int_equal(lp_recorder_count(room.recorder), 2);
+	assert_int_equal(lp_recorder_get(room.recorder, 0)->worker, 0);
+	room.now_ms++;
+	clients[2] = come_from(&room, "192.0.2.12", UNKNOWN, false);
+	assert_int_equal(lp_recorder_count(room.recorder), 2);
+	room.now_ms++;
+	clients[3] = come_from(&room, "192.0.2.13", REQUEST, false);
+	assert_int_equal(lp_recorder_count(room.recorder), 3);
+	assert_int_equal(lp_recorder_get(room.recorder, 0)->worker, clients[3].connection->group);
+	no_worker(&room);
+	room.now_ms++;
+	clients[4] = come_from(&room, "192.0.2.14", REQUEST, false);
+	assert_state(clients[4], LP_HELD);
+	assert_int_equal(lp_recorder_count(room.recorder), 3); /* It is when it goes somewhere. */
+	for (int i = 0; i < 5; i++)
+		close(clients[i].fd);
+	close_room(&room);
+}
+
+static void how_long_limpet_takes_does_not_count_what_the_client_takes(void **state)
+{
+	struct room room;
+	(void)state;
+	open_room(&room);
+	struct client client = come(&room, "GET / HT");
+	assert_int_equal(client.connection->ready_ns, 0);
+	say(&client, "TP/1.1\r\n\r\n");
+	turn(&room);
+	assert_state(client, LP_QUEUED);
+	assert_int_equal(client.connection->ready_ns, TURN_NS);
+	no_worker(&room);
+	struct client held = come(&room, REQUEST);
+	assert_int_equal(held.connection->ready_ns, TURN_NS);
+	held.connection->ready_ns = 5; /* As of an earlier turn: it is ready since then. */
+	set_usable(&room, 1, true);
+	turn(&room);
+	assert_state(held, LP_QUEUED);
+	assert_int_equal(held.connection->ready_ns, 5);
+	close(client.fd);
+	close(held.fd);
+	close_room(&room);
+}
+
+static void other_policies_are_asked_from_their_first_hook_on(void **state)
+{
+	struct room room;
+	(void)state;
+	open_room(&room);
+	struct client waiting = come(&room, "GET / HT");
+	lp_waiting_set_policy(&room.waiting, room.policies[2]);
+	assert_state(waiting, LP_LOOKING);
+	say(&waiting, "TP/1.1\r\n\r\n");
+	turn(&room);
+	assert_state(waiting, LP_QUEUED);
+	assert_int_equal(waiting.connection->group, 3);
+	struct client next = come(&room, REQUEST);
+	assert_int_equal(next.connection->group, 3);
+	close(waiting.fd);
+	close(next.fd);
+	close_room(&room);
+}
+
+static void what_comes_to_an_address_is_for_those_who_listen_there(void **state)
+{
+	struct room room;
+	(void)state;
+	open_room(&room);
+	set_usable(&room, 3, false);
+	lp_workers_set_listens(&room.table.workers, 1, 1, true);
+	lp_workers_set_listens(&room.table.workers, 2, 0, true);
+	lp_workers_set_listens(&room.table.workers, 1, 0, true);
+	lp_workers_set_listens(&room.table.workers, 1, 0, false); /* It has, and does not any more. */
+	for (int i = 0; i < 3; i++) {
+		struct client client = come(&room, REQUEST);
+		assert_int_equal(client.connection->group, 2);
+		close(client.fd);
+	}
+	assert_int_equal(room.table.workers.address, LP_WORKERS_ANYWHERE);
+	set_usable(&room, 2, false);
+	struct client held = come(&room, REQUEST);
+	assert_state(held, LP_HELD);
+	unsigned asked = room.asked;
+	lp_waiting_worker_usable(&room.waiting, 1);
+	turn(&room);
+	assert_int_equal(room.asked, asked); /* Worker 1 could not take it. */
+	assert_int_equal(room.table.workers.address, LP_WORKERS_ANYWHERE);
+	set_usable(&room, 2, true);
+	turn(&room);
+	assert_state(held, LP_QUEUED);
+	assert_int_equal(held.connection->group, 2);
+	close(held.fd);
+	close_room(&room);
+}
+
+static void who_gave_it_back_is_not_the_next_though_a_policy_wants_it(void **state)
+{
+	struct room room;
+	(void)state;
+	open_room(&room);
+	struct client client = come(&room, "GET /2 HTTP/1.1\r\n\r\n");
+	assert_int_equal(client.connection->group, 2);
+	lp_waiting_returned(&room.waiting, send_of(&room, &client), 2, LP_RETURN_REFUSED);
+	turn(&room);
+	assert_state(client, LP_QUEUED);
+	assert_int_not_equal(client.connection->group, 2);
+	close(client.fd);
+	close_room(&room);
+}
+
+static void a_session_whose_worker_gave_it_back_pauses(void **state)
+{
+	struct room room;
+	(void)state;
+	open_room(&room);
+	bind_session(&room, "known", 2);
+	struct client client = come(&room, KNOWN);
+	assert_int_equal(client.connection->group, 2);
+	lp_waiting_returned(&room.waiting, send_of(&room, &client), 2, LP_RETURN_REFUSED);
+	turn(&room);
+	assert_state(client, LP_PAUSED);
+	pass(&room, 50);
+	assert_state(client, LP_QUEUED);
+	assert_int_equal(client.connection->group, 2);
+	close(client.fd);
+	close_room(&room);
+}
+
+static void a_client_that_resets_before_anybody_looks_has_left(void **state)
+{
+	struct room room;
+	struct linger linger = {.l_onoff = 1};
+	struct lp_ip ip = ip_of("192.0.2.1");
+	int client;
+	int server;
+	(void)state;
+	open_room(&room);
+	connect_pair(&client, &server);
+	assert_int_equal(setsockopt(client, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	close(client);
+	await(server, POLLRDHUP);
+	lp_waiting_admit(&room.waiting, server, &ip, 5000, &origin);
+	assert_int_equal(count(&room).closed_early, 1);
+	assert_int_equal(count(&room).waiting, 0);
+	assert_decision(&room, "192.0.2.1", "\"outcome\":\"client_left\"");
+	close_room(&room);
+}
+
+static void come_with_tls(struct room *room)
+{
+	struct lp_ip ip = ip_of("192.0.2.1");
+	int client;
+	int server;
+	connect_pair(&client, &server);
+	assert_int_equal(write(client, hello_openssl, sizeof(hello_openssl)), sizeof(hello_openssl));
+	await(server, POLLIN);
+	lp_waiting_admit(&room->waiting, server, &ip, 5000, &origin);
+	close(client);
+}
+
+static void tls_that_nobody_decrypts_is_told_once(void **state)
+{
+	struct room room;
+	(void)state;
+	open_room(&room);
+	come_with_tls(&room);
+	assert_true(is_logged(&room, "a connection at :80 is TLS, which limpet does not decrypt"));
+	assert_int_equal(ftruncate(room.log_fd, 0), 0);
+	come_with_tls(&room);
+	assert_false(is_logged(&room, "is TLS"));
+	assert_int_equal(count(&room).in_flight, 2);
+	close_room(&room);
+}
+
+static void silence_is_told_where_nobody_ever_spoke(void **state)
+{
+	struct room room;
+	(void)state;
+	open_room(&room);
+	struct client silent = come(&room, "");
+	pass(&room, HEAD_TIMEOUT_MS);
+	assert_true(is_logged(&room, "a client at :80 said nothing for 10 s and was closed"));
+	close(silent.fd);
+	close_room(&room);
+
+	open_room(&room);
+	struct client client = come(&room, REQUEST);
+	silent = come(&room, "");
+	pass(&room, HEAD_TIMEOUT_MS);
+	assert_false(is_logged(&room, "said nothing"));
+	close(client.fd);
+	close(silent.fd);
+	close_room(&room);
+}
+
+static void too_many_a_second_of_one_address_are_closed(void **state)
+{
+	struct room room;
+	struct lp_ip ip = ip_of("192.0.2.1");
+	(void)state;
+	open_room(&room);
+	for (int i = 0; i < MAX_RATE; i++)
+		assert_true(lp_per_address_admit(room.per_address, &ip, room.now_ms));
+	struct client client;
+	int server;
+	connect_pair(&client.fd, &server);
+	lp_waiting_admit(&room.waiting, server, &ip, 5000, &origin);
+	assert_end(&client);
+	assert_int_equal(count(&room).refused, 1);
+	assert_int_equal(count(&room).over_limit, 1);
+	assert_decision(&room, "192.0.2.1", "\"outcome\":\"address_rate\"");
+	assert_true(is_logged(&room, "--max-rate-per-ip"));
+	struct client other = come_from(&room, "192.0.2.2", REQUEST, false);
+	assert_state(other, LP_QUEUED);
+	close(client.fd);
+	close(other.fd);
+	close_room(&room);
+}
+
+static void without_memory_or_a_watch_a_connection_is_closed_and_counted(void **state)
+{
+	struct room room;
+	struct lp_ip ip = ip_of("192.0.2.1");
+	static const struct {
+		unsigned which;
+		const char *name;
+	} failing[] = {{1, "lp_region_take"}, {2, "realloc"}, {2, "epoll_ctl"}};
+	(void)state;
+	open_room(&room);
+	for (size_t i = 0; i < 3; i++) {
+		int client;
+		int server;
+		connect_pair(&client, &server);
+		fail_call(failing[i].which);
+		lp_waiting_admit(&room.waiting, server, &ip, 5000, &origin); /* It has to wait for its head. */
+		assert_string_equal(failed_call(), failing[i].name);
+		struct client gone = {.fd = client};
+		assert_end(&gone);
+		assert_int_equal(count(&room).closed_early, i + 1);
+		assert_int_equal(count(&room).waiting, 0);
+		close(client);
+	}
+	assert_decision(&room, "192.0.2.1", "\"outcome\":\"failed\"");
+	assert_true(is_logged(&room, "no memory for a connection; it is closed"));
+	assert_true(is_logged(&room, "a connection cannot be watched"));
+	close_room(&room);
+}
+
+static void each_call_that_fails_at_the_start_leaves_nothing(void **state)
+{
+	struct room room;
+	struct lp_waiting second;
+	const char *failed;
+	unsigned which = 0;
+	(void)state;
+	open_room(&room);
+	unsigned open = count_descriptors();
+	do {
+		fail_call(++which);
+		int status = lp_waiting_open(&second, &room.waiting.config);
+		failed = failed_call();
+		assert_true(failed ? status < 0 : status == 0);
+		if (failed)
+			assert_int_equal(count_descriptors(), open);
+	} while (failed);
+	assert_in_range(which, 4, 10);
+	lp_waiting_close(&second, NULL);
+	close_room(&room);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1128,6 +1508,20 @@ int main(void)
 		cmocka_unit_test(other_policies_that_look_at_nothing_take_those_that_wait_for_heads),
 		cmocka_unit_test(all_that_wait_can_be_refused),
 		cmocka_unit_test(many_that_are_due_are_decided_turn_by_turn),
+		cmocka_unit_test(policies_see_who_comes_and_where),
+		cmocka_unit_test(what_became_of_each_is_in_the_decision_log),
+		cmocka_unit_test(those_that_are_decided_are_recorded_and_who_waits_is_not),
+		cmocka_unit_test(how_long_limpet_takes_does_not_count_what_the_client_takes),
+		cmocka_unit_test(other_policies_are_asked_from_their_first_hook_on),
+		cmocka_unit_test(what_comes_to_an_address_is_for_those_who_listen_there),
+		cmocka_unit_test(who_gave_it_back_is_not_the_next_though_a_policy_wants_it),
+		cmocka_unit_test(a_session_whose_worker_gave_it_back_pauses),
+		cmocka_unit_test(a_client_that_resets_before_anybody_looks_has_left),
+		cmocka_unit_test(tls_that_nobody_decrypts_is_told_once),
+		cmocka_unit_test(silence_is_told_where_nobody_ever_spoke),
+		cmocka_unit_test(too_many_a_second_of_one_address_are_closed),
+		cmocka_unit_test(without_memory_or_a_watch_a_connection_is_closed_and_counted),
+		cmocka_unit_test(each_call_that_fails_at_the_start_leaves_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
