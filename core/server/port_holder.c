@@ -22,6 +22,9 @@
 
 #define STATE_LISTEN 0x0A
 
+/* Of a unix socket: __SO_ACCEPTCON. */
+#define FLAG_LISTENS 0x10000u
+
 /* A socket that listens. inode 0: none was found. */
 struct holder {
 	unsigned long long inode;
@@ -57,7 +60,7 @@ static void find_tcp(const char *file, unsigned port, struct holder *holder)
 		fclose(table);
 }
 
-/* "0000000000000000: 00000002 00000000 00010000 0001 01 12345 /run/app.sock" */
+/* "0000000000000000: 00000002 00000000 00010000 0001 01 12345 /run/app.sock". Accepted connections have the path, too. */
 static void find_unix(const char *path, struct holder *holder)
 {
 	FILE *table = fopen("/proc/net/unix", "re");
@@ -65,9 +68,11 @@ static void find_unix(const char *path, struct holder *holder)
 
 	while (table && !holder->inode && fgets(line, sizeof(line), table)) {
 		unsigned long long inode;
+		unsigned flags;
 		int end = 0;
 
-		if (sscanf(line, "%*s %*x %*x %*x %*x %*x %llu %n", &inode, &end) != 1 || !end)
+		if (sscanf(line, "%*s %*x %*x %x %*x %*x %llu %n", &flags, &inode, &end) != 2 || !end ||
+		    !(flags & FLAG_LISTENS))
 			continue;
 		line[strcspn(line, "\n")] = '\0';
 		if (strcmp(line + end, path) == 0)
