@@ -13,16 +13,16 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "worker/node.h"
 
 /* How often limpet logs of one process that it is ready. */
 #define TELL_NS 1000000000ull
-#include "worker/node.h"
 
 void lp_slot_update_usable(struct lp_slot *slot)
 {
 	struct lp_slots *slots = slot->slots;
-	bool takes = slot->up && !slots->stopping;
-	bool late = slot->full || slot->worker->stuck;
+	bool takes = slot->worker_state == LP_WORKER_READY && !slots->stopping;
+	bool late = slot->is_full || slot->worker->stuck;
 	slot->worker->busy = takes && late;
 	lp_workers_set_usable(slots->config.workers, slot->worker->id, takes && !late);
 }
@@ -33,49 +33,57 @@ static const struct lp_channel_events channel_events;
 static void tell_ready(struct lp_slot *slot)
 {
 	uint64_t now_ns = lp_clock_ns();
-	bool again = slot->told_pid == slot->worker->pid && now_ns - slot->told_ns < TELL_NS;
+	bool again = slot->logged_pid == slot->worker->pid && now_ns - slot->logged_ns < TELL_NS;
 	lp_log_write(slot->slots->config.log, again ? LP_LOG_DEBUG : LP_LOG_INFO,
 		     LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->worker->pid), "worker %u is ready (pid %d)",
 		     slot->worker->id, slot->worker->pid);
-	slot->told_pid = slot->worker->pid;
+	slot->logged_pid = slot->worker->pid;
 	if (!again)
-		slot->told_ns = now_ns;
+		slot->logged_ns = now_ns;
 }
 
-static void set_up(struct lp_slot *slot, bool up)
+void lp_slot_announce_up(struct lp_slot *slot)
 {
-	struct lp_slots *slots = slot->slots;
-	const struct lp_supervisor_events *events = slots->config.events;
-	if (slot->up == up || (up && lp_slot_relaunch_heard(slot)))
-		return;
-	slot->up = up;
+	const struct lp_supervisor_config *config = &slot->slots->config;
 	lp_slot_update_usable(slot);
-	if (up) {
-		if (!slot->worker->started_ns) {
-			slot->worker->started_ns = lp_clock_ns();
-			slot->worker->starts++;
-		}
-		lp_slot_note_ready(slot);
-		tell_ready(slot);
-		events->on_worker_up(slots->config.owner, slot->worker->id);
-	} else {
-		events->on_worker_down(slots->config.owner, slot->worker->id);
+	if (!slot->worker->started_ns) {
+		slot->worker->started_ns = lp_clock_ns();
+		slot->worker->starts++;
 	}
+	lp_slot_note_ready(slot);
+	tell_ready(slot);
+	config->events->on_worker_up(config->owner, slot->worker->id);
 }
 
-/* A worker with two channels is ready as soon as both say so, in whatever order, and no longer once one of them has ended. One
- * without Node's, because its parent has given it another, goes by the library's alone. */
+void lp_slot_announce_down(struct lp_slot *slot)
+{
+	const struct lp_supervisor_config *config = &slot->slots->config;
+	lp_slot_update_usable(slot);
+	config->events->on_worker_down(config->owner, slot->worker->id);
+}
+
+static bool is_open(const struct lp_slot *slot)
+{
+	return slot->channel_state == LP_SLOT_CHANNEL_OPEN;
+}
+
+/* A worker with two channels is ready as soon as both say so, in whatever order. One without Node's, because its parent has given
+ * it another, goes by the library's alone. One that has hung up, or was cut off, takes no connections whatever is said of it, until
+ * it registers again. */
 void lp_slot_update_up(struct lp_slot *slot)
 {
-	bool listens = slot->channel_open && slot->channel.ready;
-	bool allowed = !slot->has_hung_up && (!slot->node || !slot->node->works || slot->node->channel.ready);
-	set_up(slot, listens && allowed);
+	bool listens = is_open(slot) && slot->channel.ready;
+	bool takes = listens && (!slot->node || !slot->node->works || slot->node->channel.ready);
+	if (takes && slot->worker_state == LP_WORKER_UNREADY && !lp_slot_relaunch_heard(slot))
+		lp_slot_move_worker(slot, LP_WORKER_READY);
+	else if (!takes && slot->worker_state == LP_WORKER_READY)
+		lp_slot_move_worker(slot, LP_WORKER_UNREADY);
 }
 
 static void on_channel_closed(struct lp_channel *channel)
 {
 	struct lp_slot *slot = channel->owner;
-	slot->has_channel = false;
+	slot->channel_state = LP_SLOT_CHANNEL_NONE;
 	lp_slot_on_part_closed(slot);
 }
 
@@ -92,12 +100,8 @@ int lp_slot_open_channel(struct lp_slot *slot, int fd, int *worker_end)
 	slot->channel.owner = slot;
 	slot->channel.pid = slot->worker->pid; /* Of a process that is yet to be started, it is set then. */
 	slot->channel.ports = &slot->slots->ports;
-	if (slot->is_cut_off)
-		uv_timer_stop(&slot->timer);
-	slot->is_cut_off = false;
-	slot->has_channel = true;
-	slot->channel_open = true;
-	slot->full = false;
+	slot->channel_state = LP_SLOT_CHANNEL_OPEN;
+	slot->is_full = false;
 	slot->reports = false;
 	slot->uncounted = false;
 	return 0;
@@ -105,12 +109,15 @@ int lp_slot_open_channel(struct lp_slot *slot, int fd, int *worker_end)
 
 void lp_slot_close_channel(struct lp_slot *slot)
 {
-	if (!slot->channel_open)
+	if (!is_open(slot))
 		return;
-	slot->channel_open = false;
+	slot->channel_state = LP_SLOT_CHANNEL_CLOSING;
 	lp_workers_forget_listens(slot->slots->config.workers, slot->worker->id, false);
 	lp_stuck_forget(slot);
-	lp_slot_update_up(slot);
+	if (slot->slots->registry)
+		lp_slot_update_up(slot);
+	else
+		lp_slot_hang_up(slot); /* It has no way to come again. */
 	lp_channel_close(&slot->channel, on_channel_closed);
 	lp_session_query_forget(slot);
 	if (!slot->slots->config.dialect->has_node_channel) /* There it is Node's that speaks. */
@@ -122,32 +129,31 @@ void lp_slot_close_channel(struct lp_slot *slot)
  * A dead worker's last acknowledgements and sessions count before its connections are given up. A channel that does not end
  * then is still held by somebody: the process was a shell, and the server lives. It must not take what others get now.
  */
-static void hear_out(struct lp_slot *slot, struct lp_process *process)
+static void hear_out(struct lp_slot *slot)
 {
-	if (slot->channel_open)
+	if (is_open(slot))
 		lp_channel_hear_out(&slot->channel);
-	if (slot->channel_open)
-		lp_process_kill_rest(process);
+	if (is_open(slot))
+		lp_process_kill_rest(slot->worker_process);
 	lp_slot_close_channel(slot);
 }
 
-void lp_slot_lose_worker(struct lp_slot *slot, struct lp_process *process)
+void lp_slot_lose_worker(struct lp_slot *slot)
 {
 	struct lp_slots *slots = slot->slots;
 	struct lp_worker *worker = slot->worker;
-	hear_out(slot, process);
+	hear_out(slot);
 	lp_node_process_ended(slots, worker->pid);
-	uv_timer_stop(&slot->timer); /* Which hearing it out may have started. */
-	slot->has_hung_up = false;
-	slot->is_cut_off = false;
+	lp_slot_move_worker(slot, LP_WORKER_LEAVING);
+	if (slot->worker_process == &slot->process)
+		slot->worker_process = NULL; /* A member's handles are its own to close. */
 	lp_unread_worker_ended(&slots->unread, worker->id);
 	lp_sessions_forget_worker(slots->config.sessions, worker->id);
 	if (slots->count)
 		lp_open_count_forget_worker(slots->count, worker->id);
 	lp_workers_forget_listens(slots->config.workers, worker->id, true);
 	slot->handles_sigterm = false;
-	slot->hurried = false;
-	slot->told = false;
+	lp_shutdown_forget(slot);
 	slot->session = 0;
 	worker->pid = 0;
 	worker->connections = 0;
@@ -187,7 +193,7 @@ static void on_listen(struct lp_channel *channel, uint64_t address, bool listens
 	struct lp_slot *slot = channel->owner;
 	const struct lp_supervisor_config *config = &slot->slots->config;
 	lp_workers_set_listens(config->workers, slot->worker->id, address, listens);
-	if (listens && slot->up)
+	if (listens && slot->worker_state == LP_WORKER_READY)
 		config->events->on_room(config->owner, slot->worker->id);
 }
 
@@ -205,13 +211,13 @@ static unsigned count_queued(struct lp_slot *slot)
 void lp_slot_flush(struct lp_slot *slot)
 {
 	const struct lp_supervisor_config *config = &slot->slots->config;
-	if (slot->channel_open && lp_channel_has_work(&slot->channel))
+	if (is_open(slot) && lp_channel_has_work(&slot->channel))
 		lp_channel_flush(&slot->channel);
-	if (!slot->worker->waiting && !slot->full)
+	if (!slot->worker->waiting && !slot->is_full)
 		return;
-	if (count_queued(slot) || !slot->full)
+	if (count_queued(slot) || !slot->is_full)
 		return;
-	slot->full = false;
+	slot->is_full = false;
 	lp_slot_update_usable(slot);
 	config->events->on_room(config->owner, slot->worker->id);
 }
@@ -261,7 +267,7 @@ bool lp_slot_is_silent(struct lp_unread *unread, unsigned worker)
 {
 	struct lp_slots *slots = unread->owner;
 	const struct lp_slot *slot = &slots->all[worker - 1];
-	return lp_stuck_suspected(slot) || lp_process_is_stopped(slot->has_member ? &slot->member : &slot->process);
+	return lp_stuck_suspected(slot) || (slot->worker_process && lp_process_is_stopped(slot->worker_process));
 }
 
 static struct lp_slot *slot_of(struct lp_unread *unread, const struct lp_connection *connection)
@@ -385,7 +391,7 @@ bool lp_slot_post(void *owner, unsigned worker, struct lp_slice bytes)
 	struct lp_slot *slot = &slots->all[worker - 1];
 	if (slots->config.dialect->has_node_channel)
 		return slot->node && lp_channel_post(&slot->node->channel, bytes);
-	return slot->channel_open && lp_channel_post(&slot->channel, bytes);
+	return is_open(slot) && lp_channel_post(&slot->channel, bytes);
 }
 
 static void on_message(struct lp_channel *channel, const struct lp_message *message)
@@ -477,11 +483,11 @@ static const struct lp_channel_events channel_events = {
 
 bool lp_slot_can_hear(const struct lp_slot *slot)
 {
-	return slot->channel_open;
+	return is_open(slot);
 }
 
 void lp_slot_hear(struct lp_slot *slot)
 {
-	if (slot->channel_open)
+	if (is_open(slot))
 		lp_channel_hear(&slot->channel);
 }

@@ -80,7 +80,7 @@ static void close_channel(struct lp_node_process *process)
 		return;
 	process->open = false;
 	if (process->works)
-		slot->has_hung_up = true; /* Maybe it has died, and we hear of that in a moment. */
+		lp_slot_hang_up(slot); /* Maybe it has died, and we hear of that in a moment. */
 	lp_channel_close(&process->channel, on_closed);
 	choose_speaker(slot);
 	lp_slot_end_if_idle(slot);

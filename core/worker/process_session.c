@@ -140,6 +140,11 @@ bool lp_process_session_hold(struct lp_process_session *session, uv_loop_t *loop
 	return true;
 }
 
+bool lp_process_session_is_held(const struct lp_process_session *session)
+{
+	return session->left != NULL;
+}
+
 static bool is_in_use(const struct lp_process_session *session)
 {
 	return session->left && !uv_is_closing((const uv_handle_t *)&session->patience);

@@ -60,6 +60,9 @@ bool lp_process_session_hold(struct lp_process_session *session, uv_loop_t *loop
  */
 void lp_process_session_end(struct lp_process_session *session, uint64_t patience_ms);
 
+/** Whether any are held: ended has not run yet. @param session Held before, or all zero. */
+bool lp_process_session_is_held(const struct lp_process_session *session);
+
 /** Kill at once what has not ended and is not spared. @param session Held or not. */
 void lp_process_session_kill(struct lp_process_session *session);
 

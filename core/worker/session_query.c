@@ -9,7 +9,8 @@
  * ready has no sessions. */
 static struct lp_channel *channel_of(struct lp_slot *slot)
 {
-	bool can = slot->channel_open && slot->ready_ns && slot->channel.dialect->ask;
+	bool is_open = slot->channel_state == LP_SLOT_CHANNEL_OPEN;
+	bool can = is_open && slot->worker->started_ns && slot->channel.dialect->ask;
 	return can ? &slot->channel : NULL;
 }
 

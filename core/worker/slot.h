@@ -19,6 +19,7 @@
 #include "worker/process_session.h"
 #include "worker/registry.h"
 #include "worker/session_query.h"
+#include "worker/shutdown.h"
 #include "worker/stuck.h"
 #include "worker/supervisor.h"
 #include "worker/unread.h"
@@ -67,45 +68,79 @@ struct lp_slots {
 	void (*on_ended)(struct lp_slots *slots);
 };
 
-enum lp_slot_state { LP_SLOT_VACANT, LP_SLOT_PAUSED, LP_SLOT_RUNNING, LP_SLOT_CLOSING, LP_SLOT_ENDED };
+/** The program that limpet starts in a slot. slot_program.c has the table. */
+enum lp_program_state {
+	LP_PROGRAM_NONE,       /**< None runs, and none is about to. */
+	LP_PROGRAM_PAUSED,     /**< The next one starts after a pause. */
+	LP_PROGRAM_STARTING,   /**< It runs; no worker of its has been ready. */
+	LP_PROGRAM_READY,      /**< It runs; a worker of its has been ready. */
+	LP_PROGRAM_RELAUNCHED, /**< It was told to end: the next one writes to our own output. */
+	LP_PROGRAM_TOLD,       /**< limpet stops and has told it to end. */
+	LP_PROGRAM_CLOSING,    /**< It has ended; its handles are being closed. */
+	LP_PROGRAM_LEFT,       /**< It has ended; processes that it started have not. */
+	LP_PROGRAM_ENDED,      /**< limpet stops; the slot is not used again. */
+	LP_PROGRAM_STATES,
+};
+
+/** The process in a slot that takes connections: the program, or one that registered. slot.c has the table. */
+enum lp_worker_state {
+	LP_WORKER_NONE,    /**< There is none. */
+	LP_WORKER_UNREADY, /**< It takes no connections: not yet, or not at the moment. */
+	LP_WORKER_READY,   /**< It takes connections. */
+	LP_WORKER_HUNG_UP, /**< It has ended its channel and finishes what it has. */
+	LP_WORKER_CUT_OFF, /**< Its channel has failed. */
+	LP_WORKER_TOLD,    /**< It has not ended in time without a channel, and was sent SIGTERM. */
+	LP_WORKER_LEAVING, /**< It has ended; its handles are being closed. */
+	LP_WORKER_STATES,
+};
+
+/** The socket between a slot and its worker. */
+enum lp_slot_channel { LP_SLOT_CHANNEL_NONE, LP_SLOT_CHANNEL_OPEN, LP_SLOT_CHANNEL_CLOSING };
+
+/** A slot's timers, each with one purpose. */
+enum lp_slot_timer {
+	LP_SLOT_TIMER_START,    /**< PAUSED: to the program's next start. */
+	LP_SLOT_TIMER_LOOK,     /**< STARTING: to the next look at why no worker is ready. */
+	LP_SLOT_TIMER_RELAUNCH, /**< RELAUNCHED: to the program's SIGKILL. */
+	LP_SLOT_TIMER_LEAVE,    /**< HUNG_UP, CUT_OFF: to the worker's SIGTERM. */
+	LP_SLOT_TIMER_KILL,     /**< TOLD: to the worker's SIGKILL. */
+	LP_SLOT_TIMER_FINISH,   /**< HURRYING (shutdown.h): to the end of that. */
+	LP_SLOT_TIMERS,
+};
 
 struct lp_slot {
 	struct lp_slots *slots;
-	struct lp_worker *worker;
-	enum lp_slot_state state;
-	struct lp_process process; /**< What we have started in the slot. */
-	pid_t pid;                 /**< Its number, also when it has ended. */
-	struct lp_process member;  /**< The process that has registered, when that is another. */
+	struct lp_worker *worker; /**< Its worker as routing knows it. */
+	uv_timer_t timers[LP_SLOT_TIMERS];
+	unsigned open_timers;
+
+	/* The program. */
+	enum lp_program_state program_state;
+	struct lp_process process;
+	pid_t pid;                      /**< Its number, also when it has ended. */
+	uint64_t ready_ns;              /**< When a worker of its was first ready; 0: not yet. */
+	unsigned unready_ms;            /**< For how long that has not been so. */
+	unsigned failures;              /**< Ends in a row, of programs that were not ready for long. */
+	unsigned unready_exits;         /**< Ends in a row, of programs none of whose workers was ever ready. */
+	struct lp_process_session left; /**< What it has started, once it has ended. */
+
+	/* The worker. */
+	enum lp_worker_state worker_state;
+	struct lp_process *worker_process; /**< process, or member; NULL: there is none. */
+	struct lp_process member;          /**< A process that has registered and is not the program. */
+	pid_t session;                     /**< Of a worker that registered: its program's pid, mostly. */
+	enum lp_slot_channel channel_state;
 	struct lp_channel channel;
 	struct lp_node_process *node; /**< Who speaks for the slot over Node's channel; NULL: nobody. */
-	bool has_hung_up;             /**< Its worker's channel of Node's has ended before the process. */
-	bool has_process;             /**< Its handles live; so for the other two. */
-	bool has_member;
-	bool has_channel;
-	bool channel_open;
-	bool up;              /**< on_worker_up was called, and on_worker_down not since. */
-	bool full;            /**< The channel's queue has no room. */
-	bool reports;         /**< The worker tells how many connections it has open. */
-	bool uncounted;       /**< It may have some that nobody counts. */
-	bool handles_sigterm; /**< So says the worker's library. */
-	bool hurried;         /**< What is on the way to it has had its time (shutdown.c). */
-	bool told;            /**< The worker was sent what is to end it. */
-	bool program_told;    /**< So was the program that we started. */
-	bool has_left;        /**< The program has ended, and processes of its session have not. */
-	bool goes_on;         /**< They are what the program is about, as far as we know. */
-	pid_t session;        /**< Of a worker that registered; its program's pid, mostly. */
-	struct lp_process_session left;
-	bool is_cut_off; /**< Its channel has failed: the timer runs to its end. */
-	struct lp_asked asked;
+	bool is_full;                 /**< Its queue has had no room, and has not been empty since. */
+	bool reports;                 /**< The worker tells how many connections it has open. */
+	bool uncounted;               /**< It may have some that nobody counts. */
+	bool handles_sigterm;         /**< So says the worker's library. */
+	enum lp_finish finish;
 	struct lp_patience patience;
-	uint64_t ready_ns; /**< When a worker of the present process was first up; 0: not yet. */
-	pid_t told_pid;    /**< Of whom it was told that it is ready, and when. */
-	uint64_t told_ns;
-	unsigned failures;
-	unsigned unready_exits; /**< In a row, of processes none of whose workers was ever up. */
-	unsigned unready_ms;    /**< For how long the process has not been. */
-	bool relaunched;        /**< The process is ended so that the next has our own output. */
-	uv_timer_t timer;       /**< PAUSED: to the next start. RUNNING: to the remark that it is late. */
+	struct lp_asked asked;
+	pid_t logged_pid; /**< The process that was last logged to be ready, and when. */
+	uint64_t logged_ns;
 };
 
 /**
@@ -143,27 +178,80 @@ bool lp_slot_is_free(const struct lp_slot *slot, pid_t pid);
  */
 int lp_slot_enter(struct lp_slot *slot, const struct lp_registered *who);
 
-/** Ask what was started in the slot to end. @param slot Started. @param signal SIGTERM, or what it understands. */
-void lp_slot_terminate(struct lp_slot *slot, int signal);
-
-/** End the worker's process, at once. @param slot Started. @param signal SIGTERM, SIGKILL … */
+/** End the worker's process, at once. @param slot Its worker is there. @param signal SIGTERM, SIGKILL … */
 void lp_slot_kill_worker(struct lp_slot *slot, int signal);
 
 /** Send what is queued for the slot's worker, as far as there is room. @param slot Started. */
 void lp_slot_flush(struct lp_slot *slot);
 
+/** The worker has ended its channel: it takes nothing more, unless it registers again. @param slot Started. */
+void lp_slot_hang_up(struct lp_slot *slot);
+
 /**
  * The worker's channel has failed, or was ended by us: it gets nothing more. It may come again, if it registers; else its
  * process is ended when it has had its time, so that the slot has a worker again, whatever the process does.
  *
- * @param slot  Without a channel.
+ * @param slot  Without that channel.
  */
 void lp_slot_cut_off(struct lp_slot *slot);
 
-/** Tell the worker to finish; an empty slot ends. @param slot Started; slots->stopping is set. */
+/** limpet stops: tell the worker to finish; an empty slot ends. @param slot Started; slots->stopping is set. */
 void lp_slot_finish(struct lp_slot *slot);
 
-/* Between slot.c and delivery.c */
+/* The program: slot_program.c. */
+
+/** Whether limpet starts programs in it. @param slot Prepared. */
+bool lp_slot_has_programs(const struct lp_slot *slot);
+
+/** Whether the program runs. @param slot Prepared. */
+bool lp_slot_program_runs(const struct lp_slot *slot);
+
+/**
+ * Change the state of the program. A move that the table does not have ends limpet, as it is a bug.
+ *
+ * @param slot  Prepared. The timer of the state that it leaves is stopped.
+ * @param to    Which.
+ */
+void lp_slot_move_program(struct lp_slot *slot, enum lp_program_state to);
+
+/** Start the next program after a pause, the longer the more often it has failed. @param slot Without program or worker. */
+void lp_slot_pause_program(struct lp_slot *slot);
+
+/** Ask the program to end. @param slot Its program runs, or has ended. @param signal SIGTERM, or what it understands. */
+void lp_slot_terminate(struct lp_slot *slot, int signal);
+
+/** limpet stops: ask the program to end. @param slot Its program runs. @param signal As lp_slot_terminate. */
+void lp_slot_tell_program(struct lp_slot *slot, int signal);
+
+/** The slot whose program has started the slot's worker. @param slot Prepared. @return NULL: it has ended. */
+struct lp_slot *lp_slot_program_of(const struct lp_slot *slot);
+
+/** A worker is up: its program is as it should be. @param slot The worker's. */
+void lp_slot_note_ready(struct lp_slot *slot);
+
+/** A worker in the slot would be up now, but its program's output is heard: start the program anew. @param slot The worker's.
+ * @return Whether that is so. */
+bool lp_slot_relaunch_heard(struct lp_slot *slot);
+
+/* Between slot.c, slot_program.c and delivery.c */
+
+/**
+ * Change the state of the worker. A move that the table does not have ends limpet, as it is a bug. Events run when it
+ * becomes READY, or is so no longer.
+ *
+ * @param slot  Prepared. The timers of the state that it leaves are stopped.
+ * @param to    Which.
+ */
+void lp_slot_move_worker(struct lp_slot *slot, enum lp_worker_state to);
+
+/** The worker takes connections: tell everybody. @param slot It is READY. */
+void lp_slot_announce_up(struct lp_slot *slot);
+
+/** It takes none any more. @param slot It is READY no longer. */
+void lp_slot_announce_down(struct lp_slot *slot);
+
+/** Whether the worker has no connection left, and no channel through which one could come. @param slot Started. */
+bool lp_slot_is_idle(const struct lp_slot *slot);
 
 /** For the broker: send a worker a message. @param slots Of struct lp_slots. @param worker Its id.
  * @param bytes The whole of it. @return Whether it will go. */
@@ -218,26 +306,15 @@ void lp_slot_on_session(struct lp_slot *slot, struct lp_slice key, bool bound);
 /** Close the channel, if it is open: what is in it goes to others. @param slot Started. */
 void lp_slot_close_channel(struct lp_slot *slot);
 
-/**
- * The worker's process has ended: hear its last words, and forget it.
- *
- * @param slot     Started.
- * @param process  What has ended just now.
- */
-void lp_slot_lose_worker(struct lp_slot *slot, struct lp_process *process);
+/** The worker's process has ended just now: hear its last words, and forget it. @param slot With a worker. */
+void lp_slot_lose_worker(struct lp_slot *slot);
 
-/** The channel's handles are closed. @param slot Whose. */
+/** Some handles are closed: the program's, the worker's, the channel's. What was the last of them may start the slot anew, or
+ * end it. @param slot Whose. */
 void lp_slot_on_part_closed(struct lp_slot *slot);
 
 /** A worker has fewer connections than it had: while stopping, it may be done. @param slot Whose. */
 void lp_slot_end_if_idle(struct lp_slot *slot);
-
-/** A worker is up: its program is as it should be. @param slot The worker's. */
-void lp_slot_note_ready(struct lp_slot *slot);
-
-/** A worker in the slot would be up now, but its program's output is heard: start the program anew. @param slot The worker's.
- * @return Whether that is so. */
-bool lp_slot_relaunch_heard(struct lp_slot *slot);
 
 /** Whether the user said how workers are told to finish: then nothing else is tried before the time is over.
  * @param slots Started. */

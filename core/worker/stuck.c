@@ -4,9 +4,11 @@
  * runs, so a balancer that was stopped itself, or held up, does not blame its workers for that time.
  *
  *     state      meaning                                          leaves on
- *     fine       nothing to take, or took one lately              eject_ticks without a sign -> EJECTED
- *     EJECTED    not usable (struct lp_worker: stuck, busy)       it takes one, or gives one back -> fine; its end -> fine
- *     KILLED     SIGKILL was sent                                 its end -> fine
+ *     FINE       nothing to take, or took one lately              eject_ticks without a sign while READY -> EJECTED; kill_ticks
+ *                                                                 -> KILLED
+ *     EJECTED    not usable (struct lp_worker: stuck, busy)       it takes one, or gives one back -> FINE; its end -> FINE;
+ *                                                                 kill_ticks without a sign -> KILLED
+ *     KILLED     SIGKILL was sent                                 its end -> FINE
  *
  * Before a worker is judged it is heard: when it was we who were slow, its word is here and unread.
  *
@@ -52,12 +54,19 @@ enum lp_stuck_verdict lp_stuck_judge(const struct lp_stuck *stuck, const struct 
 	return LP_STUCK_NOT;
 }
 
+/* From FINE to EJECTED or KILLED, from EJECTED to FINE or KILLED, and from KILLED, with its end, to FINE. */
+static void move_patience(struct lp_slot *slot, enum lp_patience_state to)
+{
+	slot->patience.state = to;
+	slot->worker->stuck = to != LP_PATIENCE_FINE;
+}
+
 static void eject(struct lp_slot *slot)
 {
 	struct lp_slots *slots = slot->slots;
-	if (!slot->up || slot->worker->stuck)
+	if (slot->worker_state != LP_WORKER_READY || slot->patience.state != LP_PATIENCE_FINE)
 		return;
-	slot->worker->stuck = true;
+	move_patience(slot, LP_PATIENCE_EJECTED);
 	slots->stuck.ejections++;
 	lp_slot_update_usable(slot);
 	lp_log_limited(slots->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_STUCK,
@@ -71,10 +80,9 @@ static void eject(struct lp_slot *slot)
 static void kill_worker(struct lp_slot *slot)
 {
 	struct lp_slots *slots = slot->slots;
-	if (slot->patience.killed)
+	if (slot->patience.state == LP_PATIENCE_KILLED)
 		return;
-	slot->patience.killed = true;
-	slot->worker->stuck = true;
+	move_patience(slot, LP_PATIENCE_KILLED);
 	slots->stuck.kills++;
 	lp_slot_update_usable(slot);
 	lp_log_write(slots->config.log, LP_LOG_WARNING,
@@ -89,7 +97,7 @@ static void kill_worker(struct lp_slot *slot)
 static bool look_at(struct lp_slot *slot)
 {
 	const struct lp_stuck *stuck = &slot->slots->stuck;
-	if (slot->state != LP_SLOT_RUNNING || !lp_slot_can_hear(slot) || slot->worker->waiting == 0)
+	if (!lp_slot_can_hear(slot) || slot->worker->waiting == 0)
 		return false;
 	if (lp_stuck_judge(stuck, &slot->patience) == LP_STUCK_NOT)
 		return true;
@@ -134,9 +142,9 @@ void lp_stuck_end(struct lp_slot *slot)
 {
 	struct lp_slots *slots = slot->slots;
 	slot->patience.since = slots->stuck.tick;
-	if (!slot->worker->stuck || slot->patience.killed)
+	if (slot->patience.state != LP_PATIENCE_EJECTED)
 		return;
-	slot->worker->stuck = false;
+	move_patience(slot, LP_PATIENCE_FINE);
 	lp_slot_update_usable(slot);
 	lp_log_limited(slots->config.log, LP_LOG_INFO, LP_LOG_TOPIC_STUCK,
 		       LP_LOG_ABOUT(.worker = slot->worker->id, .pid = slot->worker->pid),
@@ -151,6 +159,6 @@ bool lp_stuck_suspected(const struct lp_slot *slot)
 
 void lp_stuck_forget(struct lp_slot *slot)
 {
-	slot->worker->stuck = false;
-	slot->patience = (struct lp_patience){0};
+	move_patience(slot, LP_PATIENCE_FINE);
+	slot->patience.since = 0;
 }

@@ -15,10 +15,17 @@
 struct lp_slot;
 struct lp_slots;
 
+/** What is done about a worker that takes no connections. stuck.c has the table. */
+enum lp_patience_state {
+	LP_PATIENCE_FINE,    /**< Nothing. */
+	LP_PATIENCE_EJECTED, /**< It gets no new ones. */
+	LP_PATIENCE_KILLED,  /**< SIGKILL was sent to it. */
+};
+
 /** A slot's part. All zero is right for a new process. */
 struct lp_patience {
+	enum lp_patience_state state;
 	uint32_t since; /**< The tick at which the worker last took a connection, or had none to take. */
-	bool killed;
 };
 
 /** What all slots share. */

@@ -141,15 +141,14 @@ static void signal_all(struct lp_supervisor *supervisor, int signal)
 {
 	for (unsigned i = 0; i < supervisor->slots.config.processes; i++) {
 		struct lp_slot *slot = &supervisor->slots.all[i];
-		if (slot->has_process && signal == SIGTERM)
+		if (signal == SIGTERM)
 			lp_slot_terminate(slot, SIGTERM);
-		else if (slot->has_process)
+		else
 			lp_process_kill(&slot->process, signal);
 	}
 	for (unsigned i = 0; i < supervisor->slots.config.workers->count; i++) {
 		struct lp_slot *slot = &supervisor->slots.all[i];
-		if (slot->has_member)
-			lp_process_kill(&slot->member, signal);
+		lp_process_kill(&slot->member, signal);
 		if (signal == SIGKILL)
 			lp_process_session_kill(&slot->left);
 	}
@@ -160,7 +159,7 @@ static struct tally count_left(const struct lp_slots *slots)
 	struct tally tally = {0};
 	for (unsigned i = 0; i < slots->config.workers->count; i++) {
 		const struct lp_slot *slot = &slots->all[i];
-		tally.processes += (slot->has_process && slot->process.pid) + (slot->has_member && slot->member.pid);
+		tally.processes += (slot->process.pid != 0) + (slot->member.pid != 0);
 		tally.workers += slot->worker->connections > 0;
 		tally.clients += slot->worker->connections;
 	}
@@ -334,7 +333,7 @@ static void on_heir(void *owner, const struct lp_known_process *process)
 			     "process %d was started by an earlier limpet that had more workers; end it when its "
 			     "clients have left, or start limpet with --workers %u",
 			     (int)process->pid, slot);
-	else if (slot && slots->all[slot - 1].state == LP_SLOT_VACANT &&
+	else if (slot && slots->all[slot - 1].program_state == LP_PROGRAM_NONE &&
 		 lp_slot_inherit(&slots->all[slot - 1], process) == 0)
 		lp_log_write(slots->config.log, LP_LOG_INFO, LP_LOG_ABOUT(.worker = slot, .pid = process->pid),
 			     "process %d was started by an earlier limpet; it goes on as the program of worker %u",
@@ -346,8 +345,8 @@ static struct lp_slot *find_slot_of(struct lp_slots *slots, pid_t pid)
 {
 	for (unsigned i = 0; i < slots->config.workers->count; i++) {
 		struct lp_slot *slot = &slots->all[i];
-		bool is_program = slot->has_process && slot->process.pid == pid;
-		if ((is_program && !slot->has_member) || (slot->has_member && slot->member.pid == pid))
+		bool has_member = slot->worker_process == &slot->member;
+		if (has_member ? slot->member.pid == pid : slot->process.pid == pid)
 			return slot;
 	}
 	return NULL;
@@ -356,7 +355,7 @@ static struct lp_slot *find_slot_of(struct lp_slots *slots, pid_t pid)
 /* A process has one place, also if it comes twice. One that comes again may have hung up before, unheard as yet. */
 static struct lp_slot *find_its_place(struct lp_slot *slot, pid_t pid)
 {
-	if (slot->channel_open)
+	if (slot->channel_state == LP_SLOT_CHANNEL_OPEN)
 		lp_channel_hear(&slot->channel);
 	return lp_slot_is_free(slot, pid) ? slot : NULL;
 }
@@ -368,13 +367,13 @@ static struct lp_slot *find_place(struct lp_slots *slots, const struct lp_regist
 	struct lp_node_process *node = lp_node_process_find(slots, who->pid);
 	struct lp_slot *present = find_slot_of(slots, who->pid);
 	struct lp_slot *own = who->slot && who->slot <= slots->config.processes ? &slots->all[who->slot - 1] : NULL;
-	if (present && present->has_channel)
+	if (present && present->channel_state != LP_SLOT_CHANNEL_NONE)
 		return find_its_place(present, who->pid);
 	if (present && lp_slot_is_free(present, who->pid))
 		return present;
 	if (node && lp_slot_is_free(node->slot, who->pid))
 		return node->slot;
-	if (own && own->has_process && lp_slot_is_free(own, who->pid))
+	if (own && lp_slot_program_runs(own) && lp_slot_is_free(own, who->pid))
 		return own;
 	for (unsigned i = slots->config.processes; i < slots->config.workers->count; i++)
 		if (lp_slot_is_free(&slots->all[i], who->pid))
@@ -419,7 +418,7 @@ static struct lp_slot *find_number(struct lp_slots *slots, const struct lp_regis
 		lp_channel_hear(&before->channel); /* A program may become another, and keeps its number. */
 	if (lp_node_process_find(slots, who->pid))
 		return NULL;
-	if (own && own->has_process && lp_slot_is_free(own, who->pid))
+	if (own && lp_slot_program_runs(own) && lp_slot_is_free(own, who->pid))
 		return own;
 	for (unsigned i = slots->config.processes; i < slots->config.workers->count; i++)
 		if (lp_slot_is_free(&slots->all[i], who->pid) && !lp_node_process_has_number(&slots->all[i]))
@@ -466,7 +465,7 @@ static bool is_child_of_ours(void *owner, int pid)
 {
 	const struct lp_slots *slots = owner;
 	for (unsigned i = 0; i < slots->config.processes; i++)
-		if (slots->all[i].has_process && !slots->all[i].process.is_watched && slots->all[i].process.pid == pid)
+		if (slots->all[i].process.pid == pid && !slots->all[i].process.is_watched)
 			return true;
 	return false;
 }
@@ -558,8 +557,8 @@ void lp_supervisor_queue(struct lp_supervisor *supervisor, unsigned worker, stru
 	lp_connection_move_to(connections, connection, LP_QUEUED, worker);
 	if (slot->worker->waiting == 1)
 		lp_stuck_begin(slot);
-	slot->full = connections->by_state[worker][LP_QUEUED] >= LP_SUPERVISOR_BACKLOG;
-	if (slot->full)
+	slot->is_full = connections->by_state[worker][LP_QUEUED] >= LP_SUPERVISOR_BACKLOG;
+	if (slot->is_full)
 		lp_slot_update_usable(slot);
 }
 
@@ -578,7 +577,7 @@ void lp_supervisor_set_each(struct lp_supervisor *supervisor, unsigned each)
 	slots->each = each;
 	for (unsigned i = 0; i < slots->config.workers->count; i++) {
 		struct lp_channel *channel = &slots->all[i].channel;
-		if (slots->all[i].channel_open && channel->dialect->tell_each)
+		if (slots->all[i].channel_state == LP_SLOT_CHANNEL_OPEN && channel->dialect->tell_each)
 			channel->dialect->tell_each(channel, each);
 	}
 }

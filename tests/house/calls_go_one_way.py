@@ -13,7 +13,8 @@ import house
 
 TOGETHER = [
     # A slot is one record and one state machine. Its files are parts of one unit, cut by subject, which all move that record.
-    {"core/worker/delivery.c", "core/worker/node_process.c", "core/worker/shutdown.c", "core/worker/slot.c", "core/worker/stuck.c"},
+    {"core/worker/delivery.c", "core/worker/node_process.c", "core/worker/shutdown.c", "core/worker/slot.c", "core/worker/slot_program.c",
+     "core/worker/stuck.c"},
     # Node's protocol on one channel: messages (node.c) about servers, and about what else has a descriptor.
     {"core/worker/node.c", "core/worker/node_handles.c", "core/worker/node_servers.c"},
     # Who begins to wait may push out another, and who is pushed out ceases to wait.
