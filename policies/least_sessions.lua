@@ -1,5 +1,5 @@
 --- The worker with the fewest sessions; of equals the first, as @socket.io/sticky's "least-connection" has it. Sessions that
---- begin at the same moment all go to one worker, as it has yet to tell of the first: least_connections spreads those, too.
+--- begin at the same moment all go to one worker, because it has not reported the first one yet; least_connections spreads those as well.
 ---@type Policy
 return {
   on_connect = function(_, workers)

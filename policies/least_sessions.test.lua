@@ -1,6 +1,6 @@
 local policy = load_policy("least_sessions.lua")
 
---- So many sessions for each worker.
+--- Give each worker this number of sessions.
 local function give(all, counts)
   for i, worker in ipairs(all) do
     for number = 1, counts[i] do session(i .. "_" .. number, worker) end

@@ -30,7 +30,7 @@ function load_policy(...) end
 ---@return ConnFields
 function conn(fields) end
 
---- These workers and no others: so many idle ones, or one for each table of a list.
+--- Replace all workers: by this number of idle ones, or by one for each table of a list.
 ---@param what integer|WorkerFields[]
 ---@return Worker[] workers By id.
 function workers(what) end

@@ -286,7 +286,7 @@ static bool is_loopback(const struct lp_ip *ip)
 					    : ip->family == LP_FAMILY_IPV6 && memcmp(ip->bytes, v6, sizeof(v6)) == 0;
 }
 
-/* Whether a host can only mean this listener: a name that somebody else's server could have is none. */
+/* Whether a host can only mean this listener: a name that another server could have does not count. */
 static bool is_own_host(const struct lp_admin *admin, struct lp_slice value)
 {
 	struct lp_slice host = without_port(value);
@@ -347,7 +347,7 @@ static void answer_request(struct client *client)
 			   client->answer->body, is_head ? 0 : client->answer->length);
 }
 
-/* Whether the client may send another request: HTTP/1.1, nothing behind the head, and no wish to the contrary. */
+/* Whether the client may send another request: HTTP/1.1, nothing after the head, and no wish to the contrary. */
 static bool may_go_on(const struct lp_head *head, const char *bytes, size_t length)
 {
 	const char *end = memchr(bytes, '\r', length);

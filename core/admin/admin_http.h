@@ -40,7 +40,7 @@ struct lp_admin;
  * @param status  The status of the answer; 200 at first.
  * @param length  Set to the body's bytes.
  *
- * @return The body, for free(); NULL without memory.
+ * @return The body, for free(); NULL when out of memory.
  */
 typedef char *(*lp_admin_page_cb)(void *owner, int *status, size_t *length);
 

@@ -8,10 +8,10 @@
 
 #include "base/error.h"
 
-/** That it was done. @param members What else is to say; taken; NULL: nothing. @return For free(), or NULL without memory. */
+/** Say that it was done. @param members Further members; taken; NULL: nothing. @return For free(), or NULL when out of memory. */
 char *lp_answer_done(json_t *members);
 
-/** That it was not done. @param error Why. Borrowed. @return For free(), or NULL without memory. */
+/** Say that it was not done, and why. @param error Why. Borrowed. @return For free(), or NULL when out of memory. */
 char *lp_answer_refused(const struct lp_error *error);
 
 #endif

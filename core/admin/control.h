@@ -3,7 +3,7 @@
  *
  *     status               a JSON document (status.h)
  *     record, record raw   a recording
- *     reload               what was loaded before and what is now, or why not; so the next ones (answers.h)
+ *     reload               what was loaded before and what is loaded now, or why not (answers.h); the same for the next ones
  *     drain N, enable N
  *     stop, stop now
  *     why COUNT REVEAL WANTED   which of the last connections match (decisions_text.h)

@@ -159,7 +159,7 @@ void lp_decisions_decided(struct lp_decisions *decisions, uint64_t *number, cons
 	record->decided_ms = (uint32_t)(client->now_ms - client->begun_ms);
 	record->verdict = (uint8_t)verdict->kind;
 	record->load = (uint16_t)decisions->loads;
-	/* After a wish to wait the cursor stands at the hook that asked, after an answer behind it. */
+	/* After a wish to wait the cursor stands at the hook that asked, after an answer after it. */
 	record->hook = (uint16_t)(verdict->kind == LP_VERDICT_WORKER || verdict->kind == LP_VERDICT_REFUSE ? cursor - 1
 				  : verdict->kind == LP_VERDICT_AWAIT || verdict->kind == LP_VERDICT_HOLD
 					  ? cursor

@@ -41,7 +41,7 @@ struct lp_decision {
 	uint8_t outcome;  /**< enum lp_outcome. */
 	uint8_t verdict;  /**< enum lp_verdict_kind, LP_VERDICT_LOOK if it was never decided. */
 	uint16_t port;    /**< The client's. */
-	uint16_t load;    /**< Of the policies that decided, counted from 1; so many have been loaded. */
+	uint16_t load;    /**< Of the policies that decided, counted from 1 for the first that were loaded. */
 	uint16_t hook;    /**< Of those policies' hooks, in their order; or LP_DECISION_NO_HOOK. */
 	uint16_t worker;  /**< Where it went, or was to go; 0: nowhere. */
 	uint16_t status;  /**< What it was answered with; 0: nothing. */
@@ -70,7 +70,7 @@ struct lp_decision_client {
 
 struct lp_decisions;
 
-/** Make an empty log. @return For lp_decisions_free, or NULL without memory. */
+/** Make an empty log. @return For lp_decisions_free, or NULL when out of memory. */
 struct lp_decisions *lp_decisions_new(void);
 
 /** Free a log. @param decisions NULL is allowed. */
@@ -86,7 +86,7 @@ void lp_decisions_use_policy(struct lp_decisions *decisions, const struct lp_pol
  * @param number     The connection's record; 0 at first. Set.
  * @param client     Borrowed for the call.
  * @param view       What the policies saw. Borrowed for the call.
- * @param verdict    What they answered; with LP_VERDICT_NONE the worker that was chosen for want of an opinion.
+ * @param verdict    What they answered; with LP_VERDICT_NONE the worker that was chosen because no policy had an opinion.
  * @param cursor     As lp_policy_decide left it.
  * @param failed     Whether a hook failed on the way.
  */

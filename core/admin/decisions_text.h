@@ -17,10 +17,10 @@ struct lp_decisions_question {
 	bool reveal;        /**< Whether session ids and queries are shown as they are. */
 	const char *wanted; /**< A search: an address, with or without a port, a session or its hash, "#" and a record's
 				   number; "": the last ones. */
-	uint64_t after;     /**< Following: the end that was told of last, 0 at first. UINT64_MAX: only what comes. */
+	uint64_t after;     /**< Following: the last end that was reported, 0 at first. UINT64_MAX: only what comes. */
 };
 
-/** Which of the last connections match, the oldest first. @param question Borrowed. @return JSON for free(), or NULL without memory. */
+/** Which of the last connections match, the oldest first. @param question Borrowed. @return JSON for free(), or NULL when out of memory. */
 char *lp_decisions_search(const struct lp_decisions_question *question);
 
 /**
@@ -28,7 +28,7 @@ char *lp_decisions_search(const struct lp_decisions_question *question);
  *
  * @param question  Borrowed.
  *
- * @return JSON for free(), or NULL without memory: "decisions"; "next", the end to ask after; "missed", how many ended in
+ * @return JSON for free(), or NULL when out of memory: "decisions"; "next", the end to ask after; "missed", how many ended in
  *         between and are overwritten.
  */
 char *lp_decisions_follow(const struct lp_decisions_question *question);

@@ -223,7 +223,7 @@ static void put_workers(FILE *out, const struct lp_status *status)
 		const char *help;
 		uint64_t (*value)(const struct lp_worker *worker);
 	} families[] = {
-		{"limpet_connections_handed_over_total", "counter", "Connections that a worker has taken for good.",
+		{"limpet_connections_handed_over_total", "counter", "Connections that a worker has accepted.",
 		 handed_over_of},
 		{"limpet_worker_up", "gauge", "Whether a worker takes connections.", up_of},
 		{"limpet_worker_draining", "gauge", "Whether a worker gets no new connections, as an operator wishes.",
@@ -293,7 +293,7 @@ static void put_policies(FILE *out, const struct lp_metrics *metrics)
 		  "Whether policies are not asked for a while, having been stopped too often.",
 		  counts->policy_benched_ms > 0);
 	put_plain(out, "limpet_sessions", "gauge", "Sessions that are known.", counts->sessions);
-	put_plain(out, "limpet_sessions_evicted_total", "counter", "Sessions forgotten for want of room.",
+	put_plain(out, "limpet_sessions_evicted_total", "counter", "Sessions forgotten to make room for new ones.",
 		  counts->sessions_evicted);
 	put_plain(out, "limpet_sessions_moved_total", "counter",
 		  "Claims of a session that another worker had, which was alive.", counts->sessions_moved);

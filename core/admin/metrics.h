@@ -26,7 +26,7 @@ struct lp_metrics {
  * @param metrics  Borrowed.
  * @param length   Set to the bytes.
  *
- * @return For free(); NULL without memory.
+ * @return For free(); NULL when out of memory.
  */
 char *lp_metrics_text(const struct lp_metrics *metrics, size_t *length);
 

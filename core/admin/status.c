@@ -18,7 +18,7 @@
 #include "base/sha256.h"
 #include "limpet/version.h"
 
-/* What misses a part, for want of memory, would be a wrong answer: it is none. */
+/* An answer that misses a part, because memory ran out, would be wrong: then there is no answer. */
 static json_t *whole_or_null(json_t *value, int status)
 {
 	if (status == 0)

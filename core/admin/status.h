@@ -1,5 +1,5 @@
 /**
- * What a balancer says of itself, as JSON: for `limpet status`, `limpet top` and whoever watches.
+ * The status of a balancer as JSON: for `limpet status` and for monitoring.
  */
 #ifndef LP_ADMIN_STATUS_H
 #define LP_ADMIN_STATUS_H
@@ -56,11 +56,11 @@ struct lp_status {
  *
  * @param text  Borrowed.
  *
- * @return The caller's; NULL without memory.
+ * @return The caller's; NULL when out of memory.
  */
 json_t *lp_status_string(const char *text);
 
-/** The texts that policies were made from, with their digests. @param policy Borrowed. @return An array, or NULL without memory. */
+/** The texts that policies were made from, with their digests. @param policy Borrowed. @return An array, or NULL when out of memory. */
 json_t *lp_status_files(const struct lp_policy *policy);
 
 /** A worker's state in one word: "ready", "starting", "draining", "full", "stuck", "finishing",
@@ -72,7 +72,7 @@ const char *lp_status_of_worker(const struct lp_worker *worker);
  *
  * @param status  Borrowed.
  *
- * @return Indented JSON with a final newline, for free(); NULL without memory.
+ * @return Indented JSON with a final newline, for free(); NULL when out of memory.
  */
 char *lp_status_text(const struct lp_status *status);
 

@@ -273,11 +273,10 @@ int lp_listen_address_parse(const char *text, struct lp_listen_address *address,
 	if (strncmp(text, "unix:", strlen("unix:")) == 0)
 		return parse_unix(text, address, error);
 	if (strchr(text, ','))
-		return lp_error_set(
-			error, LP_EUSAGE,
-			"\"%s\": \"%s\" does not belong behind a port; mode=, user= and group= are for unix "
-			"paths, and each address has a --listen of its own",
-			text, strchr(text, ',') + 1);
+		return lp_error_set(error, LP_EUSAGE,
+				    "\"%s\": \"%s\" does not belong after a port; mode=, user= and group= are for unix "
+				    "paths, and each address has a --listen of its own",
+				    text, strchr(text, ',') + 1);
 	if (parse_decimal(text, UINT16_MAX) >= 0)
 		return lp_error_set(error, LP_EUSAGE, "\"%s\" is not an address; did you mean :%s?", text, text);
 	if (text[0] == '/')

@@ -109,7 +109,7 @@ bool lp_network_contains(const struct lp_network *network, const struct lp_ip *i
 int lp_listen_address_parse(const char *text, struct lp_listen_address *address, struct lp_error *error);
 
 /**
- * The name of a listener: what --listen says, without what stands behind a path.
+ * The name of a listener: what --listen says, without what stands after a path.
  *
  * @param text  As --listen takes it.
  * @param name  At least LP_LISTEN_TEXT_SIZE bytes; ends in NUL; cut at the size.

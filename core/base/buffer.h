@@ -16,7 +16,7 @@ struct lp_buffer {
 };
 
 /**
- * Have room for so many bytes in all, from now until lp_buffer_clear: adding up to them does not fail.
+ * Reserve room for this number of bytes in all, until lp_buffer_clear: appending up to it does not fail.
  *
  * @param buffer  Borrowed.
  * @param length  How many.

@@ -48,7 +48,7 @@ static int no_memory(const struct reader *reader)
 
 /* Programs */
 
-/* One word of a program, with its quotes taken away. Moves on behind it. Returns NULL for want of memory or of a quote. */
+/* One word of a program, with its quotes taken away. Moves on after it. Returns NULL when out of memory or of a quote. */
 static char *take_word(struct reader *reader, struct lp_slice *text)
 {
 	char *word = malloc(text->length + 1);
@@ -91,7 +91,7 @@ static int take_program(struct reader *reader, struct lp_slice text)
 				    reader->line, file->program_line);
 	if (text.length == 0)
 		return lp_error_set(reader->error, LP_EUSAGE,
-				    "%s:%u: there is no program behind --, such as: -- node server.js", file->path,
+				    "%s:%u: there is no program after --, such as: -- node server.js", file->path,
 				    reader->line);
 	file->program_line = reader->line;
 	file->program =

@@ -2,7 +2,7 @@
  * Errors: a negative number that code can test, beside a sentence that a person can act on.
  *
  * Functions answer 0 (or a count) or a negative errno, as libuv does, or one of the LP_E* below, which libuv does not
- * use. Those that can tell a user what went wrong also fill a `struct lp_error`: the thing, the value and the way out.
+ * use. Those that can tell a user what went wrong also fill a `struct lp_error`: the thing, the value and the remedy.
  */
 #ifndef LP_BASE_ERROR_H
 #define LP_BASE_ERROR_H
@@ -26,7 +26,7 @@ struct lp_error {
  *
  * @param error   Where to. NULL is allowed: only the code is returned then.
  * @param code    Negative errno or LP_E*.
- * @param format  printf's. The sentence names the thing, the value and the way out.
+ * @param format  printf's. The sentence names the thing, the value and the remedy.
  *
  * @return code, so that a caller can write `return lp_error_set(…)`.
  */

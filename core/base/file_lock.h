@@ -1,5 +1,5 @@
 /**
- * A lock that a process holds for as long as it lives: a file that it has locked with flock(2). The kernel lets go of it
+ * A lock that a process holds for as long as it lives: a file that it has locked with flock(2). The kernel releases it
  * when the process ends, however it ends, so a lock that is held proves that its holder lives.
  */
 #ifndef LP_BASE_FILE_LOCK_H

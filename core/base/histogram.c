@@ -1,5 +1,5 @@
 /*
- * A bucket's number is the value's highest bit and the two bits behind it: 4 to 7 have one each, 8 to 15 one for two
+ * A bucket's number is the value's highest bit and the two bits after it: 4 to 7 have one each, 8 to 15 one for two
  * values, and so on. Below 4 the value is the number.
  */
 #include "base/histogram.h"

@@ -21,7 +21,7 @@ static const char *skip_blanks(const char *at, const char *end)
 	return at;
 }
 
-/* A bit for each of eight bytes that is below n; the first that is found is right, those behind it may not be. */
+/* A bit for each of eight bytes that is below n; the first that is found is right, those after it may not be. */
 static uint64_t mark_bytes_below(uint64_t bytes, unsigned n)
 {
 	return (bytes - EACH(n)) & ~bytes & EACH(128);
@@ -46,7 +46,7 @@ static int hex_digit(char digit)
 	return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
 }
 
-/* The four digits behind "\u", or -1. */
+/* The four digits after "\u", or -1. */
 static long read_unit(const char *at, const char *end)
 {
 	long unit = 0;
@@ -61,7 +61,7 @@ static long read_unit(const char *at, const char *end)
 	return unit;
 }
 
-/* Where a string ends, its quotes included; NULL when it does not, or is none. */
+/* Where a string ends, its quotes included; NULL if it does not end, or is no string. */
 static const char *skip_string(const char *at, const char *end)
 {
 	if (at == end || *at++ != '"')
@@ -165,7 +165,7 @@ static bool open_bracket(struct nest *nest, bool object)
 	return true;
 }
 
-/* Behind a value: close what it was the last of, up to where the next value begins. *done: the outermost has ended. */
+/* After a value: close what it was the last of, up to where the next value begins. *done: the outermost has ended. */
 static const char *close_brackets(struct nest *nest, const char *at, const char *end, bool *done)
 {
 	for (;;) {
@@ -184,7 +184,7 @@ static const char *close_brackets(struct nest *nest, const char *at, const char 
 	}
 }
 
-/* Where a value ends that begins here; NULL when it is none. */
+/* Where a value ends that begins here; NULL if it is no value. */
 static const char *skip_value(const char *at, const char *end)
 {
 	struct nest nest = {0};
@@ -283,7 +283,7 @@ struct lp_slice lp_json_member(struct lp_slice object, const char *wanted)
 
 /* Strings */
 
-/* The code point of an escape, or of two that make a pair; at is behind the backslash and moves behind it all. */
+/* The code point of an escape, or of two that make a pair; at is after the backslash and moves after it all. */
 static unsigned long read_escape(const char **at, const char *end)
 {
 	static const char letters[] = "bfnrt", means[] = "\b\f\n\r\t";

@@ -57,7 +57,7 @@ int lp_json_check(struct lp_slice bytes);
  * @param object  As it is written; absent is fine.
  * @param wanted  Its name: NUL-terminated, shorter than LP_JSON_NAME_MAX.
  *
- * @return The value as it is written; absent when there is none, or object is none.
+ * @return The value as it is written; absent if there is none, or if object is not an object.
  */
 struct lp_slice lp_json_member(struct lp_slice object, const char *wanted);
 

@@ -71,7 +71,7 @@ struct lp_log_about {
 	const char *listener; /**< As --listen names it. */
 };
 
-/** The fields of a line, by name; NULL in place of it for a line about limpet as a whole. */
+/** The fields of a line, by name; NULL for a line about limpet as a whole. */
 #define LP_LOG_ABOUT(...) (&(const struct lp_log_about){__VA_ARGS__})
 
 /** Bytes of a field's text at most, escapes included. */

@@ -3,7 +3,7 @@
  *
  * A flag given twice counts the last time, unless it is a list, so that a wrapper script's defaults can be overridden.
  * What a configuration file says comes first, wherever --config stands, so that the command line has the last word.
- * Everything behind "--" is the workers' and is never read. `--help` anywhere before it wins over every mistake.
+ * Everything after "--" is the workers' and is never read. `--help` anywhere before it wins over every mistake.
  */
 #include "base/options.h"
 
@@ -214,8 +214,7 @@ static int take_argument(struct parser *parser, const char *argument)
 
 	if (parser->line->command == LP_COMMAND_RUN)
 		return lp_error_set(parser->error, LP_EUSAGE,
-				    "\"%s\" is not a flag; the program stands behind --, such as: " RUN_EXAMPLE,
-				    argument);
+				    "\"%s\" is not a flag; put the program after --, such as: " RUN_EXAMPLE, argument);
 	if (!parser->command->files && parser->line->command != LP_COMMAND_WHY)
 		return lp_error_set(parser->error, LP_EUSAGE, "%s does not take \"%s\"; limpet %s --help explains it",
 				    parser->command->name, argument, parser->command->name);
@@ -231,7 +230,7 @@ static int take_argument(struct parser *parser, const char *argument)
 
 static int parse_arguments(struct parser *parser, char **at)
 {
-	bool only_files = false; /* Behind "--". */
+	bool only_files = false; /* After "--". */
 
 	for (; *at; at++) {
 		int status;
@@ -482,7 +481,7 @@ static int check_needed(struct parser *parser)
 	if (line->options.listen_count == 0)
 		return lp_error_set(error, LP_EUSAGE, "run needs --listen ADDRESS, such as: " RUN_EXAMPLE);
 	if (!line->options.command)
-		return lp_error_set(error, LP_EUSAGE, "run needs a program behind --, such as: " RUN_EXAMPLE);
+		return lp_error_set(error, LP_EUSAGE, "run needs a program after --, such as: " RUN_EXAMPLE);
 	return 0;
 }
 
@@ -529,7 +528,7 @@ static int find_command(const char *name, enum lp_command *command, struct lp_er
 	return refuse_command(name, error);
 }
 
-/* Everything behind `limpet COMMAND`. */
+/* Everything after `limpet COMMAND`. */
 static int parse_command(int argc, char **argv, struct lp_command_line *line, struct lp_error *error)
 {
 	struct limpet_options *options = &line->options;

@@ -15,7 +15,7 @@
 
 enum lp_command {
 	LP_COMMAND_RUN,
-	LP_COMMAND_STATUS, /**< `limpet status`: print how a running balancer is; so the next ones tell it something. */
+	LP_COMMAND_STATUS, /**< `limpet status`: print how a running balancer is. The next ones change it. */
 	LP_COMMAND_RELOAD,
 	LP_COMMAND_DRAIN,
 	LP_COMMAND_ENABLE,
@@ -68,7 +68,7 @@ struct lp_tool_options {
 	const char *keeper; /**< "on": a keeper starts the balancer, and the next one when it has died; "off". */
 
 	/* A running balancer. */
-	uint32_t last;       /**< How many connections; 0: as many as is usual. */
+	uint32_t last;       /**< How many connections; 0: the usual number. */
 	uint32_t worker;     /**< Which worker is meant, 1 – LIMPET_WORKERS_MAX. */
 	uint32_t timeout_ms; /**< How long to wait for the outcome; 0: however long. */
 	int now;             /**< Whether workers are ended at once. */
@@ -122,7 +122,7 @@ void lp_options_deinit(struct lp_command_line *line);
  *
  * @param command  Which; LP_COMMAND_HELP for the overview.
  *
- * @return Text of several lines for free(), or NULL without memory.
+ * @return Text of several lines for free(), or NULL when out of memory.
  */
 char *lp_options_help(enum lp_command command);
 

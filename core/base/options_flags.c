@@ -1,5 +1,5 @@
 /*
- * The commands and their flags: these tables are all there is to know about a flag.
+ * The commands and their flags: these tables contain everything about a flag.
  *
  * Values are checked as far as text tells (and a host's name, which is looked up), so that a mistake is named before
  * anything is bound or started. That a policy's file exists, or a program, is seen by those who open it. Base knows
@@ -183,14 +183,14 @@ static int check_user(const char *value, struct lp_error *error)
 	 .help = "an option for the policies, which read it in setup(options); repeatable"}
 #define TRUST_FLAG \
 	{LP_FLAG_LIST, "--trust", "CIDR", LIST(LP_FLAG_TRUSTED, trusted, trusted_count), .check = check_network, \
-	 .help = "addresses of proxies that are believed when they name the client, such as 10.0.0.0/8; repeatable"}
+	 .help = "addresses of proxies that limpet trusts to name the client, such as 10.0.0.0/8; repeatable"}
 #define FORWARDED_FLAG \
 	{LP_FLAG_CHOICE, "--forwarded-header", "NAME", FIELD(forwarded_header), .choices = forwarded_headers, \
-	 .help = "the header in which trusted proxies name the client; no other is read"}
+	 .help = "the header in which trusted proxies name the client; limpet reads no other"}
 
 #define CONFIG_FLAG \
 	{LP_FLAG_TEXT, "--config", "FILE", FIELD(config), \
-	 .help = "a file with these flags, without their dashes, one per line; the command line has the last word. A line " \
+	 .help = "a file with these flags, without their dashes, one per line; flags of the command line take precedence. A line " \
 		 "with -- and the program may end it; lines that begin with # are comments"}
 
 static const struct lp_flag run_flags[] = {
@@ -202,11 +202,11 @@ static const struct lp_flag run_flags[] = {
 	 .help = "how many processes run the program (default one per processor)"},
 	{LP_FLAG_LIST, "--session", "WHAT", LIST(LP_FLAG_SESSIONS, sessions, session_count),
 	 .check = check_session_rule,
-	 .help = "keep each session at the worker that opened it. WHAT is where requests carry the session: sid (Socket.IO), "
+	 .help = "keep each session at the worker that opened it. WHAT says where requests carry the session: sid (Socket.IO), "
 		 "mcp, cookie:NAME, header:NAME or query:NAME; header:X-Token=query:token where a response names it in "
 		 "another place; repeatable"},
 	{LP_FLAG_LIST, "--policy", "NAME|FILE", LIST(LP_FLAG_POLICIES, policies, policy_count), .check = check_policy,
-	 .help = "who decides: a Lua file, such as ./mine.lua, or one of sid, session, sid_tag, ip_hash, bounded_hash, "
+	 .help = "what chooses the worker: a Lua file, such as ./mine.lua, or one of sid, session, sid_tag, ip_hash, bounded_hash, "
 		 "forwarded_for, least_connections, least_sessions, round_robin, random. Repeatable: the first with an "
 		 "opinion decides; without one, the least busy worker gets the connection"},
 	SETTING_FLAG,
@@ -234,29 +234,29 @@ static const struct lp_flag run_flags[] = {
 	{LP_FLAG_DURATION, "--start-timeout", "TIME", FIELD(start_timeout_ms), .least = 0, .most = 86400000,
 	 .help = "give up, with exit status 1, if no worker was ever ready for this long and each has ended 5 times; 0: never"},
 	{LP_FLAG_DURATION, "--drain-timeout", "TIME", FIELD(drain_timeout_ms), .least = 0, .most = 86400000,
-	 .help = "how long workers may take to finish after TERM, and after they have disconnected; then they are ended"},
+	 .help = "how long workers may take to finish after TERM, or after they have disconnected; then limpet ends them"},
 	{LP_FLAG_DURATION, "--ack-timeout", "TIME", FIELD(ack_timeout_ms), .least = 0, .most = 3600000,
-	 .help = "a worker that accepts none of its connections for this long gets no new ones until it does; 0: it gets them"},
+	 .help = "send no new connections to a worker that accepts none of its connections for this long, until it does; 0: never"},
 	{LP_FLAG_DURATION, "--kill-stuck", "TIME", FIELD(kill_stuck_ms), .least = 0, .most = 86400000,
 	 .help = "kill a worker that accepts none of its connections for this long, and hand them to others; 0: never"},
 	{LP_FLAG_CHOICE, "--node-serialization", "NAME", FIELD(node_serialization), .choices = serializations,
-	 .help = "how Node workers speak to each other through limpet; with advanced, Buffers stay Buffers"},
+	 .help = "format of messages between Node workers; with advanced, Buffers stay Buffers"},
 	{LP_FLAG_TEXT, "--preload-dir", "FOLDER", FIELD(preload_dir),
-	 .help = "where workers of the dialects node and preload find limpet (default /run/limpet, or the user's own)"},
+	 .help = "folder in which workers of the dialects node and preload find limpet (default /run/limpet, or the user's own)"},
 
 	HEADING("Decisions"),
 	FORWARDED_FLAG,
 	{LP_FLAG_TEXT, "--learn", "WHAT", FIELD(learn), .check = check_learn,
-	 .help = "what else in responses names a session, for policies that look it up themselves: cookie:NAME or "
+	 .help = "also learn sessions from this part of responses, for policies that look them up themselves: cookie:NAME or "
 		 "header:NAME, separated by commas; --session includes this"},
 	{LP_FLAG_DURATION, "--session-wait", "TIME", FIELD(session_wait_ms), .least = 0, .most = 10000,
 	 .help = "how long to wait for workers to say whether they have a session that limpet does not know"},
 	{LP_FLAG_NUMBER, "--max-sessions", "N", FIELD(max_sessions), .least = 1, .most = 100000000,
-	 .help = "how many sessions are remembered; beyond that the least recently used one is forgotten"},
+	 .help = "how many sessions limpet remembers; beyond that it forgets the least recently used one"},
 	{LP_FLAG_NUMBER, "--max-moved", "PERCENT", FIELD(max_moved), .least = 0, .most = 100,
 	 .help = "refuse a reload that would send more of the recent clients to another worker"},
 	{LP_FLAG_DURATION, "--policy-time", "TIME", FIELD(policy_time_ms), .least = 1, .most = 10000,
-	 .help = "how long a policy's hook may take before it is stopped"},
+	 .help = "how long a policy's hook may run before limpet stops it"},
 	{LP_FLAG_BYTES, "--policy-memory", "BYTES", FIELD(policy_memory_bytes), .least = 1 << 20, .most = 1 << 30,
 	 .help = "how much memory all policies may use together"},
 
@@ -264,7 +264,7 @@ static const struct lp_flag run_flags[] = {
 	{LP_FLAG_DURATION, "--head-timeout", "TIME", FIELD(head_timeout_ms), .least = 1, .most = 3600000,
 	 .help = "how long a client may take to send its request head"},
 	{LP_FLAG_BYTES, "--max-head", "BYTES", FIELD(max_head_bytes), .least = 256, .most = 1048576,
-	 .help = "the longest request head; a longer one is answered with 431"},
+	 .help = "the longest request head; limpet answers a longer one with 431"},
 	{LP_FLAG_NUMBER, "--max-waiting", "N", FIELD(max_waiting), .least = 1, .most = 1000000,
 	 .help = "how many connections may wait for a head, a session or a worker"},
 	{LP_FLAG_NUMBER, "--max-per-ip", "N", FIELD(max_per_ip), .least = 0, .most = 1000000,
@@ -277,29 +277,29 @@ static const struct lp_flag run_flags[] = {
 	{LP_FLAG_NUMBER, "--backlog", "N", FIELD(backlog), .least = 1, .most = 1000000,
 	 .help = "how many connections the kernel holds until they are accepted"},
 	{LP_FLAG_OFF, "--no-defer-accept", NULL, FIELD(defer_accept),
-	 .help = "accept before the client has sent a byte, for protocols in which the server speaks first"},
+	 .help = "accept before the client has sent a byte, for protocols in which the server sends first"},
 
 	HEADING("Watching it"),
 	{LP_FLAG_TEXT, "--name", "NAME", FIELD(name), .check = check_name,
-	 .help = "what limpet status, reload and the like call this balancer (default the first listener's port)"},
+	 .help = "name of this balancer for limpet status, reload and similar commands (default the first listener's port)"},
 	{LP_FLAG_TEXT, "--control", "PATH", FIELD(control), .check = check_control,
-	 .help = "the unix socket that they ask (default NAME.control in /run/limpet or $XDG_RUNTIME_DIR/limpet)"},
+	 .help = "the unix socket for these commands (default NAME.control in /run/limpet or $XDG_RUNTIME_DIR/limpet)"},
 	{LP_FLAG_TEXT, "--admin", "ADDRESS", FIELD(admin), .check = check_listen,
 	 .help = "serve /metrics (Prometheus), /healthz, /readyz and /status.json at 127.0.0.1:PORT or unix:/PATH"},
 	{LP_FLAG_LIST, "--admin-host", "NAME", LIST(LP_FLAG_ADMIN_HOSTS, admin_hosts, admin_host_count),
-	 .help = "a name under which --admin may be asked, in addition to its address and localhost; repeatable. With one, "
+	 .help = "a host name that requests to --admin may use, in addition to its address and localhost; repeatable. With one, "
 		 "ADDRESS may be reachable from other machines"},
 	{LP_FLAG_CHOICE, "--log-level", "LEVEL", FIELD(log_level), .choices = log_levels,
-	 .help = "the least important lines that are logged"},
+	 .help = "the least important lines that limpet logs"},
 	{LP_FLAG_CHOICE, "--log-format", "FORMAT", FIELD(log_format), .choices = log_formats,
-	 .help = "how the log is written, on standard error: lines of text, or JSON objects with the fields time, level, "
- "message and what applies of worker, pid, policy, client and listener"},
+	 .help = "format of the log on standard error: lines of text, or JSON objects with the fields time, level and message, "
+		 "and with worker, pid, policy, client and listener where they apply"},
 };
 
 /* Which balancer a command asks. */
 #define BALANCER_FLAGS \
 	{LP_FLAG_TEXT, "--name", "NAME", FIELD(name), .check = check_name, \
-	 .help = "which balancer to ask; not needed while one runs"}, \
+	 .help = "which balancer to ask; not needed if only one runs"}, \
 	{LP_FLAG_TEXT, "--control", "PATH", FIELD(control), .check = check_control, \
 	 .help = "its control socket, if limpet run was given a --control"}
 
@@ -313,24 +313,24 @@ static const struct lp_flag ask_flags[] = {BALANCER_FLAGS};
 
 static const struct lp_flag drain_flags[] = {
 	{LP_FLAG_DURATION, "--timeout", "TIME", TOOL(timeout_ms), .least = 0, .most = 86400000,
-	 .help = "how long to wait until the worker has no connection; it drains on after that, and the exit status is 1; "
-		 "0, the default: however long"},
+	 .help = "how long to wait until the worker has no connection; after that it continues to drain, and the exit status is 1; "
+		 "0, the default: no limit"},
 	BALANCER_FLAGS,
 };
 
 static const struct lp_flag stop_flags[] = {
-	{LP_FLAG_ON, "--now", NULL, TOOL(now), .help = "end the workers at once, with all connections that they have"},
+	{LP_FLAG_ON, "--now", NULL, TOOL(now), .help = "end the workers at once, and all their connections"},
 	BALANCER_FLAGS,
 };
 
 #define DECISION_FLAGS \
 	{LP_FLAG_ON, "--reveal", NULL, TOOL(unredacted), \
-	 .help = "show session ids and queries as they are; anybody who has them can take over the sessions"}, \
-	{LP_FLAG_ON, "--json", NULL, TOOL(json), .help = "for programs: one JSON object a line"}
+	 .help = "show session ids and queries; anybody who knows them can take over the sessions"}, \
+	{LP_FLAG_ON, "--json", NULL, TOOL(json), .help = "for programs: one JSON object per line"}
 
 static const struct lp_flag why_flags[] = {
 	{LP_FLAG_NUMBER, "--last", "N", TOOL(last), .least = 1, .most = 500,
-	 .help = "how many connections to explain, the last ones (default 20)"},
+	 .help = "how many of the last connections to explain (default 20)"},
 	DECISION_FLAGS,
 	BALANCER_FLAGS,
 };
@@ -342,9 +342,9 @@ static const struct lp_flag tail_flags[] = {
 
 static const struct lp_flag record_flags[] = {
 	BALANCER_FLAGS,
-	{LP_FLAG_TEXT, "--out", "FILE", TOOL(out), .help = "where to; standard output if it is left out"},
+	{LP_FLAG_TEXT, "--out", "FILE", TOOL(out), .help = "file to write (default standard output)"},
 	{LP_FLAG_ON, "--raw", NULL, TOOL(unredacted),
-	 .help = "leave the values of cookies and of authorization headers in"},
+	 .help = "keep the values of cookies and authorization headers"},
 };
 
 #define SESSION_FLAG \
@@ -358,30 +358,30 @@ static const struct lp_flag check_flags[] = {CONFIG_FLAG, SETTING_FLAG, SESSION_
 
 static const struct lp_flag route_flags[] = {
 	HEADING("The connection"),
-	{LP_FLAG_TEXT, "--ip", "ADDRESS", TOOL(ip), .check = check_ip, .help = "whom it is from"},
-	{LP_FLAG_NUMBER, "--port", "N", TOOL(port), .least = 1, .most = 65535, .help = "from which port"},
-	{LP_FLAG_TEXT, "--listener", "ADDRESS", TOOL(listener), .help = "where it came in, as run's --listen names it"},
-	{LP_FLAG_TEXT, "--method", "METHOD", TOOL(method), .help = "of its request; GET if it is left out"},
+	{LP_FLAG_TEXT, "--ip", "ADDRESS", TOOL(ip), .check = check_ip, .help = "the client's address"},
+	{LP_FLAG_NUMBER, "--port", "N", TOOL(port), .least = 1, .most = 65535, .help = "the client's port"},
+	{LP_FLAG_TEXT, "--listener", "ADDRESS", TOOL(listener), .help = "the listener that accepted it, as in run's --listen"},
+	{LP_FLAG_TEXT, "--method", "METHOD", TOOL(method), .help = "the request's method (default GET)"},
 	{LP_FLAG_TEXT, "--path", "PATH", TOOL(path), .check = check_path,
-	 .help = "what it requests, with or without a query; / if it is left out"},
-	{LP_FLAG_TEXT, "--sid", "SID", TOOL(sid), .help = "its session, put into the query"},
+	 .help = "the request's path, with or without a query (default /)"},
+	{LP_FLAG_TEXT, "--sid", "SID", TOOL(sid), .help = "a Socket.IO session, added to the query"},
 	{LP_FLAG_LIST, "--header", "HEADER", TOOL_LIST(LP_FLAG_HEADERS, headers, header_count),
-	 .check = check_header, .help = "of its request, such as 'X-Tenant: acme'; repeatable"},
+	 .check = check_header, .help = "a header of the request, such as 'X-Tenant: acme'; repeatable"},
 	{LP_FLAG_TEXT, "--raw", "FILE", TOOL(raw),
-	 .help = "instead: all that it sends, as recorded: a request head, a TLS hello, anything"},
-	{LP_FLAG_TEXT, "--sni", "HOST", TOOL(sni), .help = "instead: it is TLS, to this host"},
+	 .help = "instead of a request: everything that the client sends, such as a request head or a TLS hello"},
+	{LP_FLAG_TEXT, "--sni", "HOST", TOOL(sni), .help = "instead of a request: a TLS hello for this host"},
 	{LP_FLAG_LIST, "--alpn", "PROTOCOL", TOOL_LIST(LP_FLAG_ALPN, alpn, alpn_count),
-	 .help = "instead: it is TLS, for this protocol; repeatable"},
+	 .help = "instead of a request: a TLS hello for this protocol; repeatable"},
 	{LP_FLAG_TEXT, "--replay", "FILE", TOOL(replay),
-	 .help = "instead: which connections of a recording two policies send elsewhere"},
+	 .help = "instead of one connection: find those of a recording that two policies send to different workers"},
 
 	HEADING("The balancer"),
 	WORKERS_FLAG,
 	{LP_FLAG_LIST, "--session", "WHAT|SID=ID", TOOL_LIST(LP_FLAG_KNOWN, known, known_count),
 	 .check = check_known_session,
-	 .help = "as for run; or a session that is known, and its worker's number; repeatable"},
+	 .help = "as for run; or a known session and its worker's number; repeatable"},
 	{LP_FLAG_LIST, "--policy", "NAME|FILE", TOOL_LIST(LP_FLAG_FILES, files, file_count), .check = check_policy,
-	 .help = "the same as a FILE, for command lines made from run's; repeatable"},
+	 .help = "the same as FILE, so that flags of run can be copied; repeatable"},
 	SETTING_FLAG,
 	TRUST_FLAG,
 	FORWARDED_FLAG,
@@ -392,10 +392,10 @@ static const struct lp_flag simulate_flags[] = {
 	WORKERS_FLAG,
 	{LP_FLAG_ON, "--nat", NULL, TOOL(nat), .help = "many clients share few addresses, as in offices"},
 	{LP_FLAG_NUMBER, "--kill", "ID", TOOL(kill), .least = 1, .most = LIMPET_WORKERS_MAX,
-	 .help = "let this worker die, and return: how many clients move"},
+	 .help = "let this worker die and return, and count how many clients move"},
 	{LP_FLAG_NUMBER, "--add", "N", TOOL(add), .least = 1, .most = LIMPET_WORKERS_MAX,
-	 .help = "add so many workers: how many clients move"},
-	{LP_FLAG_TEXT, "--svg", "FILE", TOOL(svg), .help = "write the chart as a picture"},
+	 .help = "add this number of workers, and count how many clients move"},
+	{LP_FLAG_TEXT, "--svg", "FILE", TOOL(svg), .help = "also write the chart to this file, as a picture"},
 	SETTING_FLAG,
 };
 
@@ -420,10 +420,10 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 		{
 			.name = "status",
 			.arguments = "[FLAG]...",
-			.summary = "show how a running balancer is: connections, workers, policies",
+			.summary = "show the state of a running balancer and its workers",
 			.examples = "Example:\n"
 				    "  limpet status --name 3000\n",
-			.notes = "On a terminal it is a table, elsewhere JSON.\n",
+			.notes = "The output is a table on a terminal, else JSON.\n",
 			.flags = status_flags,
 			.flag_count = COUNT(status_flags),
 		},
@@ -434,8 +434,8 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.summary = "load a running balancer's policies again, and say what changed",
 			.examples = "Example:\n"
 				    "  limpet reload\n",
-			.notes = "Exit status: 0 when the policies were replaced; 1 when they were refused, with\n"
-				 "file, line and reason. Then those before stay in use.\n",
+			.notes = "Exit status: 0 if the policies were replaced; 1 if they were refused, with file,\n"
+				 "line and reason. Then the previous policies stay in use.\n",
 			.flags = ask_flags,
 			.flag_count = COUNT(ask_flags),
 		},
@@ -448,7 +448,7 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.examples = "Example:\n"
 				    "  limpet drain 2 --timeout 5m\n",
 			.notes = "The worker keeps its connections and its sessions. Exit status: 0 when it has no\n"
-				 "connection any more; 1 when it was refused or the time is over.\n",
+				 "more connections; 1 if limpet refused, or the time is over.\n",
 			.flags = drain_flags,
 			.flag_count = COUNT(drain_flags),
 		},
@@ -470,8 +470,8 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.summary = "stop a running balancer, and wait until it has ended",
 			.examples = "Example:\n"
 				    "  limpet stop\n",
-			.notes = "It takes no more connections, and its workers finish what they have, within\n"
-				 "run's --drain-timeout. A second stop, or --now, ends them at once.\n",
+			.notes = "limpet accepts no more connections, and its workers finish what they have,\n"
+				 "within run's --drain-timeout. A second stop, or --now, ends them at once.\n",
 			.flags = stop_flags,
 			.flag_count = COUNT(stop_flags),
 		},
@@ -522,7 +522,7 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.examples = "Examples:\n"
 				    "  limpet check ./mine.lua\n"
 				    "  limpet check --config /etc/limpet/web.conf\n",
-			.notes = "Prints file:line: what is wrong. Exit status: 0 when nothing is, else 1.\n",
+			.notes = "Prints file:line: what is wrong. Exit status: 0 if nothing is wrong, else 1.\n",
 			.flags = check_flags,
 			.flag_count = COUNT(check_flags),
 		},
@@ -556,7 +556,7 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.name = "simulate",
 			.arguments = "FILE... [FLAG]...",
 			.files = "a policy",
-			.summary = "show how policies spread a crowd of clients over workers",
+			.summary = "show how policies spread many clients over workers",
 			.examples = "Example:\n"
 				    "  limpet simulate ip_hash --clients 100000 --workers 8 --kill 3 --nat\n",
 			.notes = "Each FILE is a policy as run's --policy takes them, tried in order.\n",
@@ -568,7 +568,7 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.name = "bench",
 			.arguments = "FILE... [FLAG]...",
 			.files = "a policy",
-			.summary = "measure what policies cost a connection",
+			.summary = "measure what policies cost per connection",
 			.examples = "Example:\n"
 				    "  limpet bench ./mine.lua\n",
 			.notes = "Clients come through a trusted proxy, with 12 headers each. The included\n"

@@ -64,9 +64,9 @@ struct lp_flag {
 /** A command of `limpet COMMAND`. */
 struct lp_command_entry {
 	const char *name;
-	const char *arguments; /**< Behind the name in "Usage:". */
-	const char *
-		files; /**< What the arguments that are no flags are, at least one: "a policy". NULL: there are none. */
+	const char *arguments; /**< After the name in "Usage:". */
+	const char
+		*files; /**< What the arguments other than flags are, at least one: "a policy". NULL: there are none. */
 	const char *summary;
 	const char *examples; /**< Whole lines, the first of them "Example:". NULL: none. */
 	const char *notes;    /**< Whole lines after the flags: values explained. NULL: none. */

@@ -25,7 +25,7 @@ size_t lp_plain_text(char *out, size_t size, const char *text, size_t columns);
  *
  * @param out      Borrowed.
  * @param text     Ends in NUL.
- * @param columns  Pads to so many, or cuts; negative: pads to the left. 0: neither.
+ * @param columns  Pads or cuts to this number; negative: pads on the left. 0: neither.
  */
 void lp_plain_print(FILE *out, const char *text, int columns);
 

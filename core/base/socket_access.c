@@ -72,8 +72,7 @@ static int refuse_part(const char *part, const char *whole, struct lp_error *err
 		return lp_error_set(error, LP_EUSAGE, "\"%s\": \"%s\" is not known; did you mean %s=?", whole, part,
 				    nearest.name);
 	return lp_error_set(error, LP_EUSAGE,
-			    "\"%s\": \"%s\" is not known; behind the path can stand " FORMS
-			    ", and the path itself has no comma",
+			    "\"%s\": \"%s\" is not known; the options are " FORMS ", and the path itself has no comma",
 			    whole, part);
 }
 

@@ -1,5 +1,5 @@
 /**
- * Who may connect to a unix socket: "mode=660,user=app,group=www-data" behind the path of a --listen.
+ * Who may connect to a unix socket: "mode=660,user=app,group=www-data" after the path of a --listen.
  *
  * To connect, a client needs write permission on the socket, and passage through the folders above it.
  */
@@ -21,7 +21,7 @@ struct lp_socket_access {
 };
 
 /**
- * Read what stands behind a path.
+ * Read what stands after a path.
  *
  * @param text    "mode=660,user=app,group=www-data" in any order, each at most once; users and groups by name or number.
  * @param whole   What the text is part of, for messages.

@@ -12,7 +12,7 @@
  * @param bytes   Borrowed.
  * @param length  Bytes there are, 1 or more.
  *
- * @return 1 – 4; 0 when the bytes are none, or end within it.
+ * @return 1 – 4; 0 if the bytes are not UTF-8, or end within a character.
  */
 size_t lp_utf8_length(const char *bytes, size_t length);
 

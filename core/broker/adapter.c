@@ -13,8 +13,8 @@
  *       any other                                all others
  *
  * What is for somebody who is not there any more is dropped. Engines have to be spared it: they count their requests, so
- * that an answer to another engine's fits one of their own, and they do not look whom it is for. (Their package's primary
- * sends it to all.) The adapters' package sends answers of types 11 and 12 to all, of whom one wants them.
+ * that an answer to another engine's fits one of their own, and they do not check the addressee. (Their package's primary
+ * sends it to all.) The adapters' package sends answers of types 11 and 12 to all, although only one waits for them.
  *
  * When a worker has ended, the others that speak as it did are told what it would have said itself, had it closed:
  *     0.1, 0.2   {type: 3 (exit), data: its id}
@@ -40,7 +40,7 @@ enum { OLD_FETCH_ANSWER = 9, OLD_EMIT_ANSWER = 11, CLOSE = 13 };
 /* Bits of `speaks`. Who has not spoken is SILENT. Any may have an engine, which says nothing before it is asked. */
 enum { OLD = 1, NEW = 2, SILENT = 4, ANY = OLD | NEW | SILENT };
 
-/* A message of ours to adapters: two identifiers and a few words. */
+/* The size of limpet's own messages to adapters: two identifiers and a few words. */
 #define OWN_LETTER_MAX (2 * LP_NODE_ID_MAX + 128)
 
 int lp_adapter_init(struct lp_adapter *adapter, const struct lp_message_writer *writer, uint64_t seed)

@@ -2,8 +2,8 @@
  * What Socket.IO's servers in the workers say to each other, passed on as their packages' own primaries do:
  * @socket.io/cluster-adapter 0.1 to 0.2 and 0.3, @socket.io/cluster-engine 0.1.
  *
- * An answer goes to whom it is for, everything else to all others that understand it, and every message as it came. When a
- * worker ends those that would wait for it are told, so that a fetchSockets() answers at once, not after its time-out.
+ * An answer goes to its addressee, everything else to all other workers that understand it; no message is changed. When a
+ * worker ends, the workers that would wait for it are told, so that a fetchSockets() answers at once, not after its time-out.
  */
 #ifndef LP_BROKER_ADAPTER_H
 #define LP_BROKER_ADAPTER_H

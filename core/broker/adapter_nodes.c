@@ -1,5 +1,5 @@
 /*
- * A table by id, and a list for each worker. A speaker's id and namespace are behind it in its own memory.
+ * A table by id, and a list for each worker. A speaker's id and namespace are after it in its own memory.
  */
 #include "broker/adapter_nodes.h"
 

@@ -24,7 +24,7 @@ struct lp_speaker {
 	struct lp_named named; /**< First. By its id, as it is written. */
 	struct lp_list link;   /**< Of its worker. */
 	unsigned worker;
-	struct lp_slice nsp; /**< Its namespace, as it is written; absent for who has none. */
+	struct lp_slice nsp; /**< Its namespace, as it is written; absent if it has none. */
 };
 
 /** The owner's memory. */

@@ -25,7 +25,7 @@
 #define SHARED_BYTES_MAX (16u << 10)
 
 struct shared {
-	struct lp_named named; /* First. Its name is behind it, and behind that the value. */
+	struct lp_named named; /* First. Its name is after it, and after that the value. */
 	struct lp_slice value;
 };
 

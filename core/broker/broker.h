@@ -46,11 +46,11 @@ void lp_broker_start(struct lp_broker *broker, uv_loop_t *loop);
  */
 void lp_broker_close(struct lp_broker *broker, void (*closed)(void *owner), void *owner);
 
-/** Do what a message asks for; one that is none of these packages' is ignored. @param broker Started.
+/** Do what a message asks for. A message of another package is ignored. @param broker Started.
  * @param worker Who sent it. @param message Borrowed. */
 void lp_broker_handle_message(struct lp_broker *broker, unsigned worker, const struct lp_message *message);
 
-/** Do what a native worker's frame asks for; any that does not ask is ignored. @param broker Started.
+/** Do what a native worker's frame asks for. A frame that asks for nothing is ignored. @param broker Started.
  * @param worker Who sent it. @param frame Borrowed. */
 void lp_broker_handle_frame(struct lp_broker *broker, unsigned worker, const struct lp_frame *frame);
 

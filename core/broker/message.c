@@ -95,7 +95,7 @@ struct member {
 	bool bound; /* It names objects by numbers that it would have nowhere else. */
 };
 
-/* The member behind its name. One that is undefined is none, as in JSON. */
+/* The member after its name. A member that is undefined does not exist, as in JSON. */
 static int take_member(struct lp_v8 *v8, struct member *member)
 {
 	uint32_t before = v8->objects;
@@ -129,7 +129,7 @@ static int find_members(struct lp_v8 *v8, struct member *members)
 
 /*
  * What engines and adapters say to each other is most of their messages, and nobody goes by it. But the answers of adapters
- * before 0.3, of types 9 and 11, have in it whom they are for.
+ * before 0.3, of types 9 and 11, contain their addressee.
  */
 static bool needs_data(const struct member *members)
 {

@@ -1,5 +1,5 @@
 /**
- * A message: one message of a Node worker, looked at once. It is kept as it came; what limpet goes by are some of its
+ * A message: one message of a Node worker, looked at once. It is kept as it came; limpet looks at some of its
  * members, as JSON. Of a line of JSON those are as they are written (base/json.h); of a frame of V8's (v8value.h) they are
  * written anew, except for what nobody looks into: the values that limpet keeps for workers, "json" and "msg", stay V8's.
  */
@@ -27,7 +27,7 @@ enum lp_message_field {
 	LP_MESSAGE_NAME,          /**< "name": of a strong-mq queue. */
 	LP_MESSAGE_TOPIC,         /**< "topic". */
 	LP_MESSAGE_MSG,           /**< "msg": kept as it is. */
-	LP_MESSAGE_METHOD,        /**< "method": of strong-store-cluster; so the next five. */
+	LP_MESSAGE_METHOD,        /**< "method": of strong-store-cluster, as the next five. */
 	LP_MESSAGE_COLLECTION,    /**< "collection". */
 	LP_MESSAGE_KEY,           /**< "key". */
 	LP_MESSAGE_JSON,          /**< "json": kept as it is. */
@@ -56,7 +56,7 @@ int lp_message_read(struct lp_message *message, struct lp_slice bytes);
 
 /**
  * Look at a message of V8's. An adapter's or engine's `data`, which nobody goes by and which is most of the message, is left
- * out; answers before 0.3 keep it. A member that is undefined is none, as in JSON.
+ * out; answers before 0.3 keep it. A member that is undefined does not exist, as in JSON.
  *
  * @param message  Filled. Without any field when the message is no object.
  * @param frame   One frame, its length included.

@@ -21,7 +21,7 @@ struct item {
 };
 
 struct queue {
-	struct lp_named named; /* First. Its name is behind it. */
+	struct lp_named named; /* First. Its name is after it. */
 	struct lp_list link;
 	struct lp_list items;
 	unsigned *pulls; /* Workers' ids. */

@@ -37,7 +37,7 @@ static const char not_held[] = "the key is not locked by this worker";
 static const char unknown_option[] = "Unspported configuration option: only expireKeys is known, a number of seconds";
 
 struct collection {
-	struct lp_named named; /* First. Its name is behind it. */
+	struct lp_named named; /* First. Its name is after it. */
 	struct lp_list link;   /* In `expiring`, when its keys expire. */
 	struct lp_name_table entries;
 	struct lp_list idle;
@@ -47,7 +47,7 @@ struct collection {
 };
 
 struct entry {
-	struct lp_named named; /* First. Its name is behind it. */
+	struct lp_named named; /* First. Its name is after it. */
 	struct collection *collection;
 	char *json;
 	size_t json_length;
@@ -112,7 +112,7 @@ static int take_copy(struct lp_store *store, struct lp_slice bytes, char **copy)
 	return 0;
 }
 
-/* A structure that begins with struct lp_named, with its name behind it. */
+/* A structure that begins with struct lp_named, with its name after it. */
 static void *take_named(struct lp_store *store, size_t size, struct lp_slice name)
 {
 	struct lp_named *named = allocate_counted(store, size + name.length);

@@ -6,7 +6,7 @@
  * what it has set is set. Where strong-store-cluster's own primary fails, this one does not:
  *
  *     a worker dies with a lock                 the lock goes to the next in the queue
- *     a locked key is deleted                   those behind it in the queue are served
+ *     a locked key is deleted                   those after it in the queue are served
  *     a key is deleted, then set, and expires   nothing special
  *     a release by somebody else                refused by a reply
  *
@@ -58,10 +58,10 @@ struct lp_store_request {
  * @param owner   As lp_store_new was given it.
  * @param worker  Who asked.
  * @param id      Which request.
- * @param json    The value; absent when there is none, or none is wanted.
+ * @param json    The value; absent if there is none, or if it is not wanted.
  * @param error   NULL, or what is wrong.
  *
- * @return Whether it will arrive. A lock that its worker will not hear of goes to the next.
+ * @return Whether it will arrive. If not, the lock goes to the next worker.
  */
 typedef bool (*lp_store_reply_cb)(void *owner, unsigned worker, struct lp_slice id, struct lp_slice json,
 				  const char *error);
@@ -90,8 +90,8 @@ void lp_store_free(struct lp_store *store);
  * @param store    Borrowed.
  * @param request  Borrowed.
  *
- * @return 0; or what its reply says too: -ENOMEM (at the bound, or no memory), -EPERM (a release by who has no lock),
- *         -EINVAL (a configuration that is none).
+ * @return 0; or the error that its reply also has: -ENOMEM (at the bound, or no memory), -EPERM (a release by who has no lock),
+ *         -EINVAL (an invalid configuration).
  */
 int lp_store_request(struct lp_store *store, const struct lp_store_request *request);
 

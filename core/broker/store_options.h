@@ -12,7 +12,7 @@
  * @param config   A JSON object; absent is fine.
  * @param seconds  Set to how long keys are kept that are not used, 0: for ever. Only with 1.
  *
- * @return 1; 0 when there are none; -EINVAL: there are others, or it is no number of seconds.
+ * @return 1; 0 if there are none; -EINVAL if there are others, or if it is not a number of seconds.
  */
 int lp_store_options_read(struct lp_slice config, double *seconds);
 

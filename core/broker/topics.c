@@ -9,7 +9,7 @@
 #include <string.h>
 
 struct topic {
-	struct lp_named named; /* First. Its name is behind `wanted`. */
+	struct lp_named named; /* First. Its name is after `wanted`. */
 	struct lp_list link;
 	unsigned count; /* Of those who want it: 1 or more. */
 	bool wanted[];  /* By the worker's id, less one. */

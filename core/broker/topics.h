@@ -36,7 +36,7 @@ void lp_topics_init(struct lp_topics *topics, unsigned workers, size_t bytes_max
 /** Free all topics. @param topics Begun, or all zero. */
 void lp_topics_deinit(struct lp_topics *topics);
 
-/** A worker wants to hear of a topic. @param topics Begun. @param name Any bytes. @param worker Its id; twice is once.
+/** Subscribe a worker to a topic. @param topics Begun. @param name Any bytes. @param worker Its id; twice is once.
  * @return 0, or -ENOMEM: there are too many, or there is no memory. */
 int lp_topics_subscribe(struct lp_topics *topics, struct lp_slice name, unsigned worker);
 

@@ -57,7 +57,7 @@ static unsigned take_point(const char **at, const char *end)
 	return wrong || (point >= 0xd800 && point < 0xe000) ? 0xfffd : point;
 }
 
-/* Behind a backslash. */
+/* After a backslash. */
 static unsigned take_escape(const char **at)
 {
 	static const char messages[] = "bfnrt", means[] = "\b\f\n\r\t";
@@ -190,7 +190,7 @@ struct member {
 	struct lp_slice value;
 };
 
-/* Behind the outermost bracket. */
+/* After the outermost bracket. */
 static void put_member(struct lp_v8_writer *writer, struct bracket *bracket, const struct member *member, size_t body)
 {
 	if (!member->value.length)

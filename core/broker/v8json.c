@@ -3,7 +3,7 @@
  * written last. Strings lose nothing, halves of surrogate pairs included: JSON has escapes for those.
  *
  * Limits: an object that came before is not looked for, and becomes null. Elements that an array does not have cost a few bytes
- * of JSON each, so there is a bound to them. So there is to numbers that are no integers: the shortest digits that tell one
+ * of JSON each, so they are bounded. So are numbers that are not integers: the shortest digits that tell one
  * are found by trying, and half a million of them, which are a few MiB, would hold everybody up.
  */
 #include "broker/v8json.h"
@@ -18,10 +18,10 @@
 #include "broker/v8value.h"
 #include "broker/v8writer.h"
 
-/* Elements of all arrays most of whose elements are none: in JSON each is written. */
+/* The most elements of arrays that are mostly empty: in JSON each element is written. */
 #define SPARSE_MAX 65536
 
-/* Numbers that are no integers: those behind them become null. */
+/* The most numbers that are not integers; further ones become null. */
 #define FRACTIONS_MAX 8192
 
 static void put_escape(struct lp_v8_writer *writer, unsigned unit)
@@ -195,7 +195,7 @@ static int convert_opened(struct converter *converter, const struct lp_v8_token 
 	return pass_rest(converter);
 }
 
-/* An array's elements up to an index are none. */
+/* An array's elements up to an index are missing. */
 static void fill_array(struct converter *converter, unsigned top, double index)
 {
 	for (; converter->next[top] < index; converter->next[top]++) {

@@ -5,10 +5,10 @@
  *     I U N Z                    numbers: zigzag, unsigned, double; a BigInt's sign and length, digits
  *     " c S                      strings of Latin-1, UTF-16, UTF-8: their bytes are counted
  *     o … {n                     an object: keys and values, n pairs
- *     A len … $n len             an array: its elements, then n pairs of other properties ('-': an element that is none)
+ *     A len … $n len             an array: its elements, then n pairs of other properties ('-': a missing element)
  *     a len … @n len             an array of which most elements are not: pairs
  *     ; … :n   ' … ,n            a map and a set: n keys and values
- *     r … .                      an error: messages for its kind, and for what the value behind the message is
+ *     r … .                      an error: messages for its kind, and for what the value after the message is
  *     ^ D R y x n z s            an object that came before, Date, RegExp, objects of Boolean, Number, BigInt, String
  *     B ~                        an ArrayBuffer (that can grow)
  *     \\ 0 type length bytes     how Node writes Buffers and typed arrays
@@ -164,7 +164,7 @@ static bool take_regexp(struct lp_v8 *v8)
 	return take_string(v8, take_tag(v8), &pattern) && take_varint(v8, &flags);
 }
 
-/* Behind the tag of what JSON has no word for. Returns 1, or -EINVAL, or -ENOTSUP. */
+/* After the tag of what JSON has no word for. Returns 1, or -EINVAL, or -ENOTSUP. */
 static int take_other(struct lp_v8 *v8, int tag)
 {
 	struct lp_v8_token token;

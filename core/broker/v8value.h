@@ -1,9 +1,9 @@
 /**
- * Values as V8's serializer writes them, which is what Node workers with `serialization: 'advanced'` say in place of JSON:
+ * Values as V8's serializer writes them, which Node workers with `serialization: 'advanced'` send instead of JSON:
  * looked at piece by piece, without being taken apart. Nothing is allocated and nothing copied.
  *
  * What is accepted is well formed to the last byte, as Node reads it: a worker that is sent anything else ends. Two things
- * that V8 never writes are not looked for: a RegExp that is none, and a key that an object has twice.
+ * that V8 never writes are not looked for: an invalid RegExp, and a key that an object has twice.
  */
 #ifndef LP_BROKER_V8VALUE_H
 #define LP_BROKER_V8VALUE_H

@@ -14,7 +14,7 @@
 
 /** The owner's memory. */
 struct lp_outbox {
-	char *bytes; /**< Frames, each behind its length. */
+	char *bytes; /**< Frames, each after its length. */
 	size_t length;
 	size_t capacity;
 };
@@ -27,7 +27,7 @@ int lp_outbox_init(struct lp_outbox *outbox, size_t room);
 void lp_outbox_deinit(struct lp_outbox *outbox);
 
 /**
- * Put a frame behind those that wait.
+ * Put a frame after those that wait.
  *
  * @param outbox  Made.
  * @param frame   Copied.

@@ -1,5 +1,5 @@
 /**
- * What the library's parts say to limpet.
+ * How the parts of the library send frames to limpet.
  */
 #ifndef LP_CLIENT_OUTGOING_H
 #define LP_CLIENT_OUTGOING_H
@@ -8,7 +8,7 @@
 #include "wire/frame.h"
 
 /**
- * Say something at once, or as soon as there is room.
+ * Send a frame at once, or as soon as there is room.
  *
  * @param worker  Borrowed.
  * @param frame   Copied.

@@ -13,7 +13,7 @@
  * waits_for_room puts EPOLLOUT into the set that limpet_worker_fd gives to the program: its own loop then calls accept,
  * which sends on. Nothing more is taken until then, so `out` can grow by sessions only, and those have a bound.
  *
- * A connection's end is no reason to wake limpet: the next ack tells of it, or, when no connection comes, a timer that
+ * A connection's end does not wake limpet: the next ack reports it, or, when no connection comes, a timer that
  * the first end starts. Under load that is one message a connection instead of two.
  *
  * A connection that ends soon after it came may still have its copy at limpet, and whoever closes last does the kernel's
@@ -162,7 +162,7 @@ static int write_frames(struct limpet_worker *worker, bool with_report)
 	return status;
 }
 
-/* Close a connection later: in the place of one that has waited for that. */
+/* Close a connection later: it replaces one that has waited to be closed. */
 static void close_later(struct limpet_worker *worker, int connection)
 {
 	int *place = &worker->parked[worker->parked_next++ % PARKED_MAX];
@@ -192,7 +192,7 @@ static void take_connection(struct limpet_worker *worker, uint64_t number, int f
 		      &(struct lp_frame){.kind = LP_FRAME_NACK, .number = number}); /* OUT_FIRST is room enough. */
 }
 
-/* Tell the program of a message. Its name and bytes get a NUL each, in the place of what ends them. */
+/* Give a message to the program. Its name and its bytes get a NUL each, which replaces the byte that ended them. */
 static void give_message(struct limpet_worker *worker, const struct lp_frame *frame)
 {
 	static const enum limpet_message_kind kinds[] = {[LP_FRAME_VALUE] = LIMPET_MESSAGE_VALUE,

@@ -14,7 +14,7 @@
 
 struct lp_closer;
 
-/** Make a closer. It has no thread before one is needed. @return A closer, or NULL without memory. */
+/** Make a closer. It starts its thread when one is needed. @return A closer, or NULL when out of memory. */
 struct lp_closer *lp_closer_new(void);
 
 /**

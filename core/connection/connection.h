@@ -148,7 +148,7 @@ void lp_connections_close(struct lp_connections *connections);
  * @param fd           The connection's.
  * @param origin       Borrowed; outlives the connection.
  *
- * @return The record, all else zero; NULL without memory, with the connection counted as closed early.
+ * @return The record, all else zero; NULL when out of memory, with the connection counted as closed early.
  */
 struct lp_connection *lp_connections_add(struct lp_connections *connections, int fd, const struct lp_origin *origin);
 

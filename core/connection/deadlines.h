@@ -18,7 +18,7 @@ struct lp_deadlines {
 };
 
 /**
- * Have room for so many.
+ * Reserve room for a number of connections.
  *
  * @param deadlines  All zero, or in use.
  * @param capacity   Connections, at least.

@@ -4,7 +4,7 @@
  * counts them again when they are repeated.)
  *
  * The counts and the queues come from two system calls, and the client's packets arrive in between. So the counts are
- * read once more behind the queues, until they are the same.
+ * read once more after the queues, until they are the same.
  *
  * A file of its own because the counts are in the kernel's struct tcp_info, whose header and the C library's
  * <netinet/tcp.h> exclude each other.

@@ -1,5 +1,5 @@
 /*
- * How an API is registered, how a misspelt name is answered, and what helpers of all types share.
+ * How an API is registered, how an unknown name is reported, and the helpers that all types share.
  *
  * Each object of the API is a struct lp_api_type, one line a member. Functions are registered from it, "did you mean" is
  * answered from it, and the test of policies/limpet.meta.lua reads it: there is no second list to keep in step.

@@ -4,7 +4,7 @@
  * Large blocks (two-level segregated fit): the arena is a row of blocks without gaps. Each begins with a header that
  * knows its length and that of the block before, so that a freed one is joined with free neighbours at once. Free blocks
  * hang in lists by length, eight lists for each power of two, and a bitmap says which lists have any: finding, splitting
- * and joining take constant time. A buffer that doubles grows in place when the block behind it is free.
+ * and joining take constant time. A buffer that doubles grows in place when the block after it is free.
  *
  * Small blocks, up to SMALL_MAX bytes, are most of what Lua asks for. They have no header: Lua tells the size when it
  * frees. Each size, in steps of 16, has a list of free ones, filled by cutting up a large block. Those are not given back

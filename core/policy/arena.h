@@ -27,7 +27,7 @@ struct lp_arena;
  * @param bytes  The cap on all that is allocated, its own book-keeping included. LP_ARENA_BYTES_MIN –
  *               LP_ARENA_BYTES_MAX; made whole pages.
  *
- * @return For lp_arena_free, or NULL without so much address space.
+ * @return For lp_arena_free, or NULL if there is not enough address space.
  */
 struct lp_arena *lp_arena_new(size_t bytes);
 

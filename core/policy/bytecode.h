@@ -46,7 +46,7 @@ struct lp_bytecode {
 void lp_bytecode_open(lua_State *lua, struct lp_bytecode *bytecode);
 
 /**
- * A number that jit.util tells of a function: "bytecodes", "params", "linedefined", "lastlinedefined", "children"; at a
+ * A number that jit.util gives for a function: "bytecodes", "params", "linedefined", "lastlinedefined", "children"; at a
  * place in it, "currentline".
  *
  * @param lua       As opened. Raises.

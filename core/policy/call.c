@@ -9,7 +9,7 @@
 
 #include "policy/private.h"
 
-/* Of the lines that called the failing one, so many are told. */
+/* How many of the lines that called the failing one are named. */
 #define CALLERS_TOLD 3
 
 /* One lp_policy_call. */

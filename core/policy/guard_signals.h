@@ -27,7 +27,7 @@ void lp_guard_signals_restore(void);
 void lp_guard_signals_landed(void);
 
 /**
- * Give a signal to whom it would have met without us. Called in a handler; a fault without a handler of others kills by
+ * Pass a signal to the handler that it would have reached without ours. Called in a handler; a fault without a handler of others kills by
  * happening once more after the return.
  *
  * @param number   As the handler was given it, as the next two.

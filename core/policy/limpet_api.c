@@ -73,7 +73,7 @@ static int make_networks(lua_State *L)
 	return 1;
 }
 
-/* nil is no mistake here: conn.client_ip is nil for whom nobody could name, and such a client lies in no network. */
+/* nil is allowed: conn.client_ip is nil for a client that no proxy named, and such a client is in no network. */
 static int networks_contains(lua_State *L)
 {
 	static const char use[] = "networks:contains(ip)";

@@ -1,7 +1,7 @@
 /*
  * From a source to hooks: compile and run it in its own environment, check the shape of what it returned.
  *
- * The shape is checked with care, because a misspelt hook would otherwise be a policy that silently has no opinion. Only
+ * The shape is checked with care, because a policy with a misspelled hook would otherwise silently have no opinion. Only
  * a table's own fields count; metatables are not asked.
  */
 #include <errno.h>

@@ -58,7 +58,7 @@ static int on_read(lua_State *L)
 	return 1;
 }
 
-/* __newindex: what a setup sets itself is in place of what was given. */
+/* __newindex: what a setup sets itself replaces what was given. */
 static int on_write(lua_State *L)
 {
 	lua_settop(L, 3);

@@ -162,7 +162,7 @@ static void describe_answer(lua_State *L, char *text, size_t size)
 	}
 }
 
-/* The answer is on top, and is none. */
+/* The invalid answer is on top. */
 static void tell_wrong_answer(struct lp_policy *policy, const struct lp_hook *hook)
 {
 	const struct lp_policy_unit *unit = &policy->units[hook->unit];

@@ -39,7 +39,7 @@ typedef void (*lp_policy_trace_cb)(const struct lp_trace_event *event, void *own
 struct lp_policy_limits {
 	size_t memory_bytes;     /**< For the Lua state of one load: 32 MiB. */
 	uint32_t time_ms;        /**< For one hook: 50. A file that is loaded, and setup, each get ten times as long. */
-	uint32_t kills;          /**< So many stops, up to 16, ... : 5. */
+	uint32_t kills;          /**< This number of stops, up to 16, ... : 5. */
 	uint32_t kill_window_ms; /**< ... in so long ... : 60,000. */
 	uint32_t bench_ms;       /**< ... and it is not asked for so long, twice as long each time in a row: 60,000. */
 };
@@ -60,7 +60,7 @@ struct lp_policy_host {
 	struct lp_policy_limits limits;
 	uint32_t random_seed; /**< For math.random. 0: a random one. */
 	lp_policy_trace_cb
-		trace; /**< NULL, which costs nothing, or told of each hook, and of what it reads and asks. */
+		trace; /**< NULL, which costs nothing; or called for each hook, and for what it reads and asks. */
 	void *trace_owner;
 	struct lp_retired_threads
 		*retired; /**< Gets the threads of freed policies. NULL: lp_policy_free waits for them. */
@@ -221,7 +221,7 @@ bool lp_policy_needs_bytes(const struct lp_policy *policy);
 /**
  * Ask where a connection belongs.
  *
- * An error in a hook, or an answer that is none, is logged with file and line (bounded) and counted, and is no opinion.
+ * An error in a hook, or an invalid answer, is logged with file and line (bounded), counted, and means no opinion.
  * A hook that takes more than the host's limits is stopped, and has no opinion. The set is made anew then, from the sources
  * that were loaded, and the other policies are asked: what policies kept in Lua is gone, sessions and limpet.shared stay. A policy that is stopped too often is benched: for a while it is
  * not asked, and the others are.
@@ -231,7 +231,7 @@ bool lp_policy_needs_bytes(const struct lp_policy *policy);
  * @param cursor  How far it has walked; 0 at first. Moved on.
  *
  * @return The verdict. After LP_VERDICT_LOOK, _AWAIT and _HOLD the cursor stands at the hook that asked, which will run
- *         (after the last two: once more) from its beginning; after any other, behind the hook that answered.
+ *         (after the last two: once more) from its beginning; after any other, after the hook that answered.
  */
 struct lp_verdict lp_policy_decide(struct lp_policy *policy, const struct lp_policy_conn *conn,
 				   lp_policy_cursor *cursor);
@@ -284,7 +284,7 @@ enum lp_policy_result {
 	LP_POLICY_RESULTS
 };
 
-/** One timed call in so many. */
+/** One call in this number is timed. */
 #define LP_POLICY_TIMED 64
 
 /**

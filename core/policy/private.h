@@ -14,7 +14,7 @@
  *     unavailable.c       which it does not, and what to use instead
  *     require.c           `require`
  *     warm_up.c           no function is looked up by the dynamic linker while a policy runs
- *     api.c               how an API is registered and a misspelt name answered
+ *     api.c               how an API is registered, and an unknown name reported
  *     limpet_api.c        `limpet`
  *     conn_api.c          `conn`
  *     workers_api.c       `workers` and its workers
@@ -130,7 +130,7 @@ struct lp_policy_call {
 	bool may_be_new;                   /**< AWAIT: as the verdict has it. */
 	unsigned keeper;                   /**< The draining worker that workers:session() gave last; 0: none. */
 	int stopped_line;                  /**< With stopped: where it was. */
-	bool stopped;                      /**< Being unwound because its time is over; so too. */
+	bool stopped;                      /**< Also being unwound, because its time is over. */
 	const struct lp_requiring *requiring; /**< The modules that run now, the innermost first. */
 };
 
@@ -178,7 +178,7 @@ struct lp_policy {
 	struct lp_hooks events;  /**< setup, on_worker_up, on_worker_down. */
 	uint8_t told[LP_WORKERS_MAX /
 		     8];          /**< A bit a worker: on_worker_up was called in this state, for this process. */
-	uint32_t told_generation; /**< Of host->workers, when all that were usable had been told of. */
+	uint32_t told_generation; /**< Of host->workers, when policies had been told about all usable ones. */
 	struct lp_settings_use settings;
 	struct lp_policy_call call;
 	uint64_t errors;
@@ -197,7 +197,7 @@ struct lp_policy {
 	bool assigns;                           /**< A hook may have changed that table. */
 	unsigned calls;                         /**< Since the collector last ran. */
 	int collected_kb;                       /**< In use when it last ran. */
-	int collect_at_kb;                      /**< The next collection begins when so much is in use. */
+	int collect_at_kb;                      /**< The next collection begins when this much is in use. */
 };
 
 /** One thing that policies can name. */
@@ -344,7 +344,7 @@ bool lp_policy_end_benches(struct lp_policy *policy);
  *
  * @param policy  Loaded. Borrowed.
  *
- * @return Whether; true also when it cannot be told, for want of memory.
+ * @return Whether; true also when out of memory.
  */
 bool lp_policy_assigns(const struct lp_policy *policy);
 

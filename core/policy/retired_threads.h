@@ -7,7 +7,7 @@
 
 #include <pthread.h>
 
-/** At most so many are behind. */
+/** The most threads that can be retired and not joined yet. */
 #define LP_RETIRED_THREADS_MAX 8
 
 /** All zero: none. */

@@ -1,7 +1,7 @@
 /*
  * What of Lua a policy file sees.
  *
- * Every file has an environment of its own (require.c), with its own copies of the libraries, so that globals and mischief stay in
+ * Every file has an environment of its own (require.c), with its own copies of the libraries, so that globals, and damage, stay in
  * the file. It is made from the list below and nothing else: what is not named does not exist. Left out are all that
  * blocks, leaves the process, reaches memory or loads code; coroutines, which would catch what must pass; and string.dump.
  * Who names them is told what to use instead (unavailable.c).

@@ -2,7 +2,7 @@
  * A made-up balancer: workers, sessions, limpet.shared, a log in memory, a clock that stands still, and connections that
  * nobody opened. What `limpet check`, `route` and `test` ask policies in.
  *
- * Everything in it is the same on every run. Workers are slots 1 to LP_SCENE_WORKERS_MAX, of which the first so many are
+ * Everything in it is the same on every run. Workers are slots 1 to LP_SCENE_WORKERS_MAX, of which the first ones are
  * usable, so that their number can change without loading policies again.
  */
 #ifndef LP_POLICY_SCENE_H
@@ -47,8 +47,9 @@ struct lp_scene_conn {
 	const char *sid;            /**< Is put into the query, encoded; NULL: is not. */
 	const char *const *headers; /**< "Name: value" each. Host is added if it is not among them. */
 	size_t header_count;
-	struct lp_slice raw; /**< Not absent: all that it sends, in place of method to headers, and of sni and alpn. */
-	const char *sni;     /**< With this or alpn it is TLS and has no request. */
+	struct lp_slice
+		raw;     /**< Not absent: everything that it sends; it replaces method to headers, and sni and alpn. */
+	const char *sni; /**< With this or alpn it is TLS and has no request. */
 	const char *const *alpn;
 	size_t alpn_count; /**< At most LP_HELLO_ALPN_MAX are kept. */
 };
@@ -66,7 +67,7 @@ int lp_scene_init(struct lp_scene *scene);
 void lp_scene_deinit(struct lp_scene *scene);
 
 /**
- * Begin anew: so many idle workers, no session, nothing in limpet.shared, nobody trusted, conn.session is conn.sid,
+ * Start again: this number of idle workers, no session, nothing in limpet.shared, nobody trusted, conn.session is conn.sid,
  * the clock at its beginning.
  * Policies that were loaded stay good.
  *
@@ -78,7 +79,7 @@ void lp_scene_deinit(struct lp_scene *scene);
 int lp_scene_reset(struct lp_scene *scene, unsigned workers);
 
 /**
- * Change how many workers there are: idle ones in place of those that were.
+ * Change how many workers there are: the new ones are idle.
  *
  * @param scene    Initialised.
  * @param workers  0 – LP_SCENE_WORKERS_MAX.

@@ -14,8 +14,8 @@
  * Memory that was refused cannot be had by collecting: Lua collects between allocations, not in one. So the cap ends the
  * state too, also when the policy catches the error.
  *
- * Whatever a call does outside of the arena, that is what the API does with sessions, limpet.shared and the log, is held
- * (lp_policy_hold), and so is the reading of modules. Scripts themselves are read before.
+ * Whatever a call does outside of the arena (what the API does with sessions, limpet.shared and the log, and the reading of
+ * modules) is held (lp_policy_hold). Scripts themselves are read before.
  */
 #include <errno.h>
 #include <lua.h>

@@ -16,7 +16,7 @@
 #include "policy/private.h"
 #include "policy/scene.h"
 
-/* Between a method and the instruction that loads its first argument lie at most so many others. */
+/* The most instructions between a method and the one that loads its first argument. */
 #define AHEAD 3
 
 struct surveying {

@@ -1,7 +1,7 @@
 /**
  * Tests of policies, written in Lua: what `limpet test` runs.
  *
- * A test file runs in the policies' own sandbox, in a made-up balancer (policy/scene.h), and is given besides:
+ * A test file runs in the policies' own sandbox, in a made-up balancer (policy/scene.h), and also has:
  *
  *     test(name, run)                  a test; all of a file run in order after the file itself, each with 4 idle
  *                                      workers, no session, an empty limpet.shared and nobody trusted
@@ -11,7 +11,7 @@
  *                                      raw (strings, port a number), headers ({["X-Tenant"] = "acme"}, a value may be
  *                                      a list), alpn (a list)
  *     conn{…}                          the same table, checked: to be used several times
- *     workers(4)                       so many idle workers in place of those there are; gives them by id
+ *     workers(4)                       replaces the workers by this number of idle ones; returns them by id
  *     workers{{connections = 9}, {}}   or with numbers: connections, waiting
  *     stop(worker), start(worker)      a worker is gone, is back; the policies are told
  *     session(sid, worker)             a session is that worker's

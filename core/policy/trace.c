@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "policy/private.h"
 
-/* Of a string, so many bytes are shown. */
+/* The number of bytes of a string that are shown. */
 #define STRING_BYTES_MAX 80
 
 struct text {

@@ -1,8 +1,8 @@
 /*
- * Each proxy writes at the right end of the list whom it was talking to. So the walk goes from the right, and reads no
+ * Each proxy writes its peer at the right end of the list. So the walk goes from the right, and reads no
  * more than it has to: what stands to the left of the client is the client's own invention and decides nothing, not
  * even by being malformed. That is why Forwarded, whose quoted strings may hold commas, is cut from the right too: an
- * open quote from a client cannot swallow what the proxies wrote behind it.
+ * open quote from a client cannot swallow what the proxies wrote after it.
  *
  * Empty list elements are passed over (RFC 9110, 5.6.1.2). An element of Forwarded without `for` names nobody, and so
  * is as good as garbage.
@@ -138,7 +138,7 @@ static int read_element(struct lp_slice element, struct lp_ip *ip)
 	return found ? 0 : -EINVAL;
 }
 
-/* Whether the byte before at is escaped: behind an odd number of backslashes. */
+/* Whether the byte before at is escaped: after an odd number of backslashes. */
 static bool is_escaped(const char *begin, const char *at)
 {
 	const char *slash = at;
@@ -148,7 +148,7 @@ static bool is_escaped(const char *begin, const char *at)
 	return (at - slash) % 2 == 1;
 }
 
-/* Cut the last element off the end of a list: what stands behind a ',' outside of quotes. */
+/* Cut the last element off the end of a list: what stands after a ',' outside of quotes. */
 static struct lp_slice take_last(struct lp_slice *list)
 {
 	const char *end = list->bytes + list->length;

@@ -7,7 +7,7 @@
  * checks below (`is_token`, `is_plain`, `lines_are_strict`) hold whichever is linked. Leading empty lines are passed
  * over, as Node does.
  *
- * llhttp is stopped behind the request line, and goes on from a copy of itself there when headers are asked for. A policy
+ * llhttp is stopped after the request line, and goes on from a copy of itself there when headers are asked for. A policy
  * may be killed while it reads them, at any instruction; so nothing but the copy is believed before `count` says that
  * all are there.
  *
@@ -33,7 +33,7 @@ enum { SHORTEST_HEADER = 4 };
 enum { UNREAD = LP_AGAIN };
 
 struct lp_header_lines {
-	llhttp_t parser;       /* As it was behind the request line. */
+	llhttp_t parser;       /* As it was after the request line. */
 	struct lp_slice bytes; /* From there up to the head's end. */
 	int count;             /* Headers, UNREAD or LP_ENOTHTTP. */
 	int reading;           /* Headers that have been read while not all are. */
@@ -113,7 +113,7 @@ static void extend_slice(struct lp_slice *slice, const char *at, size_t length)
 	slice->length = (size_t)(at - slice->bytes) + length;
 }
 
-/* The header being read: the one behind those that are counted. There is always room for it. */
+/* The header being read: the one after those that are counted. There is always room for it. */
 static struct lp_header *open_header(llhttp_t *parser)
 {
 	struct lp_header_lines *lines = ((struct lp_head *)parser->data)->lines;
@@ -282,7 +282,7 @@ int lp_head_parse(struct lp_head *head, const char *bytes, size_t length)
 	return (int)(line + status - bytes);
 }
 
-/* Behind them llhttp has paused; only past that does it judge whether a transfer coding leaves the body a length. */
+/* After them llhttp has paused; only past that does it judge whether a transfer coding leaves the body a length. */
 static int read_headers(struct lp_header_lines *lines)
 {
 	llhttp_t parser = lines->parser;
@@ -339,7 +339,7 @@ const struct lp_header *lp_head_header_last(const struct lp_head *head, struct l
 	return NULL;
 }
 
-/* Cut text at the first separator: what is before it, and in rest what is behind it (absent: nothing was). */
+/* Cut text at the first separator: what is before it, and in rest what is after it (absent: nothing was). */
 static struct lp_slice cut_at_separator(struct lp_slice text, char separator, struct lp_slice *rest)
 {
 	const char *at = text.length ? memchr(text.bytes, separator, text.length) : NULL;

@@ -27,7 +27,7 @@ struct lp_head {
 	struct lp_slice target; /**< The request target, whole. */
 	/** The target's part before '?' and '#', as sent; without "http://host" where that was sent; "/" if none is left. */
 	struct lp_slice path;
-	struct lp_slice query; /**< Behind '?' and before '#', as sent; absent without '?'. */
+	struct lp_slice query; /**< After '?' and before '#', as sent; absent without '?'. */
 	struct lp_header_lines *lines;
 };
 
@@ -36,7 +36,7 @@ struct lp_head {
  *
  * @param max_head_bytes  The longest head that will be parsed.
  *
- * @return A head for lp_head_free, or NULL without memory.
+ * @return A head for lp_head_free, or NULL when out of memory.
  */
 struct lp_head *lp_head_new(size_t max_head_bytes);
 

@@ -100,7 +100,7 @@ void lp_recording_close(struct lp_recording *recording)
 	fclose(recording->in);
 }
 
-/* Cut the first word off a line, with the one blank behind it. Returns NULL when there is no blank. */
+/* Cut the first word off a line, with the one blank after it. Returns NULL when there is no blank. */
 static char *take_word(char **line)
 {
 	char *word = *line;
@@ -113,7 +113,7 @@ static char *take_word(char **line)
 	return word;
 }
 
-/* A number as it is written, up to most. Returns -1 when it is none. */
+/* A number as it is written, up to most. Returns -1 if it is no number. */
 static int take_number(char **line, unsigned most)
 {
 	const char *word = take_word(line);

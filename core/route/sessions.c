@@ -11,7 +11,7 @@
  *            those that are dead, in the order of their deaths; and those that are free (by their `next` alone).
  *
  * Memory: 48 bytes an entry and 16 of index (8 a place, two of them), so 64, and one more for what the allocator rounds
- * a page up to, at most two: LP_SESSION_BYTES. A key longer than LP_SESSION_KEY_INLINE is malloc'd besides. Pages are
+ * a page up to, at most two: LP_SESSION_BYTES. A key longer than LP_SESSION_KEY_INLINE is also malloc'd. Pages are
  * kept until the table is freed. The index's share does not come key by key: keys are scattered over it, and each of
  * the first few thousand touches another of its memory pages, until all 16 bytes for each of `max` are there.
  *
@@ -82,7 +82,7 @@ struct lp_sessions {
 	struct lasting *lasting; /* By number; NULL: nothing lasts. */
 };
 
-/* What lasts of a bound entry. Its worker is written last, and cleared first: 0: nothing is here. Number 0 is none: it has the
+/* What lasts of a bound entry. Its worker is written last, and cleared first: 0: nothing is here. Number 0 is no entry: it has the
  * highest number there ever was. */
 struct lasting {
 	uint16_t worker;
@@ -234,7 +234,7 @@ static void index_add(struct lp_sessions *sessions, uint32_t hash, uint32_t numb
 	sessions->index[at] = (struct place){.hash = hash, .entry = number};
 }
 
-/* Take an entry out, and move up whoever would no longer be found behind the gap. */
+/* Take an entry out, and move up whoever would no longer be found after the gap. */
 static void index_remove(struct lp_sessions *sessions, uint32_t number)
 {
 	struct place *index = sessions->index;

@@ -33,7 +33,7 @@ struct lp_sessions;
  * @param workers  Whose `sessions` counts it keeps right. Borrowed; must outlive the table.
  * @param seed     Random, so that nobody can choose keys that collide.
  *
- * @return A table for lp_sessions_free, or NULL without memory.
+ * @return A table for lp_sessions_free, or NULL when out of memory.
  */
 struct lp_sessions *lp_sessions_new(uint32_t max, struct lp_workers *workers, uint64_t seed);
 
@@ -45,7 +45,7 @@ struct lp_sessions *lp_sessions_new(uint32_t max, struct lp_workers *workers, ui
  * @param max      The most keys of its own, as for lp_sessions_new.
  * @param workers  As many as of's; of's `sessions` counts are not touched. Borrowed; must outlive the view.
  *
- * @return A table for lp_sessions_free, or NULL without memory. Equal keys hash as in `of`.
+ * @return A table for lp_sessions_free, or NULL when out of memory. Equal keys hash as in `of`.
  */
 struct lp_sessions *lp_sessions_new_view(const struct lp_sessions *of, uint32_t max, struct lp_workers *workers);
 
@@ -117,7 +117,7 @@ size_t lp_sessions_count(const struct lp_sessions *sessions);
  */
 struct lp_slice lp_sessions_walk(const struct lp_sessions *sessions, uint32_t *at, unsigned *worker);
 
-/** Keys forgotten so far for want of room. @param sessions Borrowed. */
+/** Keys forgotten so far to make room. @param sessions Borrowed. */
 uint64_t lp_sessions_evicted(const struct lp_sessions *sessions);
 
 /** The hash of a key in this table; equal keys have equal hashes. @param sessions Borrowed. @param key Any bytes. */

@@ -1,5 +1,5 @@
 /*
- * A hash table of chained items, each one allocation that holds its key and, behind it, its string. As many buckets as
+ * A hash table of chained items, each one allocation that holds its key and, after it, its string. As many buckets as
  * the most entries, so that nothing ever grows or pauses; calloc'd, so that those nobody touched cost no memory.
  *
  * Items that expire are in a heap too, the first to expire on top. Reaching a bound, a change drops those that are due
@@ -11,8 +11,8 @@
  *   for ever     | yes           | no            expires_ms is NEVER
  *   mortal       | yes           | yes           heap_at is its place
  *
- * Limits: what an item costs besides key and string (64 bytes and its malloc) is not part of the bytes that are
- * bounded, but of the entries.
+ * Limits: what an item costs in addition to key and string (64 bytes and its malloc) does not count towards the bound on
+ * bytes, but the item counts towards the bound on entries.
  */
 #include "route/shared_values.h"
 
@@ -178,7 +178,7 @@ static struct item *item_new(struct lp_slice key, uint64_t hash, const struct lp
 	return item;
 }
 
-/* Whether so many bytes fit in as one item, beside all or in the place of one. */
+/* Whether one item of this size fits, in addition to all items or as the replacement of one. */
 static bool fits_in_bytes(const struct lp_shared *shared, size_t size, const struct item *instead)
 {
 	if (!instead && shared->count >= shared->max_entries)

@@ -32,7 +32,7 @@ struct lp_shared;
  * @param max_bytes    Of all keys and string values together.
  * @param seed         For hashing; random.
  *
- * @return A dictionary for lp_shared_free, or NULL without memory.
+ * @return A dictionary for lp_shared_free, or NULL when out of memory.
  */
 struct lp_shared *lp_shared_new(size_t max_entries, size_t max_bytes, uint64_t seed);
 

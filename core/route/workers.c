@@ -167,7 +167,7 @@ static bool is_less(const struct lp_worker *a, const struct lp_worker *b, enum l
 	return a->connections < b->connections;
 }
 
-/* The walk begins behind the worker chosen last and only a smaller load replaces a candidate, so equals take turns. */
+/* The walk begins after the worker chosen last and only a smaller load replaces a candidate, so equals take turns. */
 unsigned lp_workers_least_except(struct lp_workers *workers, enum lp_workers_measure measure, unsigned but)
 {
 	const struct lp_worker *least = NULL;

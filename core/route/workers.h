@@ -43,7 +43,7 @@ struct lp_worker {
 	uint32_t starts;     /**< Processes that became ready in this slot. */
 	uint64_t returned;   /**< How often one of them gave a connection back. */
 	uint64_t started_ns; /**< When the process became ready, on the monotonic clock. */
-	uint32_t listens;    /**< A bit for each address that it takes connections of; so the next. */
+	uint32_t listens;    /**< A bit for each address whose connections it takes; the same for the next. */
 	uint32_t claims;     /**< Those that its process has ever listened at. 0: it does not tell. */
 };
 

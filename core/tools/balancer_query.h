@@ -1,5 +1,5 @@
 /**
- * Asking a running balancer, for the commands that do.
+ * How commands ask a running balancer.
  */
 #ifndef LP_TOOLS_BALANCER_QUERY_H
 #define LP_TOOLS_BALANCER_QUERY_H
@@ -29,7 +29,7 @@ int lp_query_find_balancer(const struct limpet_options *options, char *path, str
  * @param request      A line.
  * @param patience_ms  As for lp_control_ask.
  * @param answer       Set to the answer, for json_decref; NULL on error.
- * @param error        Filled on failure: nobody answers, the answer is none, or the balancer refuses and says why.
+ * @param error        Filled on failure: nobody answers, the answer is invalid, or the balancer refuses and says why.
  *
  * @return 0, or negative.
  */

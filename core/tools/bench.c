@@ -2,7 +2,7 @@
  * What asking a policy costs.
  *
  * Every call is for a client that the policy has not seen. Asking about the same one again would find its strings
- * already in Lua's table of strings, and tell of a policy that allocates nothing. So 64 connections are made, asked
+ * already in Lua's table of strings, as if the policy allocated nothing. So 64 connections are made, asked
  * about, and made anew; the rounds alternate between timing all 64 at once, which the clock does not disturb, and timing
  * each by itself, which shows the slow ones.
  *

@@ -44,7 +44,7 @@ struct lp_simulated {
 	uint64_t connections[LP_SIMULATION_WORKERS_MAX]; /**< By worker id - 1, when all clients are there. */
 	uint64_t total;                                  /**< Of these. */
 	uint64_t refused;                                /**< Connections that the policy refused, at any time. */
-	uint64_t together;                               /**< Clients of whom one worker has all connections. */
+	uint64_t together;                               /**< Clients that have all their connections at one worker. */
 	uint64_t errors;                                 /**< lp_policy_errors at the end. */
 	struct lp_simulated_move died;                   /**< With `kill`: against the time before. */
 	struct lp_simulated_move returned;               /**< With `kill`: against the time before the death. */

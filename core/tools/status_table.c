@@ -138,7 +138,7 @@ static void print_counts(FILE *out, const json_t *status)
 	print_number(out, counts, "sessions", 0);
 	fputs(" known, ", out);
 	print_number(out, counts, "sessions_evicted", 0);
-	fputs(" forgotten for want of room\n", out);
+	fputs(" forgotten to make room\n", out);
 }
 
 static void print_worker(FILE *out, const json_t *worker, bool colours)

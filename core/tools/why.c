@@ -1,6 +1,6 @@
 /*
  * The balancer answers what it knows; the sentences are made here. Following is asking again and again after the last one
- * told of: a reader that is slow misses some, is told how many, and holds nothing up.
+ * reported: a slow reader misses some, is told how many, and holds nothing up.
  */
 #include "tools/why.h"
 
@@ -243,7 +243,8 @@ static long long print_new(const struct lp_command_line *line, const json_t *ans
 	long long missed = lp_query_number(answer, "missed");
 
 	if (missed)
-		fprintf(stderr, "limpet: %lld connections were missed: more came than could be told of\n", missed);
+		fprintf(stderr, "limpet: missed %lld connections: they came faster than they could be printed\n",
+			missed);
 	for (size_t i = 0; i < json_array_size(found); i++)
 		(line->tool.json ? print_json_line : lp_why_print_line)(out, json_array_get(found, i));
 	return lp_query_number(answer, "next");

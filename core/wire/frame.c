@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-/** What follows a frame's word, in this order: each part behind one blank, the value behind a newline. */
+/** What follows a frame's word, in this order: each part after one blank, the value after a newline. */
 enum part {
 	NUMBER = 1,
 	OPEN = 2, /**< If it is known. */

@@ -1,5 +1,5 @@
 /**
- * The native dialect's frames: a line of text, one a SOCK_SEQPACKET message, and in some a newline and any bytes behind
+ * The native dialect's frames: a line of text, one a SOCK_SEQPACKET message, and in some a newline and any bytes after
  * it. include/limpet/worker.h documents the protocol for the authors of workers; this is the code that both ends share.
  * Nothing but the C library is used here.
  *
@@ -108,7 +108,7 @@ struct lp_frame {
  * @param length  Its length.
  *
  * @return 0; -EOPNOTSUPP: a word (small letters and hyphens) that is not known here: pass it over; or -EINVAL: no word, or
- *         a known one with too much or too little behind it, or a number that is none.
+ *         a known one with too much or too little after it, or an invalid number.
  */
 int lp_frame_parse(struct lp_frame *frame, const char *bytes, size_t length);
 

@@ -1,4 +1,4 @@
---- A client may open so many connections a minute, --set most=60; further ones are answered with status 429.
+--- A client may open a limited number of connections per minute, --set most=60; further ones are answered with status 429.
 --- A client is an IPv4 address or an IPv6 /64. When limpet.shared is full, new clients are refused with 503.
 local most = 60
 

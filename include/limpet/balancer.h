@@ -78,7 +78,7 @@ struct limpet_options {
 	 * 1, %i for it from 0, %n for how many there are. */
 	const char *const *worker_env;
 	size_t worker_env_count;
-	int worker_prefix; /**< Not 0: each line of a worker's output is passed on behind "[id] ". */
+	int worker_prefix; /**< Not 0: each line of a worker's output is passed on after "[id] ". */
 
 	uint32_t policy_time_ms; /**< 1 – 10,000. A hook that takes longer is stopped, and its policies made anew. */
 	uint32_t policy_memory_bytes; /**< 1 MiB – 1 GiB. For all policies together; past it the hook is stopped. */
@@ -131,9 +131,9 @@ struct limpet_options {
 struct limpet_counts {
 	uint64_t accepted;         /**< Taken from a listener. */
 	uint64_t handed_over;      /**< At a worker, or on the way to one. */
-	uint64_t acknowledged;     /**< Of those, taken for good by the worker that they were first sent to. */
+	uint64_t acknowledged;     /**< Of those, taken by the worker that they were first sent to. */
 	uint64_t in_flight;        /**< Of those, on the way; limpet still holds the descriptor. */
-	uint64_t moved;            /**< Of those, taken for good at a later try, mostly by another worker. */
+	uint64_t moved;            /**< Of those, taken at a later attempt, mostly by another worker. */
 	uint64_t refused;          /**< Answered by limpet with a status, or closed as its address has too many. */
 	uint64_t over_limit;       /**< Of those, closed for max_per_ip or max_rate_per_ip. */
 	uint64_t closed_early;     /**< The client left, or said nothing until its deadline. */
@@ -141,7 +141,7 @@ struct limpet_counts {
 	uint64_t returned_lost;    /**< Came back with the end of a worker or of its channel: how often. */
 	uint64_t returned_refused; /**< Because the worker did not accept it. */
 	uint64_t returned_no_room; /**< Because the worker was at its limit of open files. */
-	uint64_t policy_errors;    /**< Hooks that raised an error or returned no answer of theirs. */
+	uint64_t policy_errors;    /**< Hooks that raised an error or returned an invalid answer. */
 	uint64_t policy_kills;     /**< Hooks that were stopped: out of time or memory. */
 	uint64_t
 		policy_benched_ms; /**< For how long a policy will not be asked, having been stopped too often; 0: all are. */
@@ -154,7 +154,7 @@ struct limpet_counts {
 	uint64_t worker_ejections; /**< How often a worker took nothing for ack_timeout_ms. */
 	uint64_t stuck_kills;      /**< Workers killed for taking nothing for kill_stuck_ms. */
 	uint64_t sessions;         /**< Known now. */
-	uint64_t sessions_evicted; /**< Forgotten for want of room. */
+	uint64_t sessions_evicted; /**< Forgotten to make room. */
 	uint64_t sessions_moved;   /**< Claimed by a worker while another had them, which lived. */
 };
 

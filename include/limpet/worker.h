@@ -63,7 +63,7 @@
  * The environment has LIMPET_CHANNEL_FD, the number of the channel's descriptor (3), and LIMPET_WORKER_ID, which of
  * limpet's slots this worker is in (1 and up). The channel is a connected unix socket of type SOCK_SEQPACKET. Each
  * message is one line of text without a newline: a word, with exactly one blank before each thing that follows it.
- * Numbers are decimal, without leading zeros. Some have a value of any bytes behind that line.
+ * Numbers are decimal, without leading zeros. Some have a value of any bytes after that line.
  *
  *     from limpet
  *     connection NUMBER   One connection; its descriptor rides with the message (SCM_RIGHTS). NUMBER counts from 1.
@@ -297,7 +297,7 @@ struct limpet_message {
 	enum limpet_message_kind kind;
 	uint64_t request;  /**< Which is answered; 0 when it is no answer. */
 	const char *name;  /**< With a NUL at its end, or NULL. */
-	const char *bytes; /**< With a NUL behind them, which length does not count. */
+	const char *bytes; /**< With a NUL after them, which length does not count. */
 	size_t length;
 };
 

@@ -38,7 +38,7 @@ test('the first screen of limpet run --help has an example, and the flags that a
 
 for (const [words, sentence] of [
 	['run', 'run needs --listen ADDRESS, such as: limpet run --listen :3000 -- node server.js'],
-	['run --listen :0', 'run needs a program behind --, such as: limpet run --listen :3000 -- node server.js'],
+	['run --listen :0', 'run needs a program after --, such as: limpet run --listen :3000 -- node server.js'],
 	['server.js', 'To start a program: limpet run --listen :3000 -- server.js'],
 	['rnu', 'unknown command "rnu"; did you mean run?'],
 	['run --sesion sid', 'unknown flag --sesion; did you mean --session?'],

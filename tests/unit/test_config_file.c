@@ -107,7 +107,7 @@ static void mistakes_name_file_and_line(void **state)
 	struct fixture *fixture = *state;
 	assert_refused(fixture, "listen :1\n= 3\n", "x.conf:2: there is no name before the =");
 	assert_refused(fixture, "\n\n-- node 'x\n", "x.conf:3: a ' is not closed");
-	assert_refused(fixture, "--\n", "x.conf:1: there is no program behind --");
+	assert_refused(fixture, "--\n", "x.conf:1: there is no program after --");
 	assert_refused(fixture, "-- a\n-- b\n", "x.conf:2: line 1 names a program already");
 	lp_config_file_deinit(&fixture->file);
 	assert_int_equal(lp_config_file_parse(&fixture->file, "x.conf", "a\nb\0c", 5, &fixture->error), LP_EUSAGE);

@@ -305,11 +305,11 @@ static void what_run_needs_is_asked_for(void **state)
 	assert_refused(*state, "run",
 		       "run needs --listen ADDRESS, such as: limpet run --listen :3000 -- node server.js");
 	assert_refused(*state, "run --listen :3000",
-		       "run needs a program behind --, such as: limpet run --listen :3000 -- node server.js");
+		       "run needs a program after --, such as: limpet run --listen :3000 -- node server.js");
 	assert_refused(*state, "run --listen :3000 --",
-		       "run needs a program behind --, such as: limpet run --listen :3000 -- node server.js");
+		       "run needs a program after --, such as: limpet run --listen :3000 -- node server.js");
 	assert_refused(*state, "run --listen :3000 node server.js",
-		       "\"node\" is not a flag; the program stands behind --, such as: "
+		       "\"node\" is not a flag; put the program after --, such as: "
 		       "limpet run --listen :3000 -- node server.js");
 }
 
