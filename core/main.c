@@ -22,6 +22,8 @@
 #include "base/descriptors.h"
 #include "base/new_file.h"
 #include "base/options.h"
+#include "base/privileges.h"
+#include "base/service_manager.h"
 #include "keeper/keeper.h"
 #include "keeper/title.h"
 #include "limpet/balancer.h"
@@ -48,8 +50,9 @@ struct program {
 	uv_loop_t loop;
 	struct limpet_balancer *balancer;
 	uv_signal_t hup, term, interrupt, quit;
-	uv_timer_t reload;
+	uv_timer_t reload, watchdog;
 	uint64_t reloaded_ms;
+	struct lp_service_manager manager;
 	int status; /* To exit with. */
 };
 
@@ -79,12 +82,37 @@ static void on_stopped(struct limpet_balancer *balancer, void *owner)
 		if (watched[i]->loop) /* Else it was never opened. */
 			uv_close((uv_handle_t *)watched[i], NULL);
 	uv_close((uv_handle_t *)&program->reload, NULL);
+	uv_close((uv_handle_t *)&program->watchdog, NULL);
 }
 
 static void on_stop_signal(uv_signal_t *handle, int signum)
 {
 	struct program *program = handle->data;
+	lp_service_manager_tell(&program->manager, "STOPPING=1");
 	limpet_balancer_stop(program->balancer, signum == SIGQUIT, on_stopped, program);
+}
+
+static void on_ready(struct limpet_balancer *balancer, void *owner)
+{
+	struct program *program = owner;
+	(void)balancer;
+	lp_service_manager_tell(&program->manager, "READY=1");
+}
+
+static void on_watchdog(uv_timer_t *timer)
+{
+	struct program *program = timer->data;
+	lp_service_manager_tell(&program->manager, "WATCHDOG=1");
+}
+
+/* Twice as often as it has to be, so that one that is late does no harm. */
+static void watch_over(struct program *program)
+{
+	uint32_t pause_ms = program->manager.watchdog_ms / 2;
+	uv_timer_init(&program->loop, &program->watchdog);
+	program->watchdog.data = program;
+	if (pause_ms)
+		uv_timer_start(&program->watchdog, on_watchdog, 0, pause_ms);
 }
 
 /* As the program that cannot start does by itself: so a supervisor above us sees it, and can try again as it is set up. */
@@ -116,6 +144,7 @@ static int watch_signals(struct program *program)
 	}
 	uv_timer_init(&program->loop, &program->reload);
 	program->reload.data = program;
+	watch_over(program);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* A log at its limit of size is a log that takes nothing. */
 	lp_keeper_unblock_signals();
@@ -161,11 +190,12 @@ static void print_mistake(const struct lp_command_line *line, const char *text)
 	fprintf(stderr, "limpet: %s\n", error.text);
 }
 
-/* What is run, and what outlives it; NULL: nothing does. */
-static int run_balancer(struct lp_command_line *line, struct lp_lasting *lasting)
+/* What is run, by whom, and what outlives it; NULL: nothing does. */
+static int run_balancer(struct lp_command_line *line, const struct lp_service_manager *manager,
+			struct lp_lasting *lasting)
 {
 	struct limpet_options *options = &line->options;
-	struct program program = {0};
+	struct program program = {.manager = *manager};
 	char error[1024];
 	int status = give_libraries_a_reserve();
 	if (!status)
@@ -182,6 +212,7 @@ static int run_balancer(struct lp_command_line *line, struct lp_lasting *lasting
 	lp_balancer_inherit(program.balancer, lasting);
 	limpet_balancer_allow_stop(program.balancer, on_stopped, &program);
 	limpet_balancer_on_hopeless(program.balancer, on_hopeless, &program);
+	limpet_balancer_on_ready(program.balancer, on_ready, &program);
 	program.status = EXIT_SUCCESS;
 	if (start(&program, error, sizeof(error))) {
 		print_mistake(line, error);
@@ -198,13 +229,14 @@ static int run_balancer(struct lp_command_line *line, struct lp_lasting *lasting
 struct kept {
 	struct lp_command_line *line;
 	const struct lp_title *title;
+	struct lp_service_manager manager;
 };
 
 static int run_kept(void *owner, struct lp_lasting *lasting)
 {
 	const struct kept *kept = owner;
 	lp_title_set(kept->title, "limpet: balancer", "limpet-balancer");
-	return run_balancer(kept->line, lasting);
+	return run_balancer(kept->line, &kept->manager, lasting);
 }
 
 static int run(struct lp_command_line *line, const struct lp_title *title)
@@ -214,16 +246,18 @@ static int run(struct lp_command_line *line, const struct lp_title *title)
 	if (!options->name)
 		options->name = ""; /* Every balancer of the command line can be found. */
 	lp_descriptors_keep_to_ourselves();
+	lp_privileges_keep_to_ourselves();
+	lp_service_manager_find(&kept.manager);
 	options->worker_descriptors = lp_descriptors_raise_limit();
 	options->adopt_orphans = 1;
 	if (strcmp(line->tool.keeper, "off") == 0)
-		return run_balancer(line, NULL);
+		return run_balancer(line, &kept.manager, NULL);
 	int status = lp_keeper_run(lp_balancer_lasting_bytes(options), run_kept, &kept);
 	if (status >= 0)
 		return status;
 	fprintf(stderr, "limpet: there is no keeper: %s; if the balancer dies, so do its workers\n",
 		lp_error_words(status));
-	return run_balancer(line, NULL);
+	return run_balancer(line, &kept.manager, NULL);
 }
 
 /* Who says nothing has to be told how, and a script that forgot what to say must not take that for success. */

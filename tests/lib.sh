@@ -51,6 +51,11 @@ need_tests() {
 	is_command wrk wrk
 	is_command valgrind valgrind
 	is_command promtool prometheus
+	is_command lintian lintian
+	is_command dpkg-shlibdeps dpkg-dev
+	is_command file file
+	is_command systemd-analyze systemd
+	is_command tmux tmux
 	is_command spin spin
 	is_command gunicorn gunicorn
 	is_command uvicorn uvicorn

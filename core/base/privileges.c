@@ -167,3 +167,8 @@ int lp_user_become(const struct lp_user *user, struct lp_error *error)
 				    user->text);
 	return 0;
 }
+
+void lp_privileges_keep_to_ourselves(void)
+{
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+}

@@ -57,4 +57,7 @@ int lp_user_own_socket(const struct lp_user *user, const char *path, struct lp_e
  */
 int lp_user_become(const struct lp_user *user, struct lp_error *error);
 
+/** Keep the ambient capabilities, with which a service manager lets a user open port 80, from programs that are started from now on. */
+void lp_privileges_keep_to_ourselves(void);
+
 #endif

@@ -252,6 +252,10 @@ static void on_worker_up(void *owner, unsigned worker)
 	struct limpet_balancer *balancer = owner;
 	lp_data_worker_up(&balancer->data, worker);
 	lp_waiting_worker_usable(&balancer->waiting, worker);
+	limpet_ready_cb ready = balancer->ready;
+	balancer->ready = NULL;
+	if (ready)
+		ready(balancer, balancer->ready_owner);
 }
 
 static void on_worker_down(void *owner, unsigned worker)
@@ -328,6 +332,12 @@ void limpet_balancer_on_hopeless(struct limpet_balancer *balancer, limpet_hopele
 {
 	balancer->hopeless = hopeless;
 	balancer->hopeless_owner = owner;
+}
+
+void limpet_balancer_on_ready(struct limpet_balancer *balancer, limpet_ready_cb ready, void *owner)
+{
+	balancer->ready = ready;
+	balancer->ready_owner = owner;
 }
 
 static void on_workers_stopped(void *owner)

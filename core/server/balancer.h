@@ -53,6 +53,8 @@ struct limpet_balancer {
 	void *owner;
 	limpet_hopeless_cb hopeless; /* NULL: nobody asks. */
 	void *hopeless_owner;
+	limpet_ready_cb ready; /* NULL once it ran. */
+	void *ready_owner;
 	limpet_stopped_cb may_stop; /* For the control socket; NULL: it may not. */
 	void *may_stop_owner;
 	char name[LP_CONTROL_NAME_MAX + 1];

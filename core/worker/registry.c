@@ -27,11 +27,13 @@
 #include "worker/acceptor.h"
 #include "worker/pidfd.h"
 #include "worker/ports.h"
+#include "worker/preload_library.h"
 #include "worker/process_record.h"
 
 #define BACKLOG 256
 
-#define LIBRARY "liblimpet-preload.so"
+/* Of the link to the library, behind the door's path. */
+#define LINK_SUFFIX ".library"
 
 #define VARIABLES 9
 
@@ -53,6 +55,8 @@ struct lp_registry {
 	char *environment[VARIABLES + 1];
 	unsigned variables;
 	unsigned open_doors;
+	char link[sizeof(((struct door *)0)->path) + sizeof(LINK_SUFFIX)]; /* To the library's folder, if linked. */
+	bool linked;
 	void (*closed)(void *owner);
 	void *closed_owner;
 };
@@ -107,35 +111,6 @@ void lp_registry_process_ended(struct lp_registry *registry, pid_t pid)
 
 /* The environment */
 
-static bool is_library(char *path, size_t size, const char *folder, const char *below)
-{
-	return snprintf(path, size, "%s%s/" LIBRARY, folder, below) < (int)size && access(path, R_OK) == 0;
-}
-
-/* Beside the program, as it is built, or where it is installed to. */
-static int find_library(char *path, size_t size, struct lp_error *error)
-{
-	char folder[PATH_MAX];
-	const char *named = getenv("LIMPET_PRELOAD_LIBRARY");
-	if (named) {
-		if (snprintf(path, size, "%s", named) < (int)size && access(path, R_OK) == 0)
-			return 0;
-		return lp_error_set(error, -ENOENT, "LIMPET_PRELOAD_LIBRARY: %s cannot be read", named);
-	}
-	ssize_t length = readlink("/proc/self/exe", folder, sizeof(folder) - 1);
-	folder[length > 0 ? length : 0] = '\0';
-	char *slash = strrchr(folder, '/');
-	if (slash)
-		*slash = '\0';
-	if (is_library(path, size, folder, "") || is_library(path, size, LIMPET_LIBRARY_FOLDER, "") ||
-	    is_library(path, size, folder, "/../lib/limpet"))
-		return 0;
-	return lp_error_set(error, -ENOENT,
-			    LIBRARY " is neither in %s nor in " LIMPET_LIBRARY_FOLDER
-				    "; say where it is with LIMPET_PRELOAD_LIBRARY",
-			    folder);
-}
-
 static int __attribute__((format(printf, 2, 3))) add(struct lp_registry *registry, const char *format, ...)
 {
 	va_list arguments;
@@ -166,14 +141,27 @@ static int add_port(struct lp_registry *registry)
 	return add(registry, "PORT=%d", lp_ports_first(&ports));
 }
 
+/* Beside the door, whose name is an address and may have what LD_PRELOAD cannot name. */
+static void name_link(struct lp_registry *registry)
+{
+	snprintf(registry->link, sizeof(registry->link), "%s" LINK_SUFFIX, registry->workers.path);
+	for (char *at = strrchr(registry->link, '/'); *at; at++)
+		if (strchr(LP_PRELOAD_LIBRARY_SEPARATORS, *at))
+			*at = '-';
+}
+
 static int make_environment(struct lp_registry *registry, struct lp_error *error)
 {
 	const struct lp_registry_config *config = &registry->config;
 	const char *others = getenv("LD_PRELOAD");
 	char library[PATH_MAX];
-	int status = find_library(library, sizeof(library), error);
-	if (status)
+	int status = lp_preload_library_find(library, sizeof(library), error);
+	name_link(registry);
+	if (!status)
+		status = lp_preload_library_link(library, sizeof(library), registry->link, error);
+	if (status < 0)
 		return status;
+	registry->linked = status > 0;
 	status = add(registry, "LD_PRELOAD=%s%s%s", library, others && *others ? ":" : "", others ? others : "");
 	if (!status)
 		status = add(registry, "LIMPET_PRELOAD=%s", registry->workers.path);
@@ -375,10 +363,10 @@ int lp_registry_open(struct lp_registry **registry, const struct lp_registry_con
 	made->known.adopts = config->adopts;
 	int status = name_door(made, error);
 	if (!status)
-		status = make_environment(made, error);
-	if (!status)
 		status = lp_listener_locks_take(&made->locks, config->folder, config->listeners, config->listener_count,
 						error);
+	if (!status)
+		status = make_environment(made, error);
 	if (!status) {
 		load(made);
 		status = open_door(made, &made->workers, SOCK_SEQPACKET, error);
@@ -416,6 +404,8 @@ static void remove_doors(struct lp_registry *registry)
 		return;
 	lp_unix_path_remove(registry->workers.path, &registry->workers.made);
 	lp_unix_path_remove(registry->nodes.path, &registry->nodes.made);
+	if (registry->linked)
+		unlink(registry->link);
 	lp_file_lock_release(&lock);
 }
 

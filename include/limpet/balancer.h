@@ -160,6 +160,9 @@ struct limpet_counts {
 
 struct limpet_balancer;
 
+/** Runs once when the first worker takes connections. */
+typedef void (*limpet_ready_cb)(struct limpet_balancer *balancer, void *owner);
+
 /** Runs once when a stopped balancer has nothing left on the loop; limpet_balancer_free may be called from it. */
 typedef void (*limpet_stopped_cb)(struct limpet_balancer *balancer, void *owner);
 
@@ -198,6 +201,15 @@ LIMPET_EXPORT int limpet_balancer_new(struct limpet_balancer **balancer, uv_loop
  */
 LIMPET_EXPORT void limpet_balancer_on_hopeless(struct limpet_balancer *balancer, limpet_hopeless_cb hopeless,
 					       void *owner);
+
+/**
+ * Hear when the first worker takes connections.
+ *
+ * @param balancer  New; not yet started.
+ * @param ready     Runs on the loop; may call limpet_balancer_stop.
+ * @param owner     Passed to ready.
+ */
+LIMPET_EXPORT void limpet_balancer_on_ready(struct limpet_balancer *balancer, limpet_ready_cb ready, void *owner);
 
 /**
  * Listen, and start the workers. Returns at once; connections are accepted from the next turn of the loop on, and wait

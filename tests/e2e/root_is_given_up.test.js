@@ -132,3 +132,15 @@ for (const [user, said] of Object.entries({
 		assert.equal(status, 2);
 		assert.ok(log.includes(said), log);
 	});
+
+test('capabilities that a service manager gives limpet stay its own', needsRoot, async (t) => {
+	await run('--workers 1 --dialect preload -- node ./server.js', { files, mode: 0o755,
+		prepare: (folder) => fs.chownSync(folder, UID, GID),
+		under: ['setpriv', `--reuid=${UID}`, `--regid=${GID}`, '--clear-groups', '--inh-caps=+net_bind_service',
+			'--ambient-caps=+net_bind_service'] }, async (limpet) => {
+		const [{ pid }] = (await limpet.status()).workers;
+		assert.notEqual(proc.statusOf(limpet.pid, 'CapEff'), '0'.repeat(16), 'limpet may open port 80');
+		for (const capabilities of ['CapPrm', 'CapEff', 'CapAmb'])
+			assert.match(proc.statusOf(pid, capabilities), /^0+$/, capabilities);
+	})(t);
+});

@@ -9,7 +9,7 @@ import house
 SCREEN = 48  # lines
 
 # Not rooms: inputs, workers and pages that a folder's README speaks of itself.
-DATA = re.compile(r"^(?:core/package/monitoring|examples/[^/]+/.+|tests/[^/]+/.+)$")
+DATA = re.compile(r"^(?:core/package/.+|examples/[^/]+/.+|tests/[^/]+/.+)$")
 
 # The guide for authors of policies, which is a page of the manual, explains its own folder.
 GUIDES = {"policies", "examples"}
