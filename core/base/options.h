@@ -99,7 +99,7 @@ struct lp_command_line {
  * @param argc   As main got it.
  * @param argv   As main got it, NULL-terminated; borrowed until lp_options_deinit.
  * @param line   Filled always; lp_options_deinit it.
- * @param error  Filled on failure: names the flag, the value, what it takes, and the nearest flag if one was misspelt.
+ * @param error  Filled on failure: names the flag, the value, what it takes, and the nearest flag if one is unknown.
  *
  * @return 0, LP_EUSAGE, or -ENOMEM.
  */

@@ -19,7 +19,7 @@
 
 #include "keeper/lasting.h"
 
-/** So many deaths by an error of its own in LP_KEEPER_WINDOW_MS, and the next balancer begins with nothing. */
+/** After this number of deaths by its own errors within LP_KEEPER_WINDOW_MS, the next balancer starts with nothing. */
 #define LP_KEEPER_DEATHS 5
 #define LP_KEEPER_WINDOW_MS 10000
 

@@ -15,7 +15,7 @@
 /* Bytes of a description. */
 #define PHRASE_MAX 90
 
-/* What stands in the place of a value, or of an argument. */
+/* What a value, or an argument, can be. */
 struct takes {
 	const char *const *choices; /* NULL: there are none. */
 	bool policies;

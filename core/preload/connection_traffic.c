@@ -27,7 +27,7 @@
 #include "preload/libc.h"
 #include "preload/registration.h"
 
-/* Bytes that are read away at the end of a connection: so many times so many. */
+/* How often, and how many bytes each time, are read and dropped at the end of a connection. */
 #define DISCARDS_MAX 64
 #define DISCARD_SIZE 4096
 
@@ -80,7 +80,7 @@ static void discard(int fd)
 		;
 }
 
-/* End a connection behind a response. */
+/* End a connection after a response. */
 static void end_connection(int fd)
 {
 	lp_libc()->shutdown(fd, SHUT_WR);
@@ -178,7 +178,7 @@ static int look_at_head(int fd, int flags)
 	}
 }
 
-/* Behind a request whose end is unknown, what comes when all is answered may be the next head. Returns as above. */
+/* After a request whose end is unknown, bytes that come when everything is answered may be the next head. Returns as above. */
 static int look_for_head(int fd, int flags)
 {
 	char head[LP_HTTP_REQUEST_HEAD_MAX];
@@ -238,7 +238,7 @@ void lp_connection_traffic_has_read(int fd, const struct iovec *pieces, size_t c
 	if (exchange->in.phase == LP_HTTP_EXCHANGE_OPAQUE)
 		return;
 	lp_http_exchange_has_read(exchange, pieces, count, got);
-	/* An edge-triggered loop was told of what is left, and waits to be told of anew. */
+	/* An edge-triggered loop has had its event for the rest, and waits for another one. */
 	if (cut && exchange->in.more && lp_descriptors[fd].watch.events & EPOLLET)
 		move_watch(fd, EPOLL_CTL_MOD);
 }

@@ -50,7 +50,7 @@ static size_t room_of(const struct iovec *pieces, size_t count)
 	return room;
 }
 
-/* The first so many bytes of pieces. Returns how many pieces that is. */
+/* Take the first `room` bytes of pieces. Returns how many pieces that is. */
 static size_t cut_pieces(struct iovec *into, const struct iovec *pieces, size_t count, size_t room)
 {
 	size_t used = 0;

@@ -1,5 +1,5 @@
 /*
- * The program is told what it would be told of a TCP socket. What it sets on one has no meaning here and is accepted.
+ * The program gets the answers that a TCP socket would give. What it sets is accepted, and has no effect.
  */
 #include "preload/listening.h"
 

@@ -35,7 +35,7 @@
  * register. */
 #define HELD_UP_MS 2000
 
-/* Of lasting memory, besides the sessions. */
+/* Of lasting memory, without the sessions. */
 #define LASTING_BYTES ((size_t)64 << 20)
 
 static int tell(const struct lp_error *error, char *text, size_t size)
@@ -502,7 +502,7 @@ static int open_admin(struct limpet_balancer *balancer, struct lp_error *error)
 	return options->admin ? lp_admin_open(&balancer->admin, &config, error) : 0;
 }
 
-/* What each listener is, for the call. NULL without memory. */
+/* What each listener is, for the call. NULL when out of memory. */
 static struct lp_listener_identity *identify_listeners(const struct limpet_balancer *balancer)
 {
 	struct lp_listener_identity *all = calloc(balancer->listener_count, sizeof(*all));

@@ -95,7 +95,7 @@ bool lp_listener_readmit(struct lp_listener *listeners, size_t count, int fd);
  * @param listeners  Open. Borrowed; their origins' addresses are set.
  * @param count      How many.
  *
- * @return The caller's to free, or NULL without memory.
+ * @return The caller's to free, or NULL when out of memory.
  */
 char *lp_listener_addresses(struct lp_listener *listeners, size_t count);
 

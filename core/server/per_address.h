@@ -35,7 +35,7 @@ struct lp_per_address;
  *
  * @param config  Copied.
  *
- * @return A table of 24 bytes for each of room (rounded up to a power of two); NULL without memory.
+ * @return A table of 24 bytes for each of room (rounded up to a power of two); NULL when out of memory.
  */
 struct lp_per_address *lp_per_address_new(const struct lp_per_address_config *config);
 

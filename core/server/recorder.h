@@ -18,7 +18,7 @@
 
 struct lp_recorder;
 
-/** Make an empty recorder. @return For lp_recorder_free, or NULL without memory. */
+/** Make an empty recorder. @return For lp_recorder_free, or NULL when out of memory. */
 struct lp_recorder *lp_recorder_new(void);
 
 /** Free a recorder. @param recorder NULL is allowed. */
@@ -58,7 +58,7 @@ const struct lp_recorded *lp_recorder_get(const struct lp_recorder *recorder, si
  * @param raw       With the values of cookies and authorization headers.
  * @param length    Set to its bytes.
  *
- * @return The caller's to free, or NULL without memory.
+ * @return The caller's to free, or NULL when out of memory.
  */
 char *lp_recorder_text(const struct lp_recorder *recorder, bool raw, size_t *length);
 

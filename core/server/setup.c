@@ -1,5 +1,5 @@
 /*
- * Each check names the option, what it meets, and the way out. What is certain to fail is refused; what may be meant so is
+ * Each check names the option, what contradicts it, and the remedy. What is certain to fail is refused; what may be meant so is
  * a warning.
  */
 #include "server/setup.h"

@@ -24,7 +24,7 @@ int lp_setup_check_sessions(const struct lp_data *data, struct lp_error *error);
  * @param options  Borrowed for the call.
  * @param error    Filled on failure: which two.
  *
- * @return 0, or LP_EUSAGE, also for an address that is none.
+ * @return 0, or LP_EUSAGE, also for an invalid address.
  */
 int lp_setup_check_listeners(const struct limpet_options *options, struct lp_error *error);
 

@@ -18,10 +18,10 @@
  * not tried. */
 #define LP_TRIAL_BUDGET_MS 4
 
-/** Of the live sessions, so many are asked about: those used last. */
+/** How many of the live sessions are tried: those used last. */
 #define LP_TRIAL_SESSIONS 256
 
-/** A new policy's probation: so many calls; it has failed when this many of them have. */
+/** How many calls a new policy's probation lasts; it has failed when this many of them have. */
 #define LP_PROBATION_CALLS 20
 #define LP_PROBATION_FAILURES 3
 

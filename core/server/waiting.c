@@ -8,7 +8,7 @@
  * What changes through an event from the workers (a death, a session, room, a connection given back) is decided at the
  * loop's next turn, never inside the event, so that no decision runs inside another. An event costs the connections that it
  * concerns, and no others: they are found by their worker, their session, or the address they came to. A turn decides about
- * so many; the others follow in the next.
+ * DECISIONS_A_TURN; the others follow in the next.
  *
  * An unknown session may be one that its worker has told its client and not yet us. Some workers always tell us first: it is
  * enough to read what they have said. The others are asked, once for all who wait, and answer behind what they had to say

@@ -48,7 +48,7 @@
 /** Bytes of the longest key or name. */
 #define LP_FRAME_KEY_MAX 1024
 
-_Static_assert(LP_FRAME_HEAD_MAX + LP_FRAME_VALUE_MAX <= LP_FRAME_MAX, "a value fits behind every head");
+_Static_assert(LP_FRAME_HEAD_MAX + LP_FRAME_VALUE_MAX <= LP_FRAME_MAX, "a value fits after every head");
 
 enum lp_frame_kind {
 	LP_FRAME_CONNECTION, /**< number: counts the channel's connections from 1. A descriptor comes with it. */

@@ -4,7 +4,7 @@
  * gets none back it tries for ever, and the loop stands still. We pause instead: clients wait in the backlog, and PAUSE_MS
  * later it is tried again.
  *
- * Other errors are mostly one client's trouble, which is over when accept has told of it. One that is not (a system call
+ * Other errors are mostly one client's trouble, which is over when accept has reported it. One that is not (a system call
  * that a sandbox forbids) shows by coming a whole batch long, and is paused for, too.
  */
 #include "worker/acceptor.h"

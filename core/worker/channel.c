@@ -14,8 +14,8 @@
  * (lp_channel_give_up). A worker that has closed only one direction, or an error that nobody thought of, leaves no channel
  * that is neither open nor closed.
  *
- * ENOBUFS, ENOMEM and ETOOMANYREFS (too many descriptors of ours in flight) are not told of by any event when they
- * end, so a timer tries again.
+ * ENOBUFS, ENOMEM and ETOOMANYREFS (too many descriptors of ours in flight) end without any event,
+ * so a timer tries again.
  */
 #include "worker/channel.h"
 

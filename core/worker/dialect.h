@@ -55,7 +55,7 @@ struct lp_dialect {
 	/** Workers register themselves (registry.h) in place of being given a channel. */
 	bool registers;
 
-	/** Besides, those that are Node's have a channel of Node's own (node_process.h): it is what the rest of this describes. */
+	/** Node workers also have Node's own channel (node_process.h), which the rest of this structure describes. */
 	bool has_node_channel;
 
 	/** A program finds a listener at LP_CHANNEL_FD, and its environment says so (LISTEN_FDS). */

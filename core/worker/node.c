@@ -11,7 +11,7 @@
  *     … "act":"queryServer"                        it wants a server (node_servers.c); ready, in cluster's
  *     … "act":"close"                              that server is closed
  *     … "act":"exitedAfterDisconnect"              answered; the worker takes no more
- *     "ready"                                      with --wait-ready: ready, besides, no earlier (pm2)
+ *     "ready"                                      with --wait-ready: not ready before this (pm2)     
  *     {"type":"sticky:connection","data":SID}      a session began ("sticky:disconnection": ended), @socket.io/sticky
  *     {"type":"close"}                             the worker takes no more and is told to end; of sticky-session's
  *     {"cmd":"NODE_HANDLE",…}, with a descriptor   acknowledged and closed

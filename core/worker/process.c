@@ -1,5 +1,5 @@
 /*
- * libuv starts the process and tells of its end; what is ours is the environment and the output.
+ * libuv starts the process and reports its end. This file prepares the environment and the output.
  *
  * Without a prefix a process simply has our own output. With one it writes to pipes (real ones, not libuv's sockets: a
  * server that opens /dev/stdout cannot open a socket), and each line goes on with a single write, so that the lines of

@@ -62,10 +62,10 @@ struct lp_process {
 struct lp_process_config {
 	char *const *command;             /**< File (looked up in PATH) and arguments, NULL-terminated. */
 	const struct lp_dialect *dialect; /**< Whose environment is added to ours. */
-	/** "NAME=value"s for its environment besides, which go before the dialect's; with marks as dialect.h has them. */
+	/** Further "NAME=value"s for its environment, which override the dialect's; with marks as in dialect.h. */
 	const char *const *variables;
 	size_t variable_count;
-	char *const *more; /**< "NAME=value"s for its environment besides, NULL-terminated; NULL for none. */
+	char *const *more; /**< Further "NAME=value"s for its environment, NULL-terminated; NULL for none. */
 	unsigned id;    /**< The worker's, 1 and up. What it is called, and how many of them there are, goes into the */
 	unsigned count; /**< environment as dialect.h says. */
 	int channel_fd; /**< Becomes the child's LP_CHANNEL_FD; -1: it has none. */

@@ -60,7 +60,7 @@ static const char *name_of(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* The first line of a script behind its "#!"; false: it is none. */
+/* The first line of a script behind its "#!"; false: it is no script. */
 static bool read_first_line(const char *path, char line[LINE_MAX_BYTES])
 {
 	FILE *stream = fopen(path, "re");

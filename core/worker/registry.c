@@ -124,8 +124,8 @@ static int __attribute__((format(printf, 2, 3))) add(struct lp_registry *registr
 	return 0;
 }
 
-/* Many programs ask PORT where to listen. One that is none of ours was meant for us, or left over: at that port nothing would
- * come to them. --worker-env PORT=… goes before this. */
+/* Many programs ask PORT where to listen. A PORT that is not one of limpet's was meant for limpet, or left over: nothing would
+ * come to that port. --worker-env PORT=… goes before this. */
 static int add_port(struct lp_registry *registry)
 {
 	const struct lp_ports ports = {.ours = registry->config.addresses};

@@ -29,7 +29,7 @@ struct lp_slot;
 /** From SIGTERM to SIGKILL. */
 #define LP_SLOT_TERM_MS 2000
 
-/** After so many ends in a row before any worker was ready, it is no accident. */
+/** After this number of ends in a row before any worker was ready, the program is broken. */
 #define LP_SLOT_FAILING 5
 
 /** What all slots share. The supervisor's. */

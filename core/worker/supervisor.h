@@ -62,7 +62,7 @@ struct lp_supervisor_config {
 	char *const *command;
 	const struct lp_dialect *dialect;
 	unsigned processes; /**< How many slots have a process of the command, 1 – workers->count. */
-	const char *folder; /**< For workers that register, as in registry.h; so the next four. */
+	const char *folder; /**< For workers that register, as in registry.h; the same for the next four. */
 	const struct lp_listener_identity *listeners;
 	size_t listener_count;
 	bool adopts;

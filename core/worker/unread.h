@@ -19,7 +19,7 @@
 /** How often it is looked whether the bytes are gone. */
 #define LP_UNREAD_TICK_MS 5
 
-/** After so many looks a connection is let go of all the same, if its worker runs: a second. */
+/** After this number of looks (a second) limpet closes its copy anyway, if the worker runs. */
 #define LP_UNREAD_TICKS_MAX 200
 
 struct lp_unread;

@@ -47,7 +47,12 @@ BROKEN = {
         ("tests/faults/b.test.js", "test('58: more', a);\ntest('none', a);\ntest(name, a);\n", 2),
         ("tests/faults/c.test.js", "test(\n\t`57: the last`, a);\n", None),
     ],
-    "english_is_plain": [("core/base/poem.c", "/* All but for one. */\n", 1), ("README.md", "\nDifferent is:\n", 2)],
+    "english_is_plain": [
+        ("core/base/poem.c", "/* All but for one. */\n", 1),
+        ("README.md", "\nDifferent is:\n", 2),
+        ("policies/README.md", "So many that it hurts.\n\nA header that is none.\nWhat follows behind the path.\n", 3),
+        ("core/base/more.c", "/* Of ten, so many as fit. */\n", 1),
+    ],
     "links_lead_somewhere": [
         ("README.md", "[gone](core/none.md)\n\n```\n[in code](none)\n```\n[no heading](GUIDE.md#nothing)\n", 1),
         ("GUIDE.md", "# Title\n[fine](README.md) [fine](#title)\n\n[away](#nowhere)\n", 4),

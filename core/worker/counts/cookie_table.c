@@ -1,7 +1,7 @@
 /*
  * Open addressing with linear probing in one array of 16-byte entries, at most two thirds full. An entry that goes is
  * filled from behind (no tombstones), so a long life of coming and going leaves nothing in the way of look-ups, most of
- * which miss: the kernel also tells of sockets that are not ours.
+ * which miss: the kernel also reports sockets that are not ours.
  *
  * The kernel numbers cookies itself, so a multiplicative hash needs no secret.
  */

@@ -4,7 +4,7 @@
  * every end, whoever brings it about.
  *
  * Told, a destroyed socket is looked up and counted, and lists are only a safety net: after the kernel's messages
- * overflowed their queue, and every RESYNC_MS, for messages that it dropped silently for want of memory, and for sockets
+ * overflowed their queue, and every RESYNC_MS, for messages that it dropped silently when out of memory, and for sockets
  * that a worker closed and the kernel keeps all the same, a minute and more: the client does not acknowledge, or it does
  * not close its end (seen in one of some thousand such closes). A list shows that no process holds them.
  *
@@ -41,7 +41,7 @@
 #define INTERVAL_MS 250
 #define RESYNC_MS 30000
 
-/* A list costs its processor time; afterwards nothing is asked for so many times as long: 2 % at most. */
+/* A list costs its processor time; afterwards nothing is asked for this many times as long: 2 % at most. */
 #define REST_FACTOR 49
 
 /* Batches of destroyed sockets that are read before the loop gets its turn. */
@@ -58,7 +58,7 @@ struct kind {
 	bool known;       /* The kernel can list it. */
 	uint32_t lists;   /* Complete ones; the one being read is the next. */
 	uint64_t due_ms;  /* When the next is wanted, on the loop's clock. */
-	unsigned hurried; /* So many more are wanted at INTERVAL_MS although we are told. */
+	unsigned hurried; /* How many more lists are wanted at INTERVAL_MS although the kernel reports ends. */
 };
 
 /* A list being read, and how that went. */

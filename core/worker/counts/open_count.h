@@ -4,7 +4,7 @@
  * Each connection that a worker took is remembered by its socket cookie: 24 – 48 bytes each (16 in a table that is one
  * to two thirds full). The kernel helps in one of two ways:
  *
- *     told    it tells of every TCP socket of our listeners that is destroyed: exact within milliseconds
+ *     told    it reports every TCP socket of our listeners that is destroyed: exact within milliseconds
  *     asked   it lists the open sockets of our listeners, at an interval of at least 250 ms, and longer where needed to
  *             keep the cost of all lists under 2 % of one processor: exact after two lists, about 2 s in practice
  *

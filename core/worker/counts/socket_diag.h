@@ -1,5 +1,5 @@
 /**
- * What the kernel tells of sockets through NETLINK_SOCK_DIAG: which are open (asked), and each TCP socket that is
+ * What the kernel reports about sockets through NETLINK_SOCK_DIAG: which are open (asked), and each TCP socket that is
  * destroyed (told). A socket is named by its cookie, a number that the kernel never gives twice.
  *
  * Only system calls: no loop, and no state but a descriptor. For open_count.c.
@@ -19,7 +19,7 @@ enum lp_socket_kind {
 
 #define LP_SOCKET_KINDS 2
 
-/** Past so many different ports they are not told apart any more, and sockets of all ports are heard of. */
+/** With more different ports than this, the kernel reports sockets of all ports. */
 #define LP_SOCKET_DIAG_PORTS 64
 
 /** Local ports that are of interest. All zero is none. */
@@ -69,7 +69,7 @@ int lp_socket_diag_probe(enum lp_socket_kind kind);
  */
 int lp_socket_diag_open_destroyed(void);
 
-/** Be told of sockets of these ports only. @param fd Of lp_socket_diag_open_destroyed. @param ports Borrowed. */
+/** Receive reports about sockets of these ports only. @param fd Of lp_socket_diag_open_destroyed. @param ports Borrowed. */
 void lp_socket_diag_narrow_destroyed(int fd, const struct lp_socket_diag_ports *ports);
 
 /** Most sockets that one lp_socket_diag_read_destroyed reports. */

@@ -6,7 +6,7 @@
  * An ack is cumulative and says the worker's whole state, so one can stand for many and a repeated one changes nothing.
  * That is why there is no state here: what is in flight is the channel's, what is open comes with the acks.
  *
- * A frame that is none is logged and passed over. So is a word that is not known: it may be a newer worker's. Only the
+ * An invalid frame is logged and ignored. So is an unknown word: it may be a newer worker's. Only the
  * author of a worker wants to hear of that, so for the library it is a detail. An ack or nack of a connection that
  * was never sent is different. It means that the two ends count differently, and then every later ack would let go of
  * connections that may not have arrived; so the channel is closed, and what was in flight goes to other workers.
