@@ -311,12 +311,14 @@ static void on_session(void *owner, struct lp_slice key)
 static void on_bounced(void *owner, int fd)
 {
 	struct limpet_balancer *balancer = owner;
-	if (lp_listener_readmit(balancer->listeners, balancer->listener_count, fd))
+	if (lp_listener_readmit(balancer->listeners, balancer->listener_count, fd)) {
 		balancer->bounced++;
-	else
+	} else {
+		lp_closer_close(balancer->connections.closer, fd);
 		lp_log_limited(
 			&balancer->data.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, NULL,
 			"a worker gave back a descriptor that is not one of limpet's connections; it was closed");
+	}
 	if (balancer->state >= LP_BALANCER_STOPPING)
 		lp_waiting_refuse_all(&balancer->waiting);
 }

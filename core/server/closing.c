@@ -1,13 +1,18 @@
 #include "server/closing.h"
 
+#include <sys/socket.h>
+
 #include "server/refusal.h"
 #include "server/waiting_list.h"
 
 /* How long a refused client may take to read its answer and close. */
 #define LINGER_MS 1000
 
+/* No worker has it. */
 static void close_connection(struct lp_waiting *waiting, struct lp_connection *connection)
 {
+	if (connection->ip.family == LP_FAMILY_UNIX)
+		shutdown(connection->fd, SHUT_RDWR); /* Nothing comes any more, and no descriptors with it. */
 	lp_deadlines_remove(&waiting->deadlines, connection);
 	lp_list_remove(&connection->side_link);
 	lp_wait_release(waiting, connection);

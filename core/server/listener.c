@@ -79,24 +79,27 @@ const struct lp_listener *lp_listener_find(const struct lp_listener *listeners, 
 	return found;
 }
 
+static int option_of(int fd, int option)
+{
+	int value = -1;
+	socklen_t size = sizeof(value);
+	return getsockopt(fd, SOL_SOCKET, option, &value, &size) ? -1 : value;
+}
+
 bool lp_listener_readmit(struct lp_listener *listeners, size_t count, int fd)
 {
 	union lp_peer peer = {0};
 	union lp_peer here = {0};
 	socklen_t peer_length = sizeof(peer);
 	socklen_t here_length = sizeof(here);
-	int listens = 0;
-	socklen_t size = sizeof(listens);
 	struct lp_ip ip;
 	uint16_t port;
 	const struct lp_listener *listener = NULL;
-	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && !listens &&
+	if (option_of(fd, SO_TYPE) == SOCK_STREAM && option_of(fd, SO_ACCEPTCONN) == 0 &&
 	    getsockname(fd, &here.any, &here_length) == 0)
 		listener = lp_listener_find(listeners, count, &here, here_length);
-	if (!listener) {
-		close(fd);
+	if (!listener)
 		return false;
-	}
 	getpeername(fd, &peer.any, &peer_length); /* Fails when the client has left, which is found out soon. */
 	lp_ip_from_socket(&peer.any, &ip, &port);
 	listeners[listener - listeners].accepted++;

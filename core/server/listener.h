@@ -83,7 +83,7 @@ const struct lp_listener *lp_listener_find(const struct lp_listener *listeners, 
  *
  * @param listeners  All that are open.
  * @param count      How many.
- * @param fd         Taken. Closed when it is no connection that came through one of the listeners.
+ * @param fd         Taken when it is a connection that came through one of the listeners; else the caller's.
  *
  * @return Whether it was one.
  */

@@ -65,11 +65,22 @@ void lp_refusal_send(int fd, int status)
 	shutdown(fd, SHUT_WR);
 }
 
+/* A client at a unix path can send descriptors, and reading past them would close them, here, however long that takes. */
+static ssize_t peek_without_descriptors(int fd, char *bytes, size_t size)
+{
+	struct iovec iov = {.iov_base = bytes, .iov_len = size};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t got = recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
+	return got > 0 && message.msg_flags & MSG_CTRUNC ? 0 : got;
+}
+
 bool lp_refusal_discard(int fd, unsigned *left)
 {
 	char bytes[4096];
 	for (;;) {
-		ssize_t got = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+		ssize_t got = peek_without_descriptors(fd, bytes, sizeof(bytes));
+		if (got > 0)
+			got = recv(fd, bytes, (size_t)got, MSG_DONTWAIT);
 		if (got < 0)
 			return errno == EAGAIN || errno == EINTR;
 		if (got == 0 || (size_t)got >= *left)

@@ -542,7 +542,7 @@ static struct lp_connection *take_in(struct lp_waiting *waiting, int fd, const s
 			&(struct lp_decision_client){
 				.ip = ip, .port = port, .listener = origin->name, .begun_ms = now, .now_ms = now},
 			LP_OUTCOME_FAILED, 0);
-		close(fd);
+		lp_closer_close(waiting->connections->closer, fd);
 		return NULL;
 	}
 	connection->ip = *ip;

@@ -1,5 +1,5 @@
 /*
- * One descriptor a message is all that channels need.
+ * One descriptor a message is all that channels need. A worker that means harm may send more.
  */
 #include "wire/scm_rights.h"
 
@@ -41,5 +41,25 @@ ssize_t lp_scm_rights_receive(int channel, char *bytes, size_t size, int flags, 
 	struct cmsghdr *header = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
 	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
 		memcpy(fd, CMSG_DATA(header), sizeof(*fd));
+	return got < 0 ? -errno : got;
+}
+
+/* NOLINTNEXTLINE(readability-non-const-parameter): bytes are written, through iov. */
+ssize_t lp_scm_rights_receive_all(int channel, char *bytes, size_t size, int fds[LP_SCM_RIGHTS_MAX], size_t *count)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(LP_SCM_RIGHTS_MAX * sizeof(int))];
+	} control;
+	struct iovec iov = {.iov_base = bytes, .iov_len = size};
+	struct msghdr message = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	*count = 0;
+	ssize_t got = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *header = got >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
+	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+		*count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(fds, CMSG_DATA(header), *count * sizeof(int));
+	}
 	return got < 0 ? -errno : got;
 }

@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/** The most descriptors that the kernel lets a message have (SCM_MAX_FD). */
+#define LP_SCM_RIGHTS_MAX 253
+
 /**
  * Send a message without waiting.
  *
@@ -31,5 +34,19 @@ ssize_t lp_scm_rights_send(int channel, const char *bytes, size_t length, int fd
  * @return Bytes received, 0 at the end, or negative errno.
  */
 ssize_t lp_scm_rights_receive(int channel, char *bytes, size_t size, int flags, int *fd);
+
+/**
+ * Receive a message from somebody who may send whatever he likes. What there is no room for the kernel would close, and wait
+ * for its end if it lingers: so there is room for all.
+ *
+ * @param channel  The socket. Borrowed.
+ * @param bytes    Room for the message.
+ * @param size     Bytes of it.
+ * @param fds      Room for LP_SCM_RIGHTS_MAX descriptors: those that came, close-on-exec, are the caller's.
+ * @param count    Set to how many.
+ *
+ * @return Bytes received, 0 at the end or for a message without bytes, or negative errno.
+ */
+ssize_t lp_scm_rights_receive_all(int channel, char *bytes, size_t size, int fds[LP_SCM_RIGHTS_MAX], size_t *count);
 
 #endif

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 /* Connections accepted before the loop gets its turn, and errors in a row that are too many. */
@@ -59,7 +60,8 @@ static bool is_for_want(int error)
 static void accept_batch(struct lp_acceptor *acceptor)
 {
 	int errors = 0;
-	for (int i = 0; i < ACCEPTS_A_TURN && acceptor->fd >= 0; i++) {
+	uint64_t until_ns = acceptor->turn_ns ? lp_clock_ns() + acceptor->turn_ns : UINT64_MAX;
+	for (int i = 0; i < ACCEPTS_A_TURN && acceptor->fd >= 0 && (!i || lp_clock_ns() < until_ns); i++) {
 		int error = accept_one(acceptor);
 		if (error == EAGAIN)
 			return;

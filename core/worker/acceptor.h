@@ -38,6 +38,8 @@ struct lp_acceptor {
 	lp_accepted_cb accepted;
 	void (*closed)(struct lp_acceptor *acceptor);
 	unsigned open_handles;
+	uint64_t
+		turn_ns; /**< For its owner to set: how long accepting may take before the loop gets its turn; 0: no matter. */
 	void *owner;
 };
 

@@ -325,7 +325,8 @@ void lp_channel_close(struct lp_channel *channel, void (*closed)(struct lp_chann
 	channel->broken = true;
 	channel->closed = closed;
 	uv_poll_stop(&channel->poll);
-	close(channel->fd);
+	shutdown(channel->fd, SHUT_RDWR); /* What is unheard in it may hold descriptors, and no more comes. */
+	lp_closer_close(channel->connections->closer, channel->fd);
 	channel->fd = -1;
 	channel->dialect->close(channel->state);
 	channel->state = NULL;

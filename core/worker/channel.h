@@ -110,6 +110,9 @@ struct lp_channel {
 	bool failed;       /**< It ends by an error or by us; the worker has not closed its end. */
 	bool ended;        /**< on_end was called. */
 	bool hearing;      /**< Inside lp_channel_hear. */
+	bool is_shut;      /**< By us, for reading: the end that is read is ours. */
+	uint64_t turn;     /**< In which it was heard for a decision. */
+	uint64_t turn_ns;  /**< How much processor time that has taken. */
 	uint64_t heard_ns; /**< When the worker was heard last; 0: nobody has asked yet (lp_channel_heard_ns). */
 	unsigned open_handles;
 	void (*closed)(struct lp_channel *channel);
@@ -193,6 +196,16 @@ void lp_channel_hear_out(struct lp_channel *channel);
 
 /** As lp_channel_hear, for one turn of the loop: what takes longer waits for the next. @param channel Open. */
 void lp_channel_hear_some(struct lp_channel *channel);
+
+/**
+ * As lp_channel_hear, for a decision that depends on what the worker has said. It may be called often in one turn of the
+ * loop: a worker whose words have taken a millisecond of it already is not heard again, so that no worker can make
+ * decisions slow.
+ *
+ * @param channel  Open.
+ * @param turn     A number that is another in each turn.
+ */
+void lp_channel_hear_for_decision(struct lp_channel *channel, uint64_t turn);
 
 /** The worker's end is closed, or what it says makes no sense: on_end runs, once. @param channel Open. */
 void lp_channel_end(struct lp_channel *channel);

@@ -3,9 +3,13 @@
  * whole.
  */
 #include <errno.h>
+#include <linux/sockios.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -17,24 +21,33 @@
 #define READS_A_TURN 64
 #define TURN_NS 1000000
 
-/* What the kernel can hold of a worker's last words, and more, in readings: somebody else may go on writing. */
+/* What the kernel can hold of a worker's last words, and more, in readings. */
 #define LAST_READS 4096
 
 static void drop_descriptor(struct lp_channel *channel)
 {
 	if (channel->came >= 0)
-		close(channel->came);
+		lp_closer_close(channel->connections->closer, channel->came);
 	channel->came = -1;
 }
 
 /* What came with it is kept for the dialect, until the next message. */
+static ssize_t receive_with_descriptors(struct lp_channel *channel, char *bytes)
+{
+	int fds[LP_SCM_RIGHTS_MAX];
+	size_t count;
+	ssize_t got = lp_scm_rights_receive_all(channel->fd, bytes, LP_CHANNEL_READ_SIZE, fds, &count);
+	bool is_taken = count && channel->dialect->takes_descriptors;
+	channel->came = is_taken ? fds[0] : -1;
+	for (size_t i = is_taken; i < count; i++)
+		lp_closer_close(channel->connections->closer, fds[i]);
+	return got;
+}
+
 static ssize_t receive_now(struct lp_channel *channel, char *bytes)
 {
 	for (;;) {
-		ssize_t got = lp_scm_rights_receive(channel->fd, bytes, LP_CHANNEL_READ_SIZE, MSG_CMSG_CLOEXEC,
-						    &channel->came);
-		if (!channel->dialect->takes_descriptors)
-			drop_descriptor(channel);
+		ssize_t got = receive_with_descriptors(channel, bytes);
 		if (got >= 0)
 			return got;
 		if (got == -EINTR)
@@ -126,7 +139,8 @@ static size_t hear_once(struct lp_channel *channel)
 	if (got == UV_EAGAIN)
 		return 0;
 	if (got == 0) {
-		lp_channel_end(channel);
+		if (!channel->is_shut)
+			lp_channel_end(channel);
 		return 0;
 	}
 	bool is_stream = channel->dialect->socket_type == SOCK_STREAM;
@@ -144,8 +158,8 @@ static size_t hear_once(struct lp_channel *channel)
 	return 0;
 }
 
-/* Read, so often at most, and until some time. */
-static void hear(struct lp_channel *channel, uint64_t until_ns)
+/* Read, so often and so many bytes at most, and until some time. */
+static void hear(struct lp_channel *channel, uint64_t until_ns, size_t bytes)
 {
 	bool is_stream = channel->dialect->socket_type == SOCK_STREAM;
 	if (channel->hearing)
@@ -154,8 +168,10 @@ static void hear(struct lp_channel *channel, uint64_t until_ns)
 	channel->heard_ns = 0;
 	for (int reads = 0; reads < READS_A_TURN && !channel->ended; reads++) {
 		size_t got = hear_once(channel);
-		if (got == 0 || (is_stream && got < LP_CHANNEL_READ_SIZE) || (until_ns && lp_clock_ns() >= until_ns))
+		if (got == 0 || got >= bytes || (is_stream && got < LP_CHANNEL_READ_SIZE) ||
+		    (until_ns && lp_clock_ns() >= until_ns))
 			break;
+		bytes -= got;
 	}
 	channel->hearing = false;
 }
@@ -169,12 +185,48 @@ uint64_t lp_channel_heard_ns(struct lp_channel *channel)
 
 void lp_channel_hear(struct lp_channel *channel)
 {
-	hear(channel, 0);
+	hear(channel, 0, SIZE_MAX);
 }
 
 void lp_channel_hear_some(struct lp_channel *channel)
 {
-	hear(channel, lp_clock_ns() + TURN_NS);
+	hear(channel, lp_clock_ns() + TURN_NS, SIZE_MAX);
+}
+
+/* Not by the clock, which goes on while others have the processor. */
+static uint64_t processor_ns(void)
+{
+	struct timespec used;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
+}
+
+/* What is there now counts, all of it; what a worker says meanwhile does not. Of messages the kernel does not tell how much
+ * that is, but only few fit. */
+static size_t bytes_there(const struct lp_channel *channel)
+{
+	int there;
+	if (channel->dialect->socket_type != SOCK_STREAM || ioctl(channel->fd, SIOCINQ, &there))
+		return SIZE_MAX;
+	return (size_t)there;
+}
+
+void lp_channel_hear_for_decision(struct lp_channel *channel, uint64_t turn)
+{
+	if (channel->turn != turn)
+		channel->turn_ns = 0;
+	channel->turn = turn;
+	if (channel->turn_ns >= TURN_NS)
+		return;
+	uint64_t before_ns = processor_ns();
+	hear(channel, 0, bytes_there(channel));
+	channel->turn_ns += processor_ns() - before_ns;
+}
+
+static bool has_hung_up(const struct lp_channel *channel)
+{
+	struct pollfd end = {.fd = channel->fd, .events = POLLIN};
+	return poll(&end, 1, 0) == 1 && end.revents & POLLHUP;
 }
 
 void lp_channel_hear_out(struct lp_channel *channel)
@@ -182,6 +234,10 @@ void lp_channel_hear_out(struct lp_channel *channel)
 	size_t got = 1;
 	if (channel->hearing)
 		return;
+	if (!has_hung_up(channel)) { /* Somebody has it still, and could go on without end. */
+		shutdown(channel->fd, SHUT_RD);
+		channel->is_shut = true;
+	}
 	channel->hearing = true;
 	channel->heard_ns = 0;
 	for (int reads = 0; got && reads < LAST_READS && !channel->ended; reads++)

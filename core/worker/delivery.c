@@ -489,5 +489,5 @@ bool lp_slot_can_hear(const struct lp_slot *slot)
 void lp_slot_hear(struct lp_slot *slot)
 {
 	if (is_open(slot))
-		lp_channel_hear(&slot->channel);
+		lp_channel_hear_for_decision(&slot->channel, slot->slots->turn);
 }

@@ -171,8 +171,7 @@ static void on_answered(struct lp_channel *channel)
 
 static void on_bounced(struct lp_channel *channel, int fd)
 {
-	(void)channel;
-	close(fd);
+	lp_closer_close(channel->connections->closer, fd);
 }
 
 static void on_sigterm(struct lp_channel *channel, bool handled)

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/unix_path.h"
+#include "connection/closer.h"
 #include "wire/placeholder.h"
 #include "worker/acceptor.h"
 #include "worker/pidfd.h"
@@ -36,6 +37,9 @@
 #define LINK_SUFFIX ".library"
 
 #define VARIABLES 9
+
+/* How long those who come may take of a turn of the loop. Some of them are strangers, with many ancestors to read about. */
+#define DOOR_TURN_NS 1000000
 
 /* A socket that processes come to. */
 struct door {
@@ -271,7 +275,9 @@ static void on_accepted(struct lp_acceptor *acceptor, int fd, const union lp_pee
 		status = prove(registry, fd, &process, &who);
 	if (status) {
 		tell_refused(registry, &process, status);
-		close(fd);
+		shutdown(fd,
+			 SHUT_RDWR); /* So that nothing comes any more. What came may hold descriptors that linger. */
+		lp_closer_close(registry->config.closer, fd);
 		return;
 	}
 	save(registry);
@@ -329,6 +335,7 @@ static int open_door(struct lp_registry *registry, struct door *door, int type, 
 					   on_accepted, registry);
 		lp_error_set(&reason, status, "%s cannot be watched: %s", door->path, lp_error_words(status));
 	}
+	door->acceptor.turn_ns = DOOR_TURN_NS;
 	door->open = !status;
 	if (!status)
 		return 0;

@@ -40,7 +40,8 @@ struct lp_registry_config {
 	size_t listener_count;
 	const char *addresses; /**< All ports and paths, "5000,unix:/run/x": those that workers mean when they bind. */
 	const char *learn;     /**< As --learn says it, or NULL. */
-	bool adopts;           /**< Orphans of programs are our children (orphans.h). */
+	struct lp_closer *closer;   /**< Of what comes to the door and is sent away. */
+	bool adopts;                /**< Orphans of programs are our children (orphans.h). */
 	struct lp_lasting *lasting; /**< Has the doors of an earlier balancer, and holds ours; NULL: nothing does. */
 	bool gives_listener;        /**< Programs are told that descriptor 3 is a listener. */
 	/** A process has come that has proved who it is. */

@@ -44,6 +44,7 @@ struct lp_slots {
 	struct lp_session_query asking;
 	struct lp_stuck stuck;       /**< Its timer is the supervisor's to close. */
 	struct lp_histogram latency; /**< Microseconds from ready to acknowledged. */
+	uint64_t turn;               /**< Another number in each turn of the loop. */
 	uint64_t turn_ns;            /**< When this turn of the loop began its work; 0: nobody has asked yet. */
 	struct lp_descriptors_for_programs descriptors;
 	uint64_t starts;

@@ -302,6 +302,7 @@ static void on_before(uv_prepare_t *before)
 	struct lp_supervisor *supervisor = before->data;
 	flush_all(supervisor);
 	supervisor->slots.turn_ns = 0;
+	supervisor->slots.turn++;
 }
 
 static void on_after(uv_check_t *after)
@@ -309,6 +310,7 @@ static void on_after(uv_check_t *after)
 	struct lp_supervisor *supervisor = after->data;
 	flush_all(supervisor);
 	supervisor->slots.turn_ns = 0;
+	supervisor->slots.turn++;
 }
 
 /* What timers and idle handles decide goes out before the loop waits, what it woke up for right behind. */
@@ -356,7 +358,7 @@ static struct lp_slot *find_slot_of(struct lp_slots *slots, pid_t pid)
 static struct lp_slot *find_its_place(struct lp_slot *slot, pid_t pid)
 {
 	if (slot->channel_state == LP_SLOT_CHANNEL_OPEN)
-		lp_channel_hear(&slot->channel);
+		lp_channel_hear_some(&slot->channel);
 	return lp_slot_is_free(slot, pid) ? slot : NULL;
 }
 
@@ -398,9 +400,10 @@ static int place_worker(struct lp_slots *slots, const struct lp_registered *who)
 
 static void on_registered(void *owner, const struct lp_registered *who)
 {
+	const struct lp_slots *slots = owner;
 	if (place_worker(owner, who) == 0)
 		return;
-	close(who->fd);
+	lp_closer_close(slots->config.connections->closer, who->fd);
 	close(who->pidfd);
 }
 
@@ -415,7 +418,7 @@ static struct lp_slot *find_number(struct lp_slots *slots, const struct lp_regis
 	struct lp_slot *own = who->slot && who->slot <= slots->config.processes ? &slots->all[who->slot - 1] : NULL;
 	struct lp_node_process *before = lp_node_process_find(slots, who->pid);
 	if (before)
-		lp_channel_hear(&before->channel); /* A program may become another, and keeps its number. */
+		lp_channel_hear_some(&before->channel); /* A program may become another, and keeps its number. */
 	if (lp_node_process_find(slots, who->pid))
 		return NULL;
 	if (own && lp_slot_program_runs(own) && lp_slot_is_free(own, who->pid))
@@ -434,7 +437,7 @@ static void on_node_process(void *owner, const struct lp_registered *who)
 	int status = number ? lp_node_process_admit(number, who) : -ENOENT;
 	if (!status)
 		return;
-	close(who->fd);
+	lp_closer_close(slots->config.connections->closer, who->fd);
 	close(who->pidfd);
 	if (status != -ENOENT)
 		lp_log_limited(slots->config.log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER, LP_LOG_ABOUT(.pid = who->pid),
@@ -451,6 +454,7 @@ static int open_registry(struct lp_slots *slots, struct lp_error *error)
 					      .listener_count = config->listener_count,
 					      .addresses = config->addresses,
 					      .learn = config->learn,
+					      .closer = config->connections->closer,
 					      .adopts = config->adopts,
 					      .lasting = config->lasting,
 					      .gives_listener = config->dialect->gives_listener,

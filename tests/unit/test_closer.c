@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "connection/closer.h"
 #include "loopback_fixture.h"
+#include "wire/scm_rights.h"
 
 /* As long as a blocked close would take; far longer than any other step here. */
 #define LINGER_S 60
@@ -66,7 +67,8 @@ static void a_lingering_descriptor_is_closed_without_waiting_and_loses_nothing(v
 	close(connection.client);
 }
 
-static void more_than_it_has_room_for_are_closed_at_once(void **state)
+/* The thread lingers over none of them, and makes room all the time. */
+static void more_than_it_has_room_for_are_closed_without_waiting_for_each(void **state)
 {
 	enum { COUNT = LP_CLOSER_MAX + 10 };
 	struct lp_closer *closer = lp_closer_new();
@@ -85,6 +87,69 @@ static void more_than_it_has_room_for_are_closed_at_once(void **state)
 		assert_int_equal(read_to_the_end(connections[i].client), bytes[i]);
 		close(connections[i].client);
 	}
+}
+
+static void send_descriptor(int socket, int fd)
+{
+	assert_int_equal(lp_scm_rights_send(socket, "x", 1, fd), 1);
+	close(fd);
+}
+
+/* Nobody has received it: it is inside of the socket, or of one that is inside of it. */
+static void what_lingers_inside_of_a_unix_socket_is_closed_without_waiting(void **state)
+{
+	static const int types[] = {SOCK_SEQPACKET, SOCK_STREAM};
+	struct lp_closer *closer = lp_closer_new();
+	(void)state;
+	for (int depth = 0; depth < 2; depth++)
+		for (int i = 0; i < 2; i++) {
+			size_t bytes;
+			struct connection connection = make_full(&bytes);
+			int outer[2];
+			int inner[2];
+			set_linger(connection.fd, LINGER_S);
+			assert_int_equal(socketpair(AF_UNIX, types[i], 0, outer), 0);
+			assert_int_equal(socketpair(AF_UNIX, types[i], 0, inner), 0);
+			send_descriptor(depth ? inner[0] : outer[0], connection.fd);
+			if (depth)
+				send_descriptor(outer[0], inner[1]);
+			else
+				close(inner[1]);
+			uint64_t began = lp_clock_ns();
+			lp_closer_close(closer, outer[1]);
+			assert_int_equal(read_to_the_end(connection.client), bytes);
+			assert_quick(began);
+			close(connection.client);
+			close(outer[0]);
+			close(inner[0]);
+		}
+	lp_closer_free(closer);
+}
+
+/* The thread has a table of its own for a moment. */
+static void what_is_open_beside_it_stays_open_and_ends_when_it_is_closed(void **state)
+{
+	struct lp_closer *closer = lp_closer_new();
+	struct connection other = make_connection("");
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		size_t bytes;
+		char byte;
+		int pipes[2];
+		struct connection connection = make_full(&bytes);
+		assert_int_equal(pipe(pipes), 0);
+		set_linger(connection.fd, LINGER_S);
+		lp_closer_close(closer, connection.fd);
+		close(pipes[1]);
+		assert_int_equal(read(pipes[0], &byte, 1), 0);
+		assert_int_equal(read_to_the_end(connection.client), bytes);
+		assert_int_equal(write(other.fd, "x", 1), 1);
+		close(pipes[0]);
+		close(connection.client);
+	}
+	lp_closer_free(closer);
+	close(other.fd);
+	close(other.client);
 }
 
 static void the_option_stays_as_its_worker_has_set_it(void **state)
@@ -135,7 +200,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_lingering_descriptor_is_closed_without_waiting_and_loses_nothing),
-		cmocka_unit_test(more_than_it_has_room_for_are_closed_at_once),
+		cmocka_unit_test(more_than_it_has_room_for_are_closed_without_waiting_for_each),
+		cmocka_unit_test(what_lingers_inside_of_a_unix_socket_is_closed_without_waiting),
+		cmocka_unit_test(what_is_open_beside_it_stays_open_and_ends_when_it_is_closed),
 		cmocka_unit_test(the_option_stays_as_its_worker_has_set_it),
 		cmocka_unit_test(a_worker_that_wants_a_reset_gets_one),
 		cmocka_unit_test(others_are_closed_at_once),

@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "connection/closer.h"
 #include "failing_calls.h"
 #include "wire/placeholder.h"
 #include "worker/pidfd.h"
@@ -113,6 +114,7 @@ static int set_up(void **state)
 						    .listeners = world->listeners,
 						    .listener_count = 2,
 						    .addresses = "5000,unix:./s",
+						    .closer = lp_closer_new(),
 						    .registered = on_registered,
 						    .owner = world};
 	*state = world;
@@ -139,6 +141,7 @@ static int tear_down(void **state)
 	struct world *world = *state;
 	if (world->registry)
 		close_registry(world);
+	lp_closer_free(world->config.closer);
 	uv_run(&world->loop, UV_RUN_DEFAULT);
 	int status = uv_loop_close(&world->loop);
 	char command[128];
