@@ -23,13 +23,14 @@ test('examples/run serves the chat', async () => {
 	const readers = [child.stdout, child.stderr].map((input) => readline.createInterface({ input }));
 	try {
 		const address = await new Promise((resolve, reject) => {
+			let listens;
 			for (const reader of readers)
 				reader.on('line', (line) => {
 					log.push(line);
 					end.advanced();
-					const found = /^\S+ info limpet: listening on (\S+)$/.exec(line);
-					if (found)
-						resolve(found[1]);
+					listens ??= /^\S+ info limpet: listening on (\S+)$/.exec(line)?.[1];
+					if (listens && /^\S+ info limpet: worker \d+ is ready/.test(line)) // Clients wait for that, but not for ever.
+						resolve(listens);
 				});
 			closed.then(() => reject(new Error('it ended')));
 		});
