@@ -62,6 +62,12 @@ async function answeredBy(limpet, requests = 12) {
 	return [...pids].sort();
 }
 
+/** While there is no limpet, which would start another in its place. */
+async function end(worker) {
+	process.kill(worker, 'SIGKILL');
+	await eventually('its number is free', () => proc.stateOf(worker) === undefined);
+}
+
 for (const leader of [true, false])
 	test(`a process of another user ${leader ? 'that leads a session ' : ''}is not adopted after kill -9`, needsRoot, run(
 		node(2).replace('--workers 2', '--workers 2 --session-wait 0s'),
@@ -71,12 +77,11 @@ for (const leader of [true, false])
 			const env = Object.fromEntries(fs.readFileSync(`/proc/${workers[1]}/environ`, 'latin1').split('\0')
 				.filter((variable) => /^LI(MPET_(PRELOAD|WORKER)|STEN)/.test(variable)).map((variable) => variable.split(/=(.*)/s)));
 			/* Its own word for everything: it is worker 2, of this very limpet. */
-			process.kill(workers[1], 'SIGKILL');
 			const stranger = new Stranger(REGISTER, [door], { env, leader });
 			await withStranger(stranger, async () => {
 				await stranger.said(/here/);
 				const { now } = limpet;
-				await limpet.killAndRestart();
+				await limpet.killAndRestart({ between: () => end(workers[1]) });
 				await limpet.saidTimes(2, /limpet: worker \d+ is ready/, now);
 				stranger.lines.length = 0;
 				await stranger.said(/tried/);
@@ -104,8 +109,7 @@ test('a process that has the number of a worker of before is not adopted', needs
 	const door = doorOf(first);
 	await limpet.killAndRestart({
 		async between() {
-			process.kill(second, 'SIGKILL');
-			await eventually('its number is free', () => proc.stateOf(second) === undefined);
+			await end(second);
 			const stranger = await takeNumber(second, REGISTER, [door], { leader: true });
 			limpet.stranger = stranger;
 			await stranger.said(/here/);
