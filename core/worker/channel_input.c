@@ -158,7 +158,7 @@ static size_t hear_once(struct lp_channel *channel)
 	return 0;
 }
 
-/* Read, so often and so many bytes at most, and until some time. */
+/* Read, up to that number of readings and bytes, and until that time. */
 static void hear(struct lp_channel *channel, uint64_t until_ns, size_t bytes)
 {
 	bool is_stream = channel->dialect->socket_type == SOCK_STREAM;
