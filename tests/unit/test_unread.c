@@ -98,6 +98,34 @@ static void a_connection_that_is_never_read_settles_in_the_end(void **state)
 	close_connection(&connection);
 }
 
+/* Each worker's are looked at, a byte that waits is enough to stay, and how long one has waited begins anew each time. */
+static void the_last_workers_and_one_byte_are_looked_at_too(void **state)
+{
+	struct connection read_from = make_connection(REQUEST);
+	struct connection unread = make_connection("G");
+	struct world world;
+	char bytes[64];
+	(void)state;
+	open_world(&world);
+	keep(&world, &read_from, WORKERS);
+	struct lp_connection *kept = queue_connection(&world.table, dup(unread.fd), 80, 1);
+	kept->ticks = LP_UNREAD_TICKS_MAX - 1; /* Of an earlier time with a worker. */
+	lp_connection_move(&world.table.connections, kept, LP_SENDING);
+	lp_connection_move(&world.table.connections, kept, LP_SENT);
+	lp_unread_keep(&world.unread, kept);
+	assert_int_equal(read(read_from.fd, bytes, sizeof(bytes)), strlen(REQUEST));
+	uv_run(&world.loop, UV_RUN_ONCE);
+	assert_int_equal(world.settled, 1);
+	assert_int_equal(kept->state, LP_UNREAD);
+	assert_int_equal(kept->ticks, 1);
+	assert_int_equal(read(unread.fd, bytes, sizeof(bytes)), 1);
+	uv_run(&world.loop, UV_RUN_DEFAULT);
+	assert_int_equal(world.settled, 2);
+	close_world(&world);
+	close_connection(&read_from);
+	close_connection(&unread);
+}
+
 static void while_its_worker_is_silent_it_does_not(void **state)
 {
 	struct connection connection = make_connection(REQUEST);
@@ -110,6 +138,7 @@ static void while_its_worker_is_silent_it_does_not(void **state)
 	uv_run(&world.loop, UV_RUN_ONCE);
 	assert_int_equal(world.silences, 0);
 	assert_int_equal(world.settled, 0);
+	assert_int_equal(kept->ticks, 0);
 	kept->ticks = LP_UNREAD_TICKS_MAX - 1;
 	uv_run(&world.loop, UV_RUN_ONCE);
 	assert_int_equal(world.settled, 1);
@@ -148,6 +177,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_connection_settles_when_it_is_read),
 		cmocka_unit_test(a_connection_that_is_never_read_settles_in_the_end),
+		cmocka_unit_test(the_last_workers_and_one_byte_are_looked_at_too),
 		cmocka_unit_test(while_its_worker_is_silent_it_does_not),
 		cmocka_unit_test(a_dead_worker_leaves_what_it_never_read),
 	};
