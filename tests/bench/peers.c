@@ -52,6 +52,7 @@ struct peer {
 
 /* A limpet stands before those that do the same job. */
 static const struct peer peers[] = {
+	{"limpet, dialect node, ip_hash", LIMPET, "plain.js", "node", "ip_hash", "node", "package nodejs"},
 	{"limpet, dialect cluster, ip_hash", LIMPET, "plain.js", "cluster", "ip_hash", "node", "package nodejs"},
 	{"Node's cluster primary, round robin", PRIMARY, "plain.js", NULL, NULL, "node", "package nodejs"},
 	{"sticky-session 1.1.2", PRIMARY, "sticky_session.js", NULL, NULL, MODULES "sticky-session", MODULES_SOURCE},

@@ -1,7 +1,7 @@
 'use strict';
 /**
  * A server with nothing sticky in it: alone (behind a proxy), as Node's own primary with its workers (round robin,
- * which is Node's default), or as a worker of limpet's dialect `cluster`.
+ * which is Node's default), or as a worker of limpet's dialects `node` and `cluster`.
  *
  *     plain.js [WORKERS]
  */
@@ -17,7 +17,7 @@ if (cluster.isPrimary && workers) {
 } else {
 	const server = http.createServer(answer);
 	server.keepAliveTimeout = 60_000; // Longer than a proxy waits for its turn: none meets a connection as it is closed.
-	server.listen(0, '127.0.0.1', () => {
+	server.listen((cluster.isWorker && process.env.PORT) || 0, '127.0.0.1', () => {
 		if (cluster.isPrimary)
 			tellAddress(server.address().port);
 	});
