@@ -37,6 +37,14 @@ function leaveOptions() {
 		delete process.env.NODE_OPTIONS;
 }
 
+/** Node makes a worker only of a process that has a script; `node -e` and `node < script` have none. */
+function becomeWorker() {
+	if (!process.env.NODE_UNIQUE_ID || cluster.worker || !process.channel)
+		return;
+	cluster._setupWorker();
+	delete process.env.NODE_UNIQUE_ID;
+}
+
 function holdWhenListening() {
 	const { channel } = process;
 	const getServer = cluster._getServer;
@@ -93,6 +101,7 @@ function awaitPackages() {
 
 if (require('node:worker_threads').isMainThread) {
 	leaveOptions();
+	becomeWorker();
 	if (cluster.worker && process.channel?.unrefCounted) {
 		holdWhenListening();
 		awaitPackages();

@@ -21,6 +21,7 @@ const APP = {
 		'package.json': '{"name":"app","version":"1.0.0","scripts":{"start":"node server.js","env":"env X=1 node server.js"}}',
 		'server.js': `require(${JSON.stringify(SERVER)});\n`,
 		'start.sh': 'node migrate.js && exec node server.js\n',
+		'piped.sh': 'exec node < server.js\n',
 		'both.sh': 'node migrate.js && node server.js\n',
 		'migrate.js': 'console.log("migrated");\n',
 	},
@@ -45,6 +46,8 @@ for (const [command, words] of Object.entries({
 	'npx': 'npx --no-install serve',
 	'node_modules/.bin/serve': 'node_modules/.bin/serve',
 	'env X=1 node server.js': 'env X=1 node server.js',
+	'node -e': 'node -e require("./server.js")',
+	'a script that Node reads from its standard input': 'sh piped.sh',
 	'a shell that becomes the server, behind a script that runs once': 'sh start.sh',
 	'a shell that stays, behind a script that runs once': 'sh both.sh',
 }))
