@@ -403,6 +403,13 @@ static void a_folder_that_is_too_deep_is_told(void **state)
 	world->config.folder = world->folder;
 }
 
+/* All that was opened since has closed, or does: a thread closes what may take its time. */
+static void await_descriptors(unsigned count)
+{
+	while (count_descriptors() != count)
+		uv_sleep(1);
+}
+
 /* What the environment has for a name, or NULL. */
 static const char *variable(const struct world *world, const char *name)
 {
@@ -518,6 +525,7 @@ static void on_an_old_kernel_the_process_of_that_number_is_it_if_the_user_is_rig
 	int go;
 	kernel_is_old = true;
 	open_registry(world);
+	unsigned open = count_descriptors();
 	pid_t child = start_worker(world->door, &go);
 	lp_registry_program_started(world->registry, child, 7);
 	let_come(world, child, go);
@@ -533,6 +541,7 @@ static void on_an_old_kernel_the_process_of_that_number_is_it_if_the_user_is_rig
 	child = start_worker(world->door, &go);
 	let_come(world, child, go);
 	assert_int_equal(world->came, 1);
+	await_descriptors(open);
 }
 
 static void who_is_refused_is_told_of_in_the_log(void **state)
@@ -541,16 +550,47 @@ static void who_is_refused_is_told_of_in_the_log(void **state)
 	char line[96];
 	int go;
 	open_registry(world);
+	unsigned open = count_descriptors();
 	pid_t child = start_worker(world->door, &go);
 	let_come(world, child, go);
 	snprintf(line, sizeof(line), "process %d of user %u is no worker: limpet has started neither it", (int)child,
 		 (unsigned)geteuid());
 	assert_true(is_logged(world, line));
+	await_descriptors(open);
 	/* Its number means nothing here: it is of another pid namespace. */
 	credentials = (struct ucred){.pid = 0, .uid = 4242, .gid = 1};
 	child = start_worker(world->door, &go);
 	lp_registry_program_started(world->registry, child, 1);
 	let_come(world, child, go);
+	assert_int_equal(world->came, 0);
+	assert_true(is_logged(world, "limpet has started neither it nor any of its ancestors"));
+	await_descriptors(open);
+}
+
+/* Its number may be another process's by then. */
+static void what_has_left_limpet_is_not_known_to_the_next(void **state)
+{
+	struct world *world = *state;
+	int go;
+	int status;
+	pid_t program = start_worker(world->door, &go);
+	pid_t limpet = fork();
+	if (limpet == 0) {
+		uv_loop_t loop;
+		uv_loop_init(&loop);
+		world->config.loop = &loop;
+		if (lp_registry_open(&world->registry, &world->config, &world->error))
+			_exit(1);
+		lp_registry_program_started(world->registry, program, 3);
+		lp_registry_process_ended(world->registry, program);
+		raise(SIGKILL);
+	}
+	assert_int_equal(waitpid(limpet, &status, 0), limpet);
+	assert_true(WIFSIGNALED(status));
+	open_registry(world);
+	lp_registry_find_heirs(world->registry, on_heir, world);
+	assert_int_equal(world->heirs, 0);
+	let_come(world, program, go);
 	assert_int_equal(world->came, 0);
 }
 
@@ -658,6 +698,7 @@ int main(void)
 		TEST(a_node_process_has_a_door_of_its_own),
 		TEST(on_an_old_kernel_the_process_of_that_number_is_it_if_the_user_is_right),
 		TEST(who_is_refused_is_told_of_in_the_log),
+		TEST(what_has_left_limpet_is_not_known_to_the_next),
 		TEST(each_call_that_fails_is_told_and_leaves_nothing),
 		TEST(a_record_that_cannot_be_written_or_read_is_told),
 		TEST(a_process_that_has_ended_already_is_not_known),
