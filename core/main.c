@@ -38,6 +38,7 @@
 #include "tools/route.h"
 #include "tools/simulate.h"
 #include "tools/testing.h"
+#include "tools/top.h"
 #include "tools/why.h"
 
 #define EXIT_FAILED 1
@@ -436,6 +437,9 @@ int main(int argc, char **argv)
 		break;
 	case LP_COMMAND_TAIL:
 		status = lp_tail(&line, stdout, &error) < 0 ? fail(&error) : EXIT_SUCCESS;
+		break;
+	case LP_COMMAND_TOP:
+		status = lp_top(&line, &error) ? status_of(&error) : EXIT_SUCCESS;
 		break;
 	case LP_COMMAND_RECORD:
 		status = record(&line.options, line.tool.out, line.tool.unredacted);

@@ -16,6 +16,7 @@
 enum lp_command {
 	LP_COMMAND_RUN,
 	LP_COMMAND_STATUS, /**< `limpet status`: print how a running balancer is. The next ones change it. */
+	LP_COMMAND_TOP,    /**< `limpet top`: show it live. */
 	LP_COMMAND_RELOAD,
 	LP_COMMAND_DRAIN,
 	LP_COMMAND_ENABLE,

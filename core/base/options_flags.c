@@ -427,6 +427,18 @@ const struct lp_command_entry lp_command_entries[LP_COMMANDS] = {
 			.flags = status_flags,
 			.flag_count = COUNT(status_flags),
 		},
+	[LP_COMMAND_TOP] =
+		{
+			.name = "top",
+			.arguments = "[FLAG]...",
+			.summary = "show a running balancer and its workers, live",
+			.examples = "Example:\n"
+				    "  limpet top\n",
+			.notes = "Keys: up and down (or k and j) choose a worker, d drains it, e enables it again,\n"
+				 "r loads the policies again, q quits. NO_COLOR turns colours off.\n",
+			.flags = ask_flags,
+			.flag_count = COUNT(ask_flags),
+		},
 	[LP_COMMAND_RELOAD] =
 		{
 			.name = "reload",

@@ -21,7 +21,8 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define COMMANDS                                                                                                       \
-	"run, status, reload, drain, enable, stop, why, tail, record, check, route, test, simulate, bench, help and "  \
+	"run, status, top, reload, drain, enable, stop, why, tail, record, check, route, test, simulate, bench, help " \
+	"and "                                                                                                         \
 	"version"
 
 static const struct limpet_options *options_of(struct fixture *fixture, const char *flags)
