@@ -413,13 +413,15 @@ bool lp_process_is_stopped(const struct lp_process *process)
 	char path[32];
 	char stat[128] = {0};
 	snprintf(path, sizeof(path), "/proc/%d/stat", process->pid);
-	int fd = process->pid ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	if (fd < 0)
+	if (!process->pid)
 		return false;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT; /* One that we did not start is gone at once. */
 	ssize_t length = read(fd, stat, sizeof(stat) - 1);
 	close(fd);
 	const char *name_end = length > 0 ? strrchr(stat, ')') : NULL; /* "12 (any name) T 1 …" */
-	return name_end && strncmp(name_end, ") T", strlen(") T")) == 0;
+	return length < 0 || (name_end && strspn(name_end + strlen(") "), "TZX"));
 }
 
 /* Pass on what is left in a pipe, as far as there is room. */

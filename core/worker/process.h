@@ -129,7 +129,8 @@ void lp_process_signal(struct lp_process *process, int signal);
  */
 void lp_process_kill_rest(struct lp_process *process);
 
-/** Whether a process is stopped, as SIGSTOP does it. @param process Started. */
+/** Whether a process does nothing: it is stopped, as SIGSTOP does it, or it has ended, and exited runs soon.
+ * @param process Started. */
 bool lp_process_is_stopped(const struct lp_process *process);
 
 /**

@@ -179,6 +179,24 @@ static void a_signal_is_sent_and_told(void **state)
 	assert_int_equal(world->signal, SIGTERM);
 }
 
+/* Between its end and our hearing of it, nobody takes it for one that leaves its bytes unread on purpose. */
+static void one_that_is_stopped_or_has_just_ended_does_nothing(void **state)
+{
+	struct world *world = *state;
+	siginfo_t ended;
+	start(world, "read never <&3", false);
+	id_t pid = (id_t)world->process.pid;
+	assert_false(lp_process_is_stopped(&world->process));
+	lp_process_kill(&world->process, SIGSTOP);
+	assert_int_equal(waitid(P_PID, pid, &ended, WSTOPPED), 0);
+	assert_true(lp_process_is_stopped(&world->process));
+	lp_process_kill(&world->process, SIGKILL);
+	assert_int_equal(waitid(P_PID, pid, &ended, WEXITED | WNOWAIT), 0);
+	assert_true(lp_process_is_stopped(&world->process));
+	run_to_its_end(world);
+	assert_false(lp_process_is_stopped(&world->process));
+}
+
 static void a_missing_program_is_an_error_and_nothing_runs(void **state)
 {
 	struct world *world = *state;
@@ -459,6 +477,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(an_exit_status_is_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_signal_is_sent_and_told, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(one_that_is_stopped_or_has_just_ended_does_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_missing_program_is_an_error_and_nothing_runs, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_that_was_never_started_closes_at_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(it_has_four_descriptors, set_up, tear_down),
