@@ -1,17 +1,35 @@
 /*
- * One socket pair to one worker. Two things go out, in this order: bytes that wait (`out`), and connections that are QUEUED
- * for its worker. So a connection never overtakes another, and a descriptor is never sent inside a half-written message.
+ * One socket pair to one worker: connections and bytes go out, and what the worker says comes in.
+ *
+ *     state      meaning                                  leaves on
+ *     CLOSED     there is none                            lp_channel_open, lp_channel_adopt -> OPEN
+ *     OPEN       it sends and hears                       the socket has no room -> BLOCKED; the kernel is out of something
+ *                                                         -> STARVED
+ *     BLOCKED    it hears; the socket has no room         there is room -> OPEN
+ *     STARVED    it hears; `retry` runs                   RETRY_MS later -> OPEN; the socket has no room -> BLOCKED
+ *     DEAF       it hears; the worker reads no more       –
+ *     FAILING    lp_channel_fail: on_end comes soon       it has been heard out -> FAILED
+ *     ENDED      the worker has closed its end            (on_end was called)
+ *     FAILED     it was ended by an error, or by us       (on_end was called)
+ *
+ * From OPEN, BLOCKED and STARVED a send that fails leads to FAILING, and a worker that has closed while we had more to say to
+ * DEAF; from those, DEAF and FAILING the end of what it says leads to ENDED, and what makes no sense to FAILED; from all of them
+ * lp_channel_close to CLOSED.
+ *
+ * Two things go out, in this order: bytes that wait (`out`), and connections that are QUEUED for its worker. So a connection never
+ * overtakes another, and a descriptor is never sent inside a half-written message.
  *
  * A connection is not sent when it is queued but when the owner flushes, once a turn of the loop: all that is for one worker
  * goes in one go, and the worker wakes once for all of it. Sent one by one, between accepts and for different workers in
  * turn, each would find its worker asleep again; waking it, and being preempted by it, cost a busy balancer a third of its
  * time.
  *
- * When the worker dies the kernel first gives us what it had said, then end-of-file; so its last acknowledgements count.
- * (A SEQPACKET socket reports ECONNRESET in between; reading goes on past it.)
+ * What comes in of a stream is put together in `in`; a message of SOCK_SEQPACKET comes whole. When the worker dies the kernel
+ * first gives us what it had said, then end-of-file; so its last acknowledgements count. (A SEQPACKET socket reports ECONNRESET in
+ * between; reading goes on past it.)
  *
  * A channel that nothing can be sent through any more, for whatever reason, ends: it is heard out, and then on_end runs
- * (lp_channel_give_up). A worker that has closed only one direction, or an error that nobody thought of, leaves no channel
+ * (lp_channel_fail). A worker that has closed only one direction, or an error that nobody thought of, leaves no channel
  * that is neither open nor closed.
  *
  * ENOBUFS, ENOMEM and ETOOMANYREFS (too many descriptors of ours in flight) end without any event,
@@ -20,11 +38,17 @@
 #include "worker/channel.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "broker/v8frame.h"
 #include "wire/scm_rights.h"
 
@@ -33,11 +57,76 @@
 /* Posted bytes that do not wait for the turn's end. */
 #define POSTED_AT_ONCE LP_CHANNEL_READ_SIZE
 
+/* Reads before the loop gets its turn, and how long they may take: a talkative worker must not starve the others. */
+#define READS_A_TURN 64
+#define TURN_NS 1000000
+
+/* What the kernel can hold of a worker's last words, and more, in readings. */
+#define LAST_READS 4096
+
+/* Of a message in lines that is passed over, nobody knows how much has yet to come. */
+#define SKIP_TO_NEWLINE SIZE_MAX
+
+#define BIT(state) (1u << (state))
+
+#define ALL_SENDING (BIT(LP_CHANNEL_OPEN) | BIT(LP_CHANNEL_BLOCKED) | BIT(LP_CHANNEL_STARVED))
+#define ALL_HEARING (ALL_SENDING | BIT(LP_CHANNEL_DEAF) | BIT(LP_CHANNEL_FAILING))
+
+#define ALL_ENDS (BIT(LP_CHANNEL_ENDED) | BIT(LP_CHANNEL_FAILED) | BIT(LP_CHANNEL_CLOSED))
+
+struct state {
+	const char *name;
+	unsigned next; /* Those that it may become. */
+};
+
+static const struct state states[LP_CHANNEL_STATES] = {
+	[LP_CHANNEL_CLOSED] = {"CLOSED", BIT(LP_CHANNEL_OPEN)},
+	[LP_CHANNEL_OPEN] = {"OPEN", BIT(LP_CHANNEL_BLOCKED) | BIT(LP_CHANNEL_STARVED) | BIT(LP_CHANNEL_DEAF) |
+					     BIT(LP_CHANNEL_FAILING) | ALL_ENDS},
+	[LP_CHANNEL_BLOCKED] = {"BLOCKED",
+				BIT(LP_CHANNEL_OPEN) | BIT(LP_CHANNEL_DEAF) | BIT(LP_CHANNEL_FAILING) | ALL_ENDS},
+	[LP_CHANNEL_STARVED] = {"STARVED", BIT(LP_CHANNEL_OPEN) | BIT(LP_CHANNEL_BLOCKED) | BIT(LP_CHANNEL_DEAF) |
+						   BIT(LP_CHANNEL_FAILING) | ALL_ENDS},
+	[LP_CHANNEL_DEAF] = {"DEAF", BIT(LP_CHANNEL_FAILING) | ALL_ENDS},
+	[LP_CHANNEL_FAILING] = {"FAILING", ALL_ENDS},
+	[LP_CHANNEL_ENDED] = {"ENDED", BIT(LP_CHANNEL_CLOSED)},
+	[LP_CHANNEL_FAILED] = {"FAILED", BIT(LP_CHANNEL_CLOSED)},
+};
+
+static void move_channel(struct lp_channel *channel, enum lp_channel_state to)
+{
+	enum lp_channel_state from = channel->state;
+	if (!(states[from].next & BIT(to))) {
+		fprintf(stderr, "limpet: a channel that is %s cannot become %s; this is a bug of limpet's\n",
+			states[from].name, states[to].name);
+		abort();
+	}
+	if (from == LP_CHANNEL_STARVED || from == LP_CHANNEL_FAILING)
+		uv_timer_stop(&channel->retry);
+	channel->state = to;
+}
+
+static bool can_send(const struct lp_channel *channel)
+{
+	return ALL_SENDING & BIT(channel->state);
+}
+
+bool lp_channel_can_hear(const struct lp_channel *channel)
+{
+	return ALL_HEARING & BIT(channel->state);
+}
+
+static void note_blocked(struct lp_channel *channel)
+{
+	if (channel->state == LP_CHANNEL_OPEN || channel->state == LP_CHANNEL_STARVED)
+		move_channel(channel, LP_CHANNEL_BLOCKED);
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events);
 
 static void update_poll(struct lp_channel *channel)
 {
-	int wanted = channel->blocked && !channel->broken ? UV_READABLE | UV_WRITABLE : UV_READABLE;
+	int wanted = channel->state == LP_CHANNEL_BLOCKED ? UV_READABLE | UV_WRITABLE : UV_READABLE;
 	if (wanted != channel->polled) {
 		channel->polled = wanted;
 		uv_poll_start(&channel->poll, wanted, on_poll);
@@ -53,7 +142,7 @@ static ssize_t send_now(struct lp_channel *channel, const char *bytes, size_t le
 	while (sent == -EINTR);
 	switch (sent) {
 	case -EAGAIN:
-		channel->blocked = true;
+		note_blocked(channel);
 		return UV_EAGAIN;
 	case -ENOBUFS:
 	case -ENOMEM:
@@ -65,7 +154,7 @@ static ssize_t send_now(struct lp_channel *channel, const char *bytes, size_t le
 		return UV_ENOBUFS;
 	default:
 		if (sent < 0)
-			lp_channel_give_up(channel, (int)sent);
+			lp_channel_fail(channel, (int)sent);
 		return sent < 0 ? UV_EPIPE : sent;
 	}
 }
@@ -89,53 +178,56 @@ static int send_connection(struct lp_channel *channel, struct lp_connection *con
 		return (int)sent;
 	channel->sent++;
 	if ((size_t)sent < length && lp_buffer_append(&channel->out, text + sent, length - (size_t)sent))
-		lp_channel_give_up(channel, -ENOMEM); /* Half a message can never be mended. */
+		lp_channel_fail(channel, -ENOMEM); /* Half a message can never be mended. */
 	return 0;
-}
-
-/* A worker that has closed its end ends the channel while it is heard out; one that has not is left alone now. */
-static void end_given_up(struct lp_channel *channel)
-{
-	lp_channel_hear_out(channel);
-	if (channel->ended)
-		return;
-	channel->failed = true;
-	lp_channel_end(channel);
 }
 
 static void on_retry(uv_timer_t *retry)
 {
 	struct lp_channel *channel = retry->data;
-	if (channel->given_up)
-		end_given_up(channel);
-	else
-		lp_channel_flush(channel);
+	move_channel(channel, LP_CHANNEL_OPEN);
+	lp_channel_flush(channel);
 }
 
 /* Out of something that no event tells the return of: try again a little later. */
 static void retry_later(struct lp_channel *channel)
 {
-	if (!channel->given_up)
-		uv_timer_start(&channel->retry, on_retry, RETRY_MS, 0);
+	if (channel->state != LP_CHANNEL_OPEN)
+		return;
+	move_channel(channel, LP_CHANNEL_STARVED);
+	uv_timer_start(&channel->retry, on_retry, RETRY_MS, 0);
 }
 
-void lp_channel_give_up(struct lp_channel *channel, int status)
+static void end_channel(struct lp_channel *channel, enum lp_channel_state end)
 {
-	if (channel->given_up || channel->ended)
+	move_channel(channel, end);
+	channel->events->on_end(channel);
+}
+
+/* A worker that has closed its end ends the channel while it is heard out; one that has not is left alone now. */
+static void on_failing(uv_timer_t *retry)
+{
+	struct lp_channel *channel = retry->data;
+	lp_channel_hear_out(channel);
+	if (channel->state == LP_CHANNEL_FAILING)
+		end_channel(channel, LP_CHANNEL_FAILED);
+}
+
+void lp_channel_fail(struct lp_channel *channel, int status)
+{
+	if (!can_send(channel) && channel->state != LP_CHANNEL_DEAF)
 		return;
 	if (status != UV_EPIPE && status != UV_ECONNRESET)
 		lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER,
 			       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
 			       "worker %u: limpet has closed its channel: %s", channel->worker, lp_error_words(status));
-	channel->broken = true;
-	channel->given_up = true;
-	uv_timer_start(&channel->retry, on_retry, 0, 0);
+	move_channel(channel, LP_CHANNEL_FAILING);
+	uv_timer_start(&channel->retry, on_failing, 0, 0);
 }
 
 static void tell_to_drain(struct lp_channel *channel)
 {
-	channel->drain_wanted = false;
-	channel->drained = true;
+	channel->drain = LP_CHANNEL_DRAIN_TOLD;
 	channel->dialect->drain(channel);
 }
 
@@ -196,7 +288,7 @@ static struct lp_connection *first_of(const struct lp_channel *channel, enum lp_
 
 bool lp_channel_has_work(const struct lp_channel *channel)
 {
-	return channel->out.length || channel->drain_wanted || first_of(channel, LP_QUEUED);
+	return channel->out.length || channel->drain == LP_CHANNEL_DRAIN_WANTED || first_of(channel, LP_QUEUED);
 }
 
 /* Write what waits, as far as the socket takes it. */
@@ -204,16 +296,238 @@ static void flush(struct lp_channel *channel)
 {
 	struct lp_connection *connection;
 	flush_out(channel);
-	while (!channel->out.length && !channel->broken && (connection = first_of(channel, LP_QUEUED))) {
+	while (!channel->out.length && can_send(channel) && (connection = first_of(channel, LP_QUEUED))) {
 		int status = send_connection(channel, connection);
 		if (status == UV_ENOBUFS)
 			retry_later(channel);
 		if (status)
 			return;
 	}
-	if (channel->drain_wanted && !channel->out.length && !first_of(channel, LP_QUEUED))
+	if (channel->drain == LP_CHANNEL_DRAIN_WANTED && !channel->out.length && !first_of(channel, LP_QUEUED))
 		tell_to_drain(channel);
 }
+
+/* Hearing */
+
+static void drop_descriptor(struct lp_channel *channel)
+{
+	if (channel->came >= 0)
+		lp_closer_close(channel->connections->closer, channel->came);
+	channel->came = -1;
+}
+
+/* What came with it is kept for the dialect, until the next message. */
+static ssize_t receive_with_descriptors(struct lp_channel *channel, char *bytes)
+{
+	int fds[LP_SCM_RIGHTS_MAX];
+	size_t count;
+	ssize_t got = lp_scm_rights_receive_all(channel->fd, bytes, LP_CHANNEL_READ_SIZE, fds, &count);
+	bool is_taken = count && channel->dialect->takes_descriptors;
+	channel->came = is_taken ? fds[0] : -1;
+	for (size_t i = is_taken; i < count; i++)
+		lp_closer_close(channel->connections->closer, fds[i]);
+	return got;
+}
+
+/* Returns as recvmsg does, or negative errno. */
+static ssize_t receive_now(struct lp_channel *channel, char *bytes)
+{
+	for (;;) {
+		ssize_t got = receive_with_descriptors(channel, bytes);
+		if (got >= 0)
+			return got;
+		if (got == -EINTR)
+			continue;
+		if (got == -ECONNRESET) {
+			if (can_send(channel))
+				move_channel(channel, LP_CHANNEL_DEAF);
+			continue; /* Said once; what was queued before it can still be read, and then the end. */
+		}
+		return got;
+	}
+}
+
+static size_t skip_long_frame(struct lp_channel *channel, size_t length)
+{
+	size_t skipped = length < channel->skip_bytes ? length : channel->skip_bytes;
+	channel->skip_bytes -= skipped;
+	return skipped;
+}
+
+/* A message too long is passed over up to its end. Returns where the rest of bytes begins. */
+static size_t skip_long_message(struct lp_channel *channel, const char *bytes, size_t length)
+{
+	if (channel->dialect->language == LP_LANGUAGE_V8)
+		return skip_long_frame(channel, length);
+	const char *end = memchr(bytes, '\n', length);
+	if (!end)
+		return length;
+	channel->skip_bytes = 0;
+	return (size_t)(end - bytes) + 1;
+}
+
+/* What has come of a message is forgotten, and so will be its rest. */
+static void pass_over(struct lp_channel *channel, const char *why)
+{
+	lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
+		       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
+		       "worker %u sent %s; it was ignored", channel->worker, why);
+	/* The end of V8's frame cannot be seen, but was told: nothing as short as its head is passed over. */
+	bool is_v8 = channel->dialect->language == LP_LANGUAGE_V8;
+	channel->skip_bytes = is_v8 ? lp_v8_frame_length(channel->in.bytes) - channel->in.length : SKIP_TO_NEWLINE;
+	lp_buffer_consume(&channel->in, channel->in.length);
+}
+
+/*
+ * Bytes of a stream: what the dialect leaves over waits in `in` for the rest of its message. There is always room for
+ * what one reading leaves, so that only a message that is longer can find no memory: acknowledgements are not lost.
+ *
+ * The dialect looks at what waits from its beginning. Of a line whose end has not come it need not look each time.
+ */
+static long take_stream(struct lp_channel *channel, const char *bytes, size_t length)
+{
+	bool goes_on =
+		channel->in.length && channel->dialect->language == LP_LANGUAGE_JSON && !memchr(bytes, '\n', length);
+	if (channel->in.length && lp_buffer_append(&channel->in, bytes, length))
+		pass_over(channel, "a message that there is no memory for");
+	else if (channel->in.length)
+		length = 0; /* They are in it. */
+	if (channel->skip_bytes) {
+		size_t skipped = skip_long_message(channel, bytes, length);
+		bytes += skipped;
+		length -= skipped;
+	}
+	if (!channel->in.length) {
+		long used = channel->dialect->receive(channel, bytes, length);
+		return used < 0 ? used : lp_buffer_append(&channel->in, bytes + used, length - (size_t)used);
+	}
+	long used = goes_on ? 0 : channel->dialect->receive(channel, channel->in.bytes, channel->in.length);
+	if (used < 0)
+		return used;
+	lp_buffer_consume(&channel->in, (size_t)used);
+	if (channel->in.length > LP_CHANNEL_MESSAGE_MAX) {
+		char why[64];
+		snprintf(why, sizeof(why), "a message longer than %u bytes", LP_CHANNEL_MESSAGE_MAX);
+		pass_over(channel, why);
+	}
+	return 0;
+}
+
+/* Read once. Returns how many bytes were taken, or 0 when there is no more for now. */
+static size_t hear_once(struct lp_channel *channel)
+{
+	char bytes[LP_CHANNEL_READ_SIZE];
+	ssize_t got = receive_now(channel, bytes);
+	if (got == -EAGAIN)
+		return 0;
+	if (got <= 0) {
+		if (got < 0 || !channel->is_shut)
+			end_channel(channel, got ? LP_CHANNEL_FAILED : LP_CHANNEL_ENDED);
+		return 0;
+	}
+	bool is_stream = channel->dialect->socket_type == SOCK_STREAM;
+	long status = is_stream ? take_stream(channel, bytes, (size_t)got)
+				: channel->dialect->receive(channel, bytes, (size_t)got);
+	drop_descriptor(channel);
+	if (status >= 0)
+		return (size_t)got;
+	lp_log_limited(channel->log, LP_LOG_ERROR, LP_LOG_TOPIC_WORKER,
+		       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
+		       "worker %u does not speak the dialect %s (%s); its channel is closed", channel->worker,
+		       channel->dialect->name, lp_error_words((int)status));
+	if (lp_channel_can_hear(channel))
+		end_channel(channel, LP_CHANNEL_FAILED);
+	return 0;
+}
+
+/* Read, up to that number of readings and bytes, and until that time. */
+static void hear(struct lp_channel *channel, uint64_t until_ns, size_t bytes)
+{
+	bool is_stream = channel->dialect->socket_type == SOCK_STREAM;
+	if (channel->hearing)
+		return; /* An event asks for more while bytes of this channel are being taken. */
+	channel->hearing = true;
+	channel->heard_ns = 0;
+	for (int reads = 0; reads < READS_A_TURN && lp_channel_can_hear(channel); reads++) {
+		size_t got = hear_once(channel);
+		if (got == 0 || got >= bytes || (is_stream && got < LP_CHANNEL_READ_SIZE) ||
+		    (until_ns && lp_clock_ns() >= until_ns))
+			break;
+		bytes -= got;
+	}
+	channel->hearing = false;
+}
+
+uint64_t lp_channel_heard_ns(struct lp_channel *channel)
+{
+	if (!channel->heard_ns)
+		channel->heard_ns = lp_clock_ns(); /* Once for all that is heard in one go. */
+	return channel->heard_ns;
+}
+
+void lp_channel_hear(struct lp_channel *channel)
+{
+	hear(channel, 0, SIZE_MAX);
+}
+
+void lp_channel_hear_some(struct lp_channel *channel)
+{
+	hear(channel, lp_clock_ns() + TURN_NS, SIZE_MAX);
+}
+
+/* Not by the clock, which goes on while others have the processor. */
+static uint64_t processor_ns(void)
+{
+	struct timespec used;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
+}
+
+/* What is there now counts, all of it; what a worker says meanwhile does not. Of messages the kernel does not tell how much
+ * that is, but only few fit. */
+static size_t bytes_there(const struct lp_channel *channel)
+{
+	int there;
+	if (channel->dialect->socket_type != SOCK_STREAM || ioctl(channel->fd, SIOCINQ, &there))
+		return SIZE_MAX;
+	return (size_t)there;
+}
+
+void lp_channel_hear_for_decision(struct lp_channel *channel, uint64_t turn)
+{
+	if (channel->turn != turn)
+		channel->turn_ns = 0;
+	channel->turn = turn;
+	if (channel->turn_ns >= TURN_NS)
+		return;
+	uint64_t before_ns = processor_ns();
+	hear(channel, 0, bytes_there(channel));
+	channel->turn_ns += processor_ns() - before_ns;
+}
+
+static bool has_hung_up(const struct lp_channel *channel)
+{
+	struct pollfd end = {.fd = channel->fd, .events = POLLIN};
+	return poll(&end, 1, 0) == 1 && end.revents & POLLHUP;
+}
+
+void lp_channel_hear_out(struct lp_channel *channel)
+{
+	size_t got = 1;
+	if (channel->hearing)
+		return;
+	if (!has_hung_up(channel)) { /* Somebody has it still, and could go on without end. */
+		shutdown(channel->fd, SHUT_RD);
+		channel->is_shut = true;
+	}
+	channel->hearing = true;
+	channel->heard_ns = 0;
+	for (int reads = 0; got && reads < LAST_READS && lp_channel_can_hear(channel); reads++)
+		got = hear_once(channel);
+	channel->hearing = false;
+}
+
+/* Both */
 
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
@@ -223,23 +537,18 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 			0; /* libuv has stopped watching: an error is pending, behind what can still be read. */
 	if (status < 0 || events & UV_READABLE)
 		lp_channel_hear_some(channel);
-	if (channel->ended)
+	if (!lp_channel_can_hear(channel))
 		return;
-	if (events & UV_WRITABLE) {
-		channel->blocked = false;
+	if (events & UV_WRITABLE && channel->state == LP_CHANNEL_BLOCKED) {
+		move_channel(channel, LP_CHANNEL_OPEN);
 		flush(channel);
 	}
 	update_poll(channel);
 }
 
-static bool may_send(const struct lp_channel *channel)
-{
-	return !channel->blocked && !channel->ended && !uv_is_active((const uv_handle_t *)&channel->retry);
-}
-
 void lp_channel_flush(struct lp_channel *channel)
 {
-	if (!may_send(channel))
+	if (channel->state != LP_CHANNEL_OPEN)
 		return;
 	flush(channel);
 	update_poll(channel);
@@ -261,16 +570,17 @@ int lp_channel_adopt(struct lp_channel *channel, uv_loop_t *loop, const struct l
 	if (dialect->socket_type == SOCK_STREAM &&
 	    lp_buffer_reserve(&channel->in, LP_CHANNEL_READ_SIZE + LP_V8_FRAME_HEAD))
 		return -ENOMEM;
-	int status = dialect->open(channel, &channel->state);
+	int status = dialect->open(channel, &channel->dialect_state);
 	if (!status) {
 		status = uv_poll_init(loop, &channel->poll, channel->fd);
 		if (status)
-			dialect->close(channel->state);
+			dialect->close(channel->dialect_state);
 	}
 	if (status) {
 		lp_buffer_clear(&channel->in);
 		return status;
 	}
+	move_channel(channel, LP_CHANNEL_OPEN);
 	uv_timer_init(loop, &channel->retry);
 	channel->poll.data = channel;
 	channel->retry.data = channel;
@@ -297,10 +607,10 @@ int lp_channel_open(struct lp_channel *channel, uv_loop_t *loop, const struct lp
 
 void lp_channel_drain(struct lp_channel *channel)
 {
-	if (channel->broken || channel->drained)
+	if (!can_send(channel) || channel->drain == LP_CHANNEL_DRAIN_TOLD)
 		return;
 	if (first_of(channel, LP_QUEUED))
-		channel->drain_wanted = true;
+		channel->drain = LP_CHANNEL_DRAIN_WANTED;
 	else
 		tell_to_drain(channel);
 }
@@ -321,15 +631,14 @@ static void on_handle_closed(uv_handle_t *handle)
 
 void lp_channel_close(struct lp_channel *channel, void (*closed)(struct lp_channel *channel))
 {
-	channel->ended = true;
-	channel->broken = true;
+	move_channel(channel, LP_CHANNEL_CLOSED);
 	channel->closed = closed;
 	uv_poll_stop(&channel->poll);
 	shutdown(channel->fd, SHUT_RDWR); /* What is unheard in it may hold descriptors, and no more comes. */
 	lp_closer_close(channel->connections->closer, channel->fd);
 	channel->fd = -1;
-	channel->dialect->close(channel->state);
-	channel->state = NULL;
+	channel->dialect->close(channel->dialect_state);
+	channel->dialect_state = NULL;
 	lp_buffer_clear(&channel->in);
 	lp_buffer_clear(&channel->out);
 	return_all(channel, LP_ARRIVED);
@@ -342,13 +651,13 @@ void lp_channel_close(struct lp_channel *channel, void (*closed)(struct lp_chann
 int lp_channel_send_descriptor(struct lp_channel *channel, struct lp_slice message, int fd)
 {
 	lp_channel_flush(channel);
-	if (channel->out.length || channel->blocked)
+	if (channel->out.length || channel->state == LP_CHANNEL_BLOCKED)
 		return UV_EAGAIN;
 	ssize_t sent = send_now(channel, message.bytes, message.length, fd);
 	if (sent < 0)
 		return (int)sent;
 	if (lp_buffer_append(&channel->out, message.bytes + sent, message.length - (size_t)sent))
-		lp_channel_give_up(channel, -ENOMEM); /* Half a message can never be mended. */
+		lp_channel_fail(channel, -ENOMEM); /* Half a message can never be mended. */
 	return 0;
 }
 
@@ -367,9 +676,9 @@ static bool has_room(struct lp_channel *channel, size_t length)
 
 bool lp_channel_post(struct lp_channel *channel, struct lp_slice message)
 {
-	if (channel->broken)
+	if (!can_send(channel))
 		return false;
-	if (channel->out.length >= POSTED_AT_ONCE && may_send(channel)) {
+	if (channel->out.length >= POSTED_AT_ONCE && channel->state == LP_CHANNEL_OPEN) {
 		flush_out(channel); /* Bytes only: no event runs, so who posts to many is not called in between. */
 		update_poll(channel);
 	}
@@ -378,7 +687,7 @@ bool lp_channel_post(struct lp_channel *channel, struct lp_slice message)
 
 void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t length)
 {
-	if (channel->broken)
+	if (!can_send(channel))
 		return;
 	size_t sent = 0;
 	if (!channel->out.length) {
@@ -394,12 +703,48 @@ void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t lengt
 	int status =
 		sent ? lp_buffer_append(&channel->out, bytes + sent, length - sent) : put_out(channel, bytes, length);
 	if (status && sent)
-		lp_channel_give_up(channel, status);
+		lp_channel_fail(channel, status);
 	else if (status)
 		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
 			       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
 			       "worker %u: a message to it was dropped: %s", channel->worker, lp_error_words(status));
 	if (sent)
-		channel->blocked = true; /* A part was taken: there is no room for more. */
+		note_blocked(channel); /* A part was taken: there is no room for more. */
 	update_poll(channel);
+}
+
+/* For dialects */
+
+void lp_channel_set_ready(struct lp_channel *channel, bool ready)
+{
+	if (channel->ready == ready)
+		return;
+	channel->ready = ready;
+	channel->events->on_ready(channel, ready);
+}
+
+struct lp_connection *lp_channel_oldest(struct lp_channel *channel)
+{
+	return first_of(channel, LP_SENT);
+}
+
+static struct lp_connection *find_number(struct lp_channel *channel, enum lp_connection_state state, uint64_t number)
+{
+	struct lp_connection *connection = first_of(channel, state);
+	while (connection && connection->number < number)
+		connection = lp_connections_next(channel->connections, connection);
+	return connection && connection->number == number ? connection : NULL;
+}
+
+struct lp_connection *lp_channel_find(struct lp_channel *channel, uint64_t number)
+{
+	struct lp_connection *connection = find_number(channel, LP_ARRIVED, number);
+	return connection ? connection : find_number(channel, LP_SENT, number);
+}
+
+int lp_channel_take_descriptor(struct lp_channel *channel)
+{
+	int fd = channel->came;
+	channel->came = -1;
+	return fd;
 }

@@ -76,15 +76,35 @@ struct lp_channel_events {
 	void (*on_end)(struct lp_channel *channel);
 };
 
+/** channel.c has the table. */
+enum lp_channel_state {
+	LP_CHANNEL_CLOSED,  /**< There is none, or its handles are being closed. */
+	LP_CHANNEL_OPEN,    /**< It sends and hears. */
+	LP_CHANNEL_BLOCKED, /**< The socket has no room: nothing is sent until it says that it has. */
+	LP_CHANNEL_STARVED, /**< The kernel is out of something that no event tells the return of. */
+	LP_CHANNEL_DEAF,    /**< The worker reads no more; what it said before may still be unread. */
+	LP_CHANNEL_FAILING, /**< Nothing can be sent any more: on_end is called soon. */
+	LP_CHANNEL_ENDED,   /**< on_end was called: the worker has closed its end. */
+	LP_CHANNEL_FAILED,  /**< on_end was called: by an error, or by us; the worker has not closed its end. */
+	LP_CHANNEL_STATES,
+};
+
+/** Whether the worker is to finish. */
+enum lp_channel_drain {
+	LP_CHANNEL_DRAIN_NOT,
+	LP_CHANNEL_DRAIN_WANTED, /**< Tell it once nothing is QUEUED for it. */
+	LP_CHANNEL_DRAIN_TOLD,
+};
+
 struct lp_channel {
 	uv_poll_t poll;
-	uv_timer_t retry; /**< Runs while the kernel is out of something that no event tells the return of. */
+	uv_timer_t retry; /**< STARVED: to the next try. FAILING: to on_end. */
 	int fd;           /**< Our end; -1 once closed. */
 	int came;         /**< The descriptor that rode with the message being taken, or -1. */
 	unsigned worker;  /**< Id, for messages. */
 	int pid;          /**< Of the process at its other end, for messages; its owner sets it. */
 	const struct lp_dialect *dialect;
-	void *state; /**< The dialect's own. */
+	void *dialect_state; /**< The dialect's own. */
 	const struct lp_channel_events *events;
 	struct lp_log *log;
 	void *owner;                        /**< The user's. */
@@ -98,21 +118,15 @@ struct lp_channel {
 	size_t out_sent;      /**< As many of them are written. */
 	struct lp_buffer in;  /**< The incomplete rest of what came. */
 
+	enum lp_channel_state state;
+	enum lp_channel_drain drain;
 	int polled;        /**< Events that poll is started for. */
-	bool blocked;      /**< The socket has no room: nothing is sent until it says that it has. */
 	bool ready;        /**< As on_ready last said. */
-	bool drain_wanted; /**< Tell the worker once the queue is empty. */
-	bool drained;      /**< It was told. */
-	bool skipping;     /**< Inside a message that is too long. */
-	size_t skip_bytes; /**< How much of it has yet to come; of a dialect that speaks V8's frames. */
-	bool broken;       /**< Nothing can be sent any more; what the worker said before may still be unread. */
-	bool given_up;     /**< on_end is called soon, when that has been read. */
-	bool failed;       /**< It ends by an error or by us; the worker has not closed its end. */
-	bool ended;        /**< on_end was called. */
 	bool hearing;      /**< Inside lp_channel_hear. */
 	bool is_shut;      /**< By us, for reading: the end that is read is ours. */
 	uint64_t turn;     /**< In which it was heard for a decision. */
 	uint64_t turn_ns;  /**< How much processor time that has taken. */
+	size_t skip_bytes; /**< Of a message that is too long, how much has yet to come. */
 	uint64_t heard_ns; /**< When the worker was heard last; 0: nobody has asked yet (lp_channel_heard_ns). */
 	unsigned open_handles;
 	void (*closed)(struct lp_channel *channel);
@@ -207,36 +221,19 @@ void lp_channel_hear_some(struct lp_channel *channel);
  */
 void lp_channel_hear_for_decision(struct lp_channel *channel, uint64_t turn);
 
-/** The worker's end is closed, or what it says makes no sense: on_end runs, once. @param channel Open. */
-void lp_channel_end(struct lp_channel *channel);
+/** Whether what the worker says is heard still: on_end was not called. @param channel Any. */
+bool lp_channel_can_hear(const struct lp_channel *channel);
 
 /* For dialects: what a worker's words mean. */
 
 /** The worker takes connections (or no more). @param channel Open. @param ready Which. */
 void lp_channel_set_ready(struct lp_channel *channel, bool ready);
 
-/** The worker listens at an address. @param channel Open. @param address Any number. @param listens Or no longer. */
-void lp_channel_listen(struct lp_channel *channel, uint64_t address, bool listens);
-
-/** The worker has a channel of Node's from its parent. @param channel Open. */
-void lp_channel_has_parents(struct lp_channel *channel);
-
 /** The oldest connection that is SENT, or NULL. @param channel Open. */
 struct lp_connection *lp_channel_oldest(struct lp_channel *channel);
 
 /** The connection of that number that is SENT or ARRIVED, or NULL. @param channel Open. @param number Counted from 1. */
 struct lp_connection *lp_channel_find(struct lp_channel *channel, uint64_t number);
-
-/** The worker has a descriptor, and will say later whether it takes the connection. @param channel Open.
- * @param connection SENT. */
-void lp_channel_arrive(struct lp_channel *channel, struct lp_connection *connection);
-
-/** The worker takes a connection: runs on_accepted. @param channel Open. @param connection SENT or ARRIVED. */
-void lp_channel_accept(struct lp_channel *channel, struct lp_connection *connection);
-
-/** The worker gives a connection back: runs on_returned. @param channel Open. @param connection SENT or ARRIVED.
- * @param reason Why. */
-void lp_channel_return(struct lp_channel *channel, struct lp_connection *connection, enum lp_return_reason reason);
 
 /**
  * End a channel that is of no use any more, whatever the reason: something could not be said or heard, or half of it only.
@@ -245,39 +242,10 @@ void lp_channel_return(struct lp_channel *channel, struct lp_connection *connect
  * @param channel  Open; on_end runs on the loop, not from here. Twice is once.
  * @param status   Why, for the log. UV_EPIPE and UV_ECONNRESET are not logged: workers end.
  */
-void lp_channel_give_up(struct lp_channel *channel, int status);
+void lp_channel_fail(struct lp_channel *channel, int status);
 
-/** A session began or ended. @param channel Open. @param key 1 byte or more. @param bound Which. */
-void lp_channel_session(struct lp_channel *channel, struct lp_slice key, bool bound);
-
-/** A message for the workers' broker. @param channel Open. @param message Borrowed. */
-void lp_channel_message(struct lp_channel *channel, const struct lp_message *message);
-
-/** The same from a native worker. @param channel Open. @param frame Borrowed. */
-void lp_channel_frame(struct lp_channel *channel, const struct lp_frame *frame);
-
-/** What a server of the worker has in common with others'. @param channel Open. @param name Which servers.
- * @param value This one's. @return What the first had, valid until the next call. */
-struct lp_slice lp_channel_share(struct lp_channel *channel, struct lp_slice name, struct lp_slice value);
-
-/** A shared socket for the worker. @param channel Open. @param address Borrowed. @return A borrowed descriptor, or negative errno. */
-int lp_channel_socket(struct lp_channel *channel, const struct lp_socket_address *address);
-
-/** The worker has a shared socket no longer. @param channel Any. @param fd As it was got. @param closed By itself; not, if it died. */
-void lp_channel_drop_socket(struct lp_channel *channel, int fd, bool closed);
-
-/** A placeholder for the worker. @param channel Open. @param address Its listener's. @param which Of limpet's addresses.
- * @return The caller's to close, or negative errno. */
-int lp_channel_placeholder(struct lp_channel *channel, const struct sockaddr *address, unsigned which);
-
-/** Acknowledged connections that are open. @param channel Open. @param open How many. */
-void lp_channel_report_open(struct lp_channel *channel, uint64_t open);
-
-/** The connection that rode with the message being taken is given back. @param channel Open. */
-void lp_channel_bounce(struct lp_channel *channel);
-
-/** Whether the worker's program handles SIGTERM. @param channel Open. @param handled So it says. */
-void lp_channel_set_sigterm(struct lp_channel *channel, bool handled);
+/** The descriptor that rode with the message being taken. @param channel Open. @return The caller's; or -1: there is none. */
+int lp_channel_take_descriptor(struct lp_channel *channel);
 
 /**
  * Send bytes without a descriptor, behind those that wait already.

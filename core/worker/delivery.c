@@ -287,20 +287,17 @@ void lp_slot_leave(struct lp_unread *unread, struct lp_connection *connection)
 	config->events->on_returned(config->owner, connection, slot_of(unread, connection)->worker->id, LP_RETURN_LOST);
 }
 
-void lp_slot_on_sending(struct lp_slot *slot, struct lp_connection *connection)
-{
-	slot->slots->config.events->on_sending(slot->slots->config.owner, connection);
-}
-
 static void on_sending(struct lp_channel *channel, struct lp_connection *connection)
 {
-	lp_slot_on_sending(channel->owner, connection);
+	const struct lp_supervisor_config *config = &((struct lp_slot *)channel->owner)->slots->config;
+	config->events->on_sending(config->owner, connection);
 }
 
-void lp_slot_on_accepted(struct lp_slot *slot, struct lp_connection *connection, uint64_t heard_ns)
+static void on_accepted(struct lp_channel *channel, struct lp_connection *connection)
 {
+	struct lp_slot *slot = channel->owner;
 	lp_stuck_end(slot);
-	lp_histogram_add(&slot->slots->latency, (heard_ns - connection->ready_ns) / 1000);
+	lp_histogram_add(&slot->slots->latency, (lp_channel_heard_ns(channel) - connection->ready_ns) / 1000);
 	if (slot->slots->config.dialect->keep_until_read)
 		lp_unread_keep(&slot->slots->unread, connection);
 	else
@@ -309,14 +306,10 @@ void lp_slot_on_accepted(struct lp_slot *slot, struct lp_connection *connection,
 		lp_slot_end_if_idle(slot);
 }
 
-static void on_accepted(struct lp_channel *channel, struct lp_connection *connection)
-{
-	lp_slot_on_accepted(channel->owner, connection, lp_channel_heard_ns(channel));
-}
-
 /* What the kernel proves to be read has an owner, also if that has not come to say so. */
-void lp_slot_on_returned(struct lp_slot *slot, struct lp_connection *connection, enum lp_return_reason reason)
+static void on_returned(struct lp_channel *channel, struct lp_connection *connection, enum lp_return_reason reason)
 {
+	struct lp_slot *slot = channel->owner;
 	const struct lp_supervisor_config *config = &slot->slots->config;
 	if (reason != LP_RETURN_LOST && reason != LP_RETURN_NO_SERVER) /* Those are no signs of life. */
 		lp_stuck_end(slot);
@@ -327,11 +320,6 @@ void lp_slot_on_returned(struct lp_slot *slot, struct lp_connection *connection,
 		config->events->on_returned(config->owner, connection, slot->worker->id, reason);
 	if (slot->slots->stopping)
 		lp_slot_end_if_idle(slot);
-}
-
-static void on_returned(struct lp_channel *channel, struct lp_connection *connection, enum lp_return_reason reason)
-{
-	lp_slot_on_returned(channel->owner, connection, reason);
 }
 
 /* Of an id only its beginning is said: whoever knows one has its session. */
@@ -454,7 +442,7 @@ static void on_sigterm(struct lp_channel *channel, bool handled)
 static void on_end(struct lp_channel *channel)
 {
 	struct lp_slot *slot = channel->owner;
-	bool is_cut_off = channel->failed;
+	bool is_cut_off = channel->state == LP_CHANNEL_FAILED;
 	lp_slot_close_channel(slot);
 	if (is_cut_off)
 		lp_slot_cut_off(slot);

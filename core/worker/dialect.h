@@ -61,7 +61,7 @@ struct lp_dialect {
 	/** A program finds a listener at LP_CHANNEL_FD, and its environment says so (LISTEN_FDS). */
 	bool gives_listener;
 
-	/** Messages of workers may carry descriptors that mean something (lp_channel_bounce). */
+	/** Messages of workers may carry descriptors that mean something (lp_channel_take_descriptor). */
 	bool takes_descriptors;
 
 	/** What is spoken in the channel. */

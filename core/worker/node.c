@@ -47,7 +47,7 @@
 
 static struct lp_node *node_of(struct lp_channel *channel)
 {
-	return channel->state;
+	return channel->dialect_state;
 }
 
 static int open_node(struct lp_channel *channel, bool by_cluster, void **state)
@@ -157,7 +157,7 @@ void lp_node_send_cluster(struct lp_channel *channel, json_t *message)
 	if (length)
 		send_line(channel, (struct lp_slice){text, length});
 	else
-		lp_channel_give_up(channel, -ENOMEM);
+		lp_channel_fail(channel, -ENOMEM);
 }
 
 static void tell_to_disconnect(struct lp_channel *channel)
@@ -189,16 +189,16 @@ static void on_handle_arrived(struct lp_channel *channel)
 	if (take_other_handle(node_of(channel), connection) || !connection)
 		return;
 	if (lp_node_is_asked(node_of(channel), connection))
-		lp_channel_arrive(channel, connection);
+		lp_connection_move(channel->connections, connection, LP_ARRIVED);
 	else
-		lp_channel_accept(channel, connection);
+		channel->events->on_accepted(channel, connection);
 }
 
 static void on_handle_missing(struct lp_channel *channel)
 {
 	struct lp_connection *connection = lp_channel_oldest(channel);
 	if (!take_other_handle(node_of(channel), connection) && connection)
-		lp_channel_return(channel, connection, LP_RETURN_NO_ROOM);
+		channel->events->on_returned(channel, connection, LP_RETURN_NO_ROOM);
 }
 
 static void update_ready(struct lp_channel *channel)
@@ -241,9 +241,9 @@ static void on_accepted(struct lp_channel *channel, uint64_t number, bool accept
 	if (!connection)
 		return;
 	if (accepted)
-		lp_channel_accept(channel, connection);
+		channel->events->on_accepted(channel, connection);
 	else
-		lp_channel_return(channel, connection, LP_RETURN_REFUSED);
+		channel->events->on_returned(channel, connection, LP_RETURN_REFUSED);
 }
 
 static void on_cluster_message(struct lp_channel *channel, json_t *message)
@@ -343,7 +343,7 @@ static void on_session(struct lp_channel *channel, struct lp_slice data, bool bo
 	char sid[SESSION_MAX];
 	long length = lp_json_text(data, sid, sizeof(sid));
 	if (length > 0)
-		lp_channel_session(channel, (struct lp_slice){sid, (size_t)length}, bound);
+		channel->events->on_session(channel, (struct lp_slice){sid, (size_t)length}, bound);
 }
 
 /* It would stay for ever, for its channel keeps it alive, and its place would have no worker. */
@@ -378,7 +378,7 @@ static void on_program_message(struct lp_channel *channel, const struct lp_messa
 	else if (channel->dialect->wait_ready && !type.bytes && !node_of(channel)->said_ready)
 		on_program_says(channel, message);
 	else
-		lp_channel_message(channel, message);
+		channel->events->on_message(channel, message);
 }
 
 /* Node writes its own without escapes; one that is written so must not get to another worker, which reads it as Node's. */
@@ -429,14 +429,14 @@ static void on_frame(struct lp_channel *channel, struct lp_slice frame)
 	if (status == 0)
 		on_message(channel, &message);
 	else if (status == -ENOMEM)
-		lp_channel_give_up(channel, status);
+		lp_channel_fail(channel, status);
 	else
 		lp_log_limited(channel->log, LP_LOG_WARNING, LP_LOG_TOPIC_WORKER,
 			       LP_LOG_ABOUT(.worker = channel->worker, .pid = channel->pid),
 			       "worker %u sent a message of %zu bytes that is not valid V8 serialization, or uses a "
 			       "part of it that limpet does not know; it was dropped",
 			       channel->worker, frame.length);
-	if (!channel->ended)
+	if (lp_channel_can_hear(channel))
 		lp_buffer_consume(&node_of(channel)->heard,
 				  node_of(channel)->heard.length); /* Large ones are given back. */
 }

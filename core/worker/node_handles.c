@@ -73,7 +73,7 @@ static int make_placeholder(struct lp_channel *channel, const struct lp_socket_a
 	int status = fill_listener(&listener, address);
 	if (!status && address->index > 0)
 		status = UV_EADDRINUSE; /* This worker has one there. */
-	int fd = status ? status : lp_channel_placeholder(channel, (struct sockaddr *)&listener, which);
+	int fd = status ? status : channel->events->on_placeholder(channel, (struct sockaddr *)&listener, which);
 	if (fd >= 0)
 		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	return fd;
@@ -102,8 +102,8 @@ static int answer(struct lp_channel *channel, json_t *message, struct lp_node_se
 	if (status)
 		return status;
 	int which = lp_ports_number(channel->ports, address.kind == LP_SOCKET_PATH ? address.host : NULL, address.port);
-	int fd =
-		which < 0 ? lp_channel_socket(channel, &address) : make_placeholder(channel, &address, (unsigned)which);
+	int fd = which < 0 ? channel->events->on_socket(channel, &address)
+			   : make_placeholder(channel, &address, (unsigned)which);
 	if (fd < 0)
 		return fd;
 	status = lp_node_send_handle(channel, "net.Native", fd,
@@ -112,7 +112,7 @@ static int answer(struct lp_channel *channel, json_t *message, struct lp_node_se
 	if (which >= 0)
 		close(fd);
 	else if (status)
-		lp_channel_drop_socket(channel, fd, false);
+		channel->events->on_socket_dropped(channel, fd, false);
 	else
 		server->fd = fd;
 	return status;
@@ -120,7 +120,7 @@ static int answer(struct lp_channel *channel, json_t *message, struct lp_node_se
 
 void lp_node_query_handle(struct lp_channel *channel, json_t *message)
 {
-	struct lp_node_server *server = add_server(channel->state);
+	struct lp_node_server *server = add_server(channel->dialect_state);
 	int status = server ? answer(channel, message, server) : UV_ENFILE;
 	if (!status)
 		return;

@@ -183,7 +183,7 @@ static void on_sigterm(struct lp_channel *channel, bool handled)
 static void on_end(struct lp_channel *channel)
 {
 	struct lp_node_process *process = owner_of(channel);
-	bool is_cut_off = channel->failed && process->works;
+	bool is_cut_off = channel->state == LP_CHANNEL_FAILED && process->works;
 	struct lp_slot *slot = process->slot;
 	close_channel(process);
 	if (is_cut_off)

@@ -44,7 +44,7 @@ static int read_datagram_address(struct lp_socket_address *address, json_t *mess
 
 int lp_node_send_handle(struct lp_channel *channel, const char *type, int fd, json_t *reply)
 {
-	struct lp_node *node = channel->state;
+	struct lp_node *node = channel->dialect_state;
 	char text[LP_NODE_MESSAGE_BYTES + 1];
 	if (node->handle_count == LP_NODE_SERVERS_MAX) {
 		json_decref(reply);
@@ -62,12 +62,12 @@ int lp_node_send_handle(struct lp_channel *channel, const char *type, int fd, js
 
 void lp_node_query_datagrams(struct lp_channel *channel, json_t *message)
 {
-	struct lp_node *node = channel->state;
+	struct lp_node *node = channel->dialect_state;
 	struct lp_socket_address address;
 	char key[LP_NODE_KEY_SIZE];
 	json_t *sequence = json_object_get(message, "seq");
 	int status = read_datagram_address(&address, message);
-	int fd = status ? status : lp_channel_socket(channel, &address);
+	int fd = status ? status : channel->events->on_socket(channel, &address);
 	snprintf(key, sizeof(key), "limpet:udp:%llu", (unsigned long long)node->servers_made++);
 	status = fd < 0 ? fd
 			: lp_node_send_handle(
@@ -99,8 +99,8 @@ json_t *lp_node_share_data(struct lp_channel *channel, json_t *message)
 			      (int)json_integer_value(json_object_get(message, "port")),
 			      (int)json_integer_value(json_object_get(message, "index")));
 	if (mine && length > 0 && (size_t)length < sizeof(name)) {
-		struct lp_slice first = lp_channel_share(channel, (struct lp_slice){name, (size_t)length},
-							 (struct lp_slice){mine, strlen(mine)});
+		struct lp_slice first = channel->events->on_share(channel, (struct lp_slice){name, (size_t)length},
+								  (struct lp_slice){mine, strlen(mine)});
 		shared = json_loadb(first.bytes, first.length, 0, NULL);
 	}
 	free(mine);
@@ -148,7 +148,7 @@ static const struct lp_node_server *server_for(const struct lp_node *node, uint1
 
 size_t lp_node_address_server(struct lp_channel *channel, const struct lp_connection *connection, char *out)
 {
-	const struct lp_node_server *server = server_for(channel->state, connection->origin->port);
+	const struct lp_node_server *server = server_for(channel->dialect_state, connection->origin->port);
 	if (!server)
 		return 0;
 	int length = snprintf(out, LP_DIALECT_MESSAGE_MAX,
@@ -199,7 +199,7 @@ static void tell_of(struct lp_channel *channel, int port)
 /* Which servers nothing comes to may only show when there is another. */
 static void tell_unreached(struct lp_channel *channel)
 {
-	const struct lp_node *node = channel->state;
+	const struct lp_node *node = channel->dialect_state;
 	for (size_t i = 0; i < node->server_count; i++) {
 		const struct lp_node_server *server = &node->servers[i];
 		bool gets_the_rest = server == first_server(node) && lp_ports_has_free(node->ports);
@@ -224,7 +224,7 @@ static json_t *name_server(const struct lp_node *node, json_t *message)
 
 void lp_node_query_server(struct lp_channel *channel, json_t *message)
 {
-	struct lp_node *node = channel->state;
+	struct lp_node *node = channel->dialect_state;
 	if (node->by_library) {
 		lp_node_query_handle(channel, message);
 		return;
@@ -251,13 +251,13 @@ void lp_node_query_server(struct lp_channel *channel, json_t *message)
 static void drop_socket(struct lp_channel *channel, struct lp_node_server *server, bool closed)
 {
 	if (server->fd >= 0)
-		lp_channel_drop_socket(channel, server->fd, closed);
+		channel->events->on_socket_dropped(channel, server->fd, closed);
 	server->fd = -1;
 }
 
 void lp_node_close_server(struct lp_channel *channel, const char *key)
 {
-	struct lp_node *node = channel->state;
+	struct lp_node *node = channel->dialect_state;
 	for (size_t i = 0; key && i < node->server_count; i++)
 		if (node->servers[i].open && strcmp(node->servers[i].key, key) == 0) {
 			node->servers[i].open = false;

@@ -290,18 +290,7 @@ bool lp_slot_can_hear(const struct lp_slot *slot);
 /** Read what the worker has said by now about connections, without waiting. @param slot Started. */
 void lp_slot_hear(struct lp_slot *slot);
 
-/* What a slot's channel says, whichever it is (node_process.c). */
-
-/** A connection that is `watched` is about to be sent. @param slot Its worker's. @param connection SENDING. */
-void lp_slot_on_sending(struct lp_slot *slot, struct lp_connection *connection);
-
-/** The worker takes a connection. @param slot Its worker's. @param connection SENT or ARRIVED. @param heard_ns When. */
-void lp_slot_on_accepted(struct lp_slot *slot, struct lp_connection *connection, uint64_t heard_ns);
-
-/** A connection comes back. @param slot Its worker's. @param connection QUEUED to ARRIVED, unread. @param reason Why. */
-void lp_slot_on_returned(struct lp_slot *slot, struct lp_connection *connection, enum lp_return_reason reason);
-
-/** A session began or ended. @param slot Its worker's. @param key Its key. @param bound Which. */
+/** A session began or ended, says one of its channels. @param slot Its worker's. @param key Its key. @param bound Which. */
 void lp_slot_on_session(struct lp_slot *slot, struct lp_slice key, bool bound);
 
 /** Close the channel, if it is open: what is in it goes to others. @param slot Started. */

@@ -39,6 +39,7 @@ struct fixture {
 	unsigned returned;
 	enum lp_return_reason reason;
 	unsigned ends;
+	enum lp_channel_state end; /* ENDED, or FAILED. */
 	unsigned answers;
 	char session[64]; /* "+key" or "-key". */
 	char message[256];
@@ -145,7 +146,9 @@ static inline void on_answered(struct lp_channel *channel)
 
 static inline void on_end(struct lp_channel *channel)
 {
-	((struct fixture *)channel->owner)->ends++;
+	struct fixture *fixture = channel->owner;
+	fixture->ends++;
+	fixture->end = channel->state;
 }
 
 static const struct lp_channel_events fixture_events = {

@@ -76,7 +76,9 @@ struct house {
 	const char *last_words;
 	struct lp_listening_ports listens; /* What the next look finds. */
 	unsigned looks;
-	pid_t sid; /* As getsid says. */
+	pid_t sid;               /* As getsid says. */
+	enum lp_tcp_use tcp_use; /* Of all connections. */
+	int bytes_waiting;
 	/* The channel. */
 	unsigned channels_opened;
 	unsigned channels_closed;
@@ -338,7 +340,7 @@ void __wrap_lp_channel_close(struct lp_channel *channel, void (*closed)(struct l
 void __wrap_lp_channel_drain(struct lp_channel *channel);
 void __wrap_lp_channel_flush(struct lp_channel *channel);
 bool __wrap_lp_channel_has_work(const struct lp_channel *channel);
-void __wrap_lp_channel_hear(struct lp_channel *channel);
+void __wrap_lp_channel_hear_for_decision(struct lp_channel *channel, uint64_t turn);
 void __wrap_lp_channel_hear_out(struct lp_channel *channel);
 void __wrap_lp_node_process_drain(struct lp_slot *slot);
 
@@ -397,9 +399,10 @@ bool __wrap_lp_channel_has_work(const struct lp_channel *channel)
 	return lp_connections_first(channel->connections, channel->sends_for, LP_QUEUED);
 }
 
-void __wrap_lp_channel_hear(struct lp_channel *channel)
+void __wrap_lp_channel_hear_for_decision(struct lp_channel *channel, uint64_t turn)
 {
 	(void)channel;
+	(void)turn;
 	if (here->say)
 		here->say(here->heard);
 }
@@ -417,6 +420,24 @@ void __wrap_lp_node_process_drain(struct lp_slot *slot)
 	here->node_drains++;
 }
 
+/* Connections */
+
+enum lp_tcp_use __wrap_lp_tcp_use_since(int fd, const struct lp_tcp_baseline *baseline);
+int __wrap_lp_bytes_waiting(int fd);
+
+enum lp_tcp_use __wrap_lp_tcp_use_since(int fd, const struct lp_tcp_baseline *baseline)
+{
+	(void)fd;
+	(void)baseline;
+	return here->tcp_use;
+}
+
+int __wrap_lp_bytes_waiting(int fd)
+{
+	(void)fd;
+	return here->bytes_waiting;
+}
+
 /* The registry, the broker and the count */
 
 char *const *__wrap_lp_registry_environment(const struct lp_registry *registry);
@@ -424,8 +445,8 @@ int __wrap_lp_registry_placeholder(struct lp_registry *registry);
 void __wrap_lp_registry_program_started(struct lp_registry *registry, pid_t pid, unsigned slot);
 void __wrap_lp_registry_process_ended(struct lp_registry *registry, pid_t pid);
 void __wrap_lp_broker_leave(struct lp_broker *broker, unsigned worker);
-void __wrap_lp_broker_take(struct lp_broker *broker, unsigned worker, const struct lp_message *message);
-void __wrap_lp_broker_hear(struct lp_broker *broker, unsigned worker, const struct lp_frame *frame);
+void __wrap_lp_broker_handle_message(struct lp_broker *broker, unsigned worker, const struct lp_message *message);
+void __wrap_lp_broker_handle_frame(struct lp_broker *broker, unsigned worker, const struct lp_frame *frame);
 struct lp_slice __wrap_lp_broker_share(struct lp_broker *broker, struct lp_slice name, struct lp_slice value);
 int __wrap_lp_open_count_start(struct lp_open_count **started, uv_loop_t *loop, struct lp_log *log, bool ask_only,
 			       lp_open_count_closed_cb on_closed, void *owner);
@@ -465,7 +486,7 @@ void __wrap_lp_broker_leave(struct lp_broker *broker, unsigned worker)
 	here->broker_leaves++;
 }
 
-void __wrap_lp_broker_take(struct lp_broker *broker, unsigned worker, const struct lp_message *message)
+void __wrap_lp_broker_handle_message(struct lp_broker *broker, unsigned worker, const struct lp_message *message)
 {
 	(void)broker;
 	(void)worker;
@@ -473,7 +494,7 @@ void __wrap_lp_broker_take(struct lp_broker *broker, unsigned worker, const stru
 	here->broker_words++;
 }
 
-void __wrap_lp_broker_hear(struct lp_broker *broker, unsigned worker, const struct lp_frame *frame)
+void __wrap_lp_broker_handle_frame(struct lp_broker *broker, unsigned worker, const struct lp_frame *frame)
 {
 	(void)broker;
 	(void)worker;
@@ -635,7 +656,8 @@ static char *const house_command[] = {house_program, NULL};
 /* @param dialect lp_dialect_native: workers are given their channel; lp_dialect_preload: they register. */
 static inline void open_house(struct house *house, const struct lp_dialect *dialect)
 {
-	*house = (struct house){.now_ns = 1000000000000u, .next_pid = FIRST_PID, .heard = house->all};
+	*house = (struct house){
+		.tcp_use = LP_TCP_UNREAD, .now_ns = 1000000000000u, .next_pid = FIRST_PID, .heard = house->all};
 	here = house;
 	uv_loop_init(&house->loop);
 	open_table(&house->table, SLOTS);
@@ -754,7 +776,7 @@ static inline void say_ready(struct lp_slot *slot, bool ready)
 
 static inline void end_channel(struct lp_slot *slot, bool failed)
 {
-	slot->channel.failed = failed;
+	slot->channel.state = failed ? LP_CHANNEL_FAILED : LP_CHANNEL_ENDED;
 	slot->channel.events->on_end(&slot->channel);
 }
 

@@ -82,7 +82,7 @@ static void run_to_the_end(struct fixture *fixture)
 {
 	while (fixture->ends == 0)
 		uv_run(&fixture->loop, UV_RUN_NOWAIT);
-	assert_true(fixture->channel.ended);
+	assert_false(lp_channel_can_hear(&fixture->channel));
 	lp_channel_close(&fixture->channel, NULL);
 	fixture->open = false;
 }
@@ -98,7 +98,7 @@ static void a_worker_that_reads_no_more_ends_its_channel_and_its_last_words_coun
 	hand_over(fixture, 1, 80);
 	run_to_the_end(fixture);
 	assert_int_equal(fixture->ends, 1);
-	assert_true(fixture->channel.failed);
+	assert_int_equal(fixture->end, LP_CHANNEL_FAILED);
 	assert_int_equal(fixture->accepted, 1);
 	assert_int_equal(fixture->returned, 1);
 	assert_int_equal(fixture->reason, LP_RETURN_LOST);
@@ -116,7 +116,7 @@ static void an_error_that_nobody_thought_of_ends_the_channel(void **state)
 	lp_channel_send(&fixture->channel, bytes, TOO_LONG);
 	free(bytes);
 	run_to_the_end(fixture);
-	assert_true(fixture->channel.failed);
+	assert_int_equal(fixture->end, LP_CHANNEL_FAILED);
 	assert_int_equal(fixture->returned, 1);
 	close_fixture(fixture);
 }
@@ -125,8 +125,8 @@ static void giving_up_is_once_and_not_from_inside(void **state)
 {
 	struct fixture *fixture = open_fixture(&lp_dialect_native);
 	(void)state;
-	lp_channel_give_up(&fixture->channel, -ENOMEM);
-	lp_channel_give_up(&fixture->channel, -EIO);
+	lp_channel_fail(&fixture->channel, -ENOMEM);
+	lp_channel_fail(&fixture->channel, -EIO);
 	assert_int_equal(fixture->ends, 0);
 	run_to_the_end(fixture);
 	assert_int_equal(fixture->ends, 1);
@@ -141,7 +141,7 @@ static void an_end_that_the_worker_has_made_is_no_failure(void **state)
 	fixture->worker_end = -1;
 	hand_over(fixture, 0, 80);
 	run_to_the_end(fixture);
-	assert_false(fixture->channel.failed);
+	assert_int_equal(fixture->end, LP_CHANNEL_ENDED);
 	assert_int_equal(fixture->returned, 1);
 	close_fixture(fixture);
 }
@@ -152,7 +152,7 @@ static void one_that_speaks_another_language_has_failed(void **state)
 	(void)state;
 	say(fixture, "ack 7 0"); /* Of nothing that was sent. */
 	assert_int_equal(fixture->ends, 1);
-	assert_true(fixture->channel.failed);
+	assert_int_equal(fixture->end, LP_CHANNEL_FAILED);
 	lp_channel_close(&fixture->channel, NULL);
 	fixture->open = false;
 	close_fixture(fixture);

@@ -274,7 +274,7 @@ static void messages_stay_apart_and_in_order(void **state)
 	char text[64];
 	int sent = 0;
 	int taken = 0;
-	while (!fixture->channel.blocked) {
+	while (fixture->channel.state != LP_CHANNEL_BLOCKED) {
 		snprintf(text, sizeof(text), "publish news\n%d", sent++);
 		lp_channel_send(&fixture->channel, text, strlen(text));
 	}

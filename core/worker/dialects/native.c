@@ -77,11 +77,11 @@ static int on_ack(struct lp_channel *channel, const struct lp_frame *frame)
 		return reject_number(channel, "ack", frame->number);
 	struct lp_connection *connection = lp_channel_oldest(channel);
 	while (connection && connection->number <= frame->number) {
-		lp_channel_accept(channel, connection);
+		channel->events->on_accepted(channel, connection);
 		connection = lp_channel_oldest(channel);
 	}
 	if (frame->open >= 0)
-		lp_channel_report_open(channel, (uint64_t)frame->open);
+		channel->events->on_open(channel, (uint64_t)frame->open);
 	return 0;
 }
 
@@ -92,8 +92,16 @@ static int on_nack(struct lp_channel *channel, const struct lp_frame *frame)
 		return reject_number(channel, "nack", frame->number);
 	struct lp_connection *connection = lp_channel_find(channel, frame->number);
 	if (connection)
-		lp_channel_return(channel, connection, LP_RETURN_NO_ROOM);
+		channel->events->on_returned(channel, connection, LP_RETURN_NO_ROOM);
 	return 0;
+}
+
+/* The connection that rode with the message comes back. */
+static void give_back(struct lp_channel *channel)
+{
+	int fd = lp_channel_take_descriptor(channel);
+	if (fd >= 0)
+		channel->events->on_bounced(channel, fd);
 }
 
 static long receive(struct lp_channel *channel, const char *bytes, size_t length)
@@ -116,21 +124,21 @@ static long receive(struct lp_channel *channel, const char *bytes, size_t length
 		status = on_nack(channel, &frame);
 		break;
 	case LP_FRAME_BOUNCE:
-		lp_channel_bounce(channel);
+		give_back(channel);
 		break;
 	case LP_FRAME_LISTEN:
 	case LP_FRAME_UNLISTEN:
-		lp_channel_listen(channel, frame.number, frame.kind == LP_FRAME_LISTEN);
+		channel->events->on_listen(channel, frame.number, frame.kind == LP_FRAME_LISTEN);
 		break;
 	case LP_FRAME_SIGTERM:
-		lp_channel_set_sigterm(channel, frame.number != 0);
+		channel->events->on_sigterm(channel, frame.number != 0);
 		break;
 	case LP_FRAME_PARENTS:
-		lp_channel_has_parents(channel);
+		channel->events->on_parents_channel(channel);
 		break;
 	case LP_FRAME_SESSION:
 	case LP_FRAME_FORGET:
-		lp_channel_session(channel, frame.key, frame.kind == LP_FRAME_SESSION);
+		channel->events->on_session(channel, frame.key, frame.kind == LP_FRAME_SESSION);
 		break;
 	case LP_FRAME_CONNECTION:
 	case LP_FRAME_DRAIN:
@@ -140,7 +148,7 @@ static long receive(struct lp_channel *channel, const char *bytes, size_t length
 		log_strange_frame(channel, LP_LOG_WARNING, bytes, length);
 		break;
 	default:
-		lp_channel_frame(channel, &frame);
+		channel->events->on_frame(channel, &frame);
 		break;
 	}
 	return status ? status : (long)length;
