@@ -36,7 +36,7 @@ static struct lp_workers *workers_of(lua_State *L)
 	return lp_policy_of(L)->host->workers;
 }
 
-static double push_uptime(lua_State *L, const struct lp_worker *worker)
+static double uptime_of(lua_State *L, const struct lp_worker *worker)
 {
 	return worker->pid ? (double)(lp_policy_now_ns(lp_policy_of(L)) - worker->started_ns) / 1e9 : 0;
 }
@@ -64,7 +64,7 @@ static void push_field(lua_State *L, const struct lp_worker *worker, enum field 
 		return;
 	case FIELD_UPTIME:
 	case FIELDS:
-		lua_pushnumber(L, push_uptime(L, worker));
+		lua_pushnumber(L, uptime_of(L, worker));
 	}
 }
 

@@ -93,14 +93,14 @@ void lp_bindings_begin(const char *addresses)
 
 /* Bindings */
 
-static unsigned end(void)
+static unsigned count_bindings(void)
 {
 	unsigned used = bindings.used;
 	return used < LP_BINDINGS_MAX ? used : LP_BINDINGS_MAX;
 }
 
 /* As getsockname(2) gives it of a bound socket, however it was written. Returns its bytes. */
-static socklen_t normalise(struct sockaddr_storage *name, const struct sockaddr *address, socklen_t length)
+static socklen_t normalise_address(struct sockaddr_storage *name, const struct sockaddr *address, socklen_t length)
 {
 	memset(name, 0, sizeof(*name));
 	if (address->sa_family == AF_INET) {
@@ -119,11 +119,11 @@ static socklen_t normalise(struct sockaddr_storage *name, const struct sockaddr 
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path + 1);
 }
 
-static int add(unsigned which, const struct sockaddr *written, socklen_t written_length)
+static int add_binding(unsigned which, const struct sockaddr *written, socklen_t written_length)
 {
 	struct sockaddr_storage address;
-	socklen_t length = normalise(&address, written, written_length);
-	for (unsigned i = 0; i < end(); i++) {
+	socklen_t length = normalise_address(&address, written, written_length);
+	for (unsigned i = 0; i < count_bindings(); i++) {
 		const struct slot *slot = &bindings.slots[i];
 		if (slot->filled && slot->binding.which == which && slot->binding.length == length &&
 		    memcmp(&slot->binding.address, &address, length) == 0)
@@ -143,7 +143,7 @@ static int add(unsigned which, const struct sockaddr *written, socklen_t written
 int lp_bindings_add(const struct sockaddr *address, socklen_t length)
 {
 	int which = bindings.count && address ? find_address(address, length) : -1;
-	return which < 0 ? -1 : add((unsigned)which, address, length);
+	return which < 0 ? -1 : add_binding((unsigned)which, address, length);
 }
 
 int lp_bindings_inherit(const struct sockaddr_storage *host, unsigned which)
@@ -154,24 +154,24 @@ int lp_bindings_inherit(const struct sockaddr_storage *host, unsigned which)
 	in_port_t port = htons((uint16_t)strtoul(bindings.texts[which], NULL, 10));
 	if (host->ss_family == AF_INET) {
 		((struct sockaddr_in *)&address)->sin_port = port;
-		return add(which, (struct sockaddr *)&address, sizeof(struct sockaddr_in));
+		return add_binding(which, (struct sockaddr *)&address, sizeof(struct sockaddr_in));
 	}
 	if (host->ss_family == AF_INET6) {
 		((struct sockaddr_in6 *)&address)->sin6_port = port;
-		return add(which, (struct sockaddr *)&address, sizeof(struct sockaddr_in6));
+		return add_binding(which, (struct sockaddr *)&address, sizeof(struct sockaddr_in6));
 	}
 	const char *path = path_of(which);
 	if (!path || host->ss_family != AF_UNIX)
 		return -1;
 	strcpy(((struct sockaddr_un *)&address)->sun_path, path);
-	return add(which, (struct sockaddr *)&address,
-		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path) + 1));
+	return add_binding(which, (struct sockaddr *)&address,
+			   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path) + 1));
 }
 
 bool lp_bindings_is_free(const struct sockaddr *address, socklen_t length)
 {
 	int which = bindings.count && address && address->sa_family == AF_UNIX ? find_address(address, length) : -1;
-	for (unsigned i = 0; which >= 0 && i < end(); i++)
+	for (unsigned i = 0; which >= 0 && i < count_bindings(); i++)
 		if (bindings.slots[i].listeners && bindings.slots[i].binding.which == (unsigned)which)
 			return false;
 	return which >= 0;
@@ -216,7 +216,7 @@ int lp_bindings_ask_option(sa_family_t family, int level, int name, void *value,
 /* Whose a connection is */
 
 /* How well a binding fits what arrived at an address of its own port or path: 1 the address, 2 its wildcard, 3 neither. */
-static int distance(const struct sockaddr_storage *bound, const struct sockaddr_storage *here)
+static int rank_binding(const struct sockaddr_storage *bound, const struct sockaddr_storage *here)
 {
 	if (bound->ss_family != here->ss_family)
 		return 3;
@@ -242,7 +242,7 @@ int lp_bindings_choose(int fd, unsigned taker, uint64_t takers)
 	bool known = false;
 	int best = -1;
 	int least = 0;
-	if (end() == 1)
+	if (count_bindings() == 1)
 		return (int)taker; /* There is no other to choose. */
 	int which = lp_libc()->getsockname(fd, (struct sockaddr *)&here, &length)
 			    ? -1
@@ -251,13 +251,13 @@ int lp_bindings_choose(int fd, unsigned taker, uint64_t takers)
 		return (int)taker;
 	if (lp_address_fits(&here, AF_INET)) /* An IPv4 client of a listener for both families has come by IPv4. */
 		lp_address_express(&here, length, AF_INET);
-	for (unsigned i = 0; i < end(); i++) {
+	for (unsigned i = 0; i < count_bindings(); i++) {
 		const struct slot *slot = &bindings.slots[i];
 		bool takes = takers >> i & 1;
 		if (!(slot->listened || takes) || slot->binding.which != (unsigned)which)
 			continue;
 		known = true;
-		int far = distance(&slot->binding.address, &here);
+		int far = rank_binding(&slot->binding.address, &here);
 		bool nearer = best < 0 || far < least || (far == least && i == taker);
 		if (takes && nearer) {
 			best = (int)i;

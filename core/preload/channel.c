@@ -48,7 +48,7 @@ static int send_frame(const struct lp_preload_channel *channel, const struct lp_
 	return status;
 }
 
-static void acknowledge(struct lp_preload_channel *channel)
+static void send_acknowledgement(struct lp_preload_channel *channel)
 {
 	struct lp_frame ack = {.kind = LP_FRAME_ACK, .number = channel->arrived, .open = -1};
 	channel->ack_due = send_frame(channel, &ack, -1, false) == -EAGAIN;
@@ -138,13 +138,13 @@ void lp_preload_channel_answer(struct lp_preload_channel *channel, bool kept)
 {
 	if (!kept)
 		send_frame(channel, &(struct lp_frame){.kind = LP_FRAME_NACK, .number = channel->arrived}, -1, true);
-	acknowledge(channel);
+	send_acknowledgement(channel);
 }
 
 int lp_preload_channel_take(struct lp_preload_channel *channel, int flags)
 {
 	if (channel->ack_due)
-		acknowledge(channel);
+		send_acknowledgement(channel);
 	for (;;) {
 		char bytes[LP_FRAME_HEAD_MAX];
 		struct lp_frame frame;

@@ -73,7 +73,7 @@ static bool give_back(int fd)
 }
 
 /* Bytes that nobody has read would turn the end into a reset, which may take the last response with it. */
-static void discard(int fd)
+static void discard_unread(int fd)
 {
 	char bytes[DISCARD_SIZE];
 	for (unsigned i = 0; i < DISCARDS_MAX && lp_libc()->recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0; i++)
@@ -84,7 +84,7 @@ static void discard(int fd)
 static void end_connection(int fd)
 {
 	lp_libc()->shutdown(fd, SHUT_WR);
-	discard(fd);
+	discard_unread(fd);
 	move_watch(fd, EPOLL_CTL_DEL);
 	name_the_end(fd);
 	move_watch(fd, EPOLL_CTL_ADD);
@@ -127,7 +127,7 @@ static bool is_nonblocking(int fd, int flags)
 }
 
 /* A request's head has come. Returns as lp_connection_traffic_reading. */
-static int decide(int fd, const struct lp_http_request *request, size_t seen)
+static int decide_request(int fd, const struct lp_http_request *request, size_t seen)
 {
 	struct lp_http_exchange *exchange = lp_descriptor_exchange(fd);
 	bool lost = exchange->in.phase == LP_HTTP_EXCHANGE_LOST;
@@ -165,7 +165,7 @@ static int look_at_head(int fd, int flags)
 		if (lp_descriptors[fd].lowat && (never || progress == LP_HTTP_REQUEST_WHOLE))
 			set_lowat(fd, 1);
 		if (progress == LP_HTTP_REQUEST_WHOLE)
-			return decide(fd, &request, (size_t)got);
+			return decide_request(fd, &request, (size_t)got);
 		if (never) {
 			lp_http_exchange_stop(exchange);
 			return 1;
@@ -190,7 +190,7 @@ static int look_for_head(int fd, int flags)
 		return got < 0 ? -1 : 1;
 	if (lp_http_request_read(&request, head, (size_t)got) != LP_HTTP_REQUEST_WHOLE || request.end == LP_END_NEVER)
 		return 1;
-	return decide(fd, &request, (size_t)got);
+	return decide_request(fd, &request, (size_t)got);
 }
 
 /* How much of a request in chunks may be read. Returns as above. */

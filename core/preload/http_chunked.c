@@ -68,7 +68,7 @@ static enum state begin_trailer(char byte)
 }
 
 /* The state behind a byte that is not data. */
-static enum state step(struct lp_http_chunked *chunked, char byte)
+static enum state next_state(struct lp_http_chunked *chunked, char byte)
 {
 	switch ((enum state)chunked->state) {
 	case AT_SIZE:
@@ -128,7 +128,7 @@ enum lp_http_chunked_status lp_http_chunked_step(struct lp_http_chunked *chunked
 		return LP_HTTP_CHUNKED_MORE;
 	}
 	for (*used = 0; *used < length && chunked->state != IN_DATA;) {
-		enum state next = step(chunked, bytes[(*used)++]);
+		enum state next = next_state(chunked, bytes[(*used)++]);
 		if (next == ENDED || next == BROKEN)
 			return next == ENDED ? LP_HTTP_CHUNKED_DONE : LP_HTTP_CHUNKED_BROKEN;
 		chunked->state = (uint8_t)next;

@@ -19,7 +19,7 @@
 #define TOLD_LOST 2u
 #define TOLD_COUNT_SHIFT 2
 
-static void tell(struct lp_http_exchange_out *out)
+static void publish_progress(struct lp_http_exchange_out *out)
 {
 	const struct lp_answers *answers = &out->answers;
 	out->told = (uint64_t)answers->count << TOLD_COUNT_SHIFT | (answers->lost ? TOLD_LOST : 0) |
@@ -32,7 +32,7 @@ void lp_http_exchange_begin(struct lp_http_exchange *exchange, bool routed)
 	exchange->in.phase = LP_HTTP_EXCHANGE_HEAD;
 	exchange->in.first = true;
 	exchange->in.routed = routed;
-	tell(&exchange->out);
+	publish_progress(&exchange->out);
 }
 
 void lp_http_exchange_stop(struct lp_http_exchange *exchange)
@@ -186,8 +186,8 @@ static void learn_header(const struct lp_http_exchange *exchange, uint32_t numbe
 		lesson->found(key);
 }
 
-static void follow(struct lp_http_exchange *exchange, struct lp_answers *answers, struct lp_slice bytes,
-		   const struct lesson *lesson)
+static void follow_response(struct lp_http_exchange *exchange, struct lp_answers *answers, struct lp_slice bytes,
+			    const struct lesson *lesson)
 {
 	struct lp_http_response *response = &answers->response;
 	for (;;) {
@@ -236,7 +236,7 @@ static void follow_pieces(struct lp_http_exchange *exchange, struct lp_answers *
 	for (size_t i = 0; i < count && length && !answers->lost; i++) {
 		size_t size = pieces[i].iov_len < length ? pieces[i].iov_len : length;
 		if (size)
-			follow(exchange, answers, (struct lp_slice){pieces[i].iov_base, size}, lesson);
+			follow_response(exchange, answers, (struct lp_slice){pieces[i].iov_base, size}, lesson);
 		length -= size;
 	}
 }
@@ -268,7 +268,7 @@ void lp_http_exchange_has_written(struct lp_http_exchange *exchange, const struc
 		out->answers = write->after;
 	else if (result > 0)
 		follow_pieces(exchange, &out->answers, pieces, count, (size_t)result, &(struct lesson){learn, NULL});
-	tell(out);
+	publish_progress(out);
 	out->finishing = false;
 }
 
@@ -280,5 +280,5 @@ void lp_http_exchange_has_sent(struct lp_http_exchange *exchange, uint64_t count
 	enum lp_http_response_event event = lp_http_response_skip(&out->answers.response, count);
 	out->answers.count += event == LP_HTTP_RESPONSE_END;
 	out->answers.lost = event == LP_HTTP_RESPONSE_LOSE;
-	tell(out);
+	publish_progress(out);
 }

@@ -29,7 +29,7 @@ static bool read_length(struct lp_slice text, uint64_t *length)
 	return text.length > 0 && text.length <= DIGITS_MAX;
 }
 
-static struct lp_slice trim(const char *at, const char *end)
+static struct lp_slice trim_blanks(const char *at, const char *end)
 {
 	while (at < end && (*at == ' ' || *at == '\t'))
 		at++;
@@ -39,7 +39,7 @@ static struct lp_slice trim(const char *at, const char *end)
 }
 
 /* "Name: value" into both; false when it is no sound header. */
-static bool split(struct lp_slice line, struct lp_slice *name, struct lp_slice *value)
+static bool split_header(struct lp_slice line, struct lp_slice *name, struct lp_slice *value)
 {
 	const char *end = line.bytes + line.length;
 	const char *at = line.bytes;
@@ -51,14 +51,14 @@ static bool split(struct lp_slice line, struct lp_slice *name, struct lp_slice *
 	for (const char *byte = at; byte < end; byte++)
 		if (!lp_http_is_text(*byte))
 			return false;
-	*value = trim(at + 1, end);
+	*value = trim_blanks(at + 1, end);
 	return true;
 }
 
 struct lp_slice lp_framing_take(struct lp_framing *framing, struct lp_slice line, struct lp_slice *value)
 {
 	struct lp_slice name;
-	if (!split(line, &name, value)) {
+	if (!split_header(line, &name, value)) {
 		framing->doubtful = true;
 		*value = (struct lp_slice){0};
 		return *value;

@@ -9,7 +9,7 @@
 /* "HTTP/1.1 200" */
 #define STATUS_LENGTH 12
 
-static enum lp_http_response_event lose(struct lp_http_response *response)
+static enum lp_http_response_event lose_track(struct lp_http_response *response)
 {
 	response->phase = LP_HTTP_RESPONSE_LOST;
 	return LP_HTTP_RESPONSE_LOSE;
@@ -27,7 +27,7 @@ static void begin_head(struct lp_http_response *response)
 }
 
 /* After the last byte of a response. */
-static enum lp_http_response_event end(struct lp_http_response *response)
+static enum lp_http_response_event end_response(struct lp_http_response *response)
 {
 	response->begun = false;
 	begin_head(response);
@@ -37,7 +37,7 @@ static enum lp_http_response_event end(struct lp_http_response *response)
 /* Lines */
 
 /* As much of a line that came in pieces as there is room for. */
-static void keep(struct lp_http_response *response, const char *bytes, size_t length)
+static void keep_line(struct lp_http_response *response, const char *bytes, size_t length)
 {
 	size_t room = sizeof(response->text) - response->kept;
 	size_t count = length < room ? length : room;
@@ -54,7 +54,7 @@ static bool take_line(struct lp_http_response *response, struct lp_slice *bytes,
 	bool whole = newline && !response->kept;
 	*line = (struct lp_slice){bytes->bytes, length};
 	if (!whole)
-		keep(response, bytes->bytes, length);
+		keep_line(response, bytes->bytes, length);
 	if (newline && !whole)
 		*line = (struct lp_slice){response->text, response->kept};
 	bytes->bytes += length + !!newline;
@@ -114,10 +114,10 @@ static enum lp_http_response_event read_line(struct lp_http_response *response, 
 	response->kept = 0;
 	response->cut = false;
 	if (!ends && !cut)
-		return lose(response);
+		return lose_track(response);
 	line.length -= ends;
 	if (!response->has_status)
-		return read_status(response, line) ? LP_HTTP_RESPONSE_MORE : lose(response);
+		return read_status(response, line) ? LP_HTTP_RESPONSE_MORE : lose_track(response);
 	if (!line.length)
 		return end_head(response);
 	if (cut) {
@@ -144,9 +144,9 @@ enum lp_http_response_event lp_http_response_begin_body(struct lp_http_response 
 	const struct lp_framing *framing = &response->framing;
 	response->left = framing->sized ? framing->length : 0;
 	if (to_head || response->status == 204 || response->status == 304)
-		return end(response);
+		return end_response(response);
 	if (framing->doubtful)
-		return lose(response);
+		return lose_track(response);
 	if (framing->chunked)
 		response->phase = LP_HTTP_RESPONSE_CHUNKED;
 	else if (!framing->sized)
@@ -154,7 +154,7 @@ enum lp_http_response_event lp_http_response_begin_body(struct lp_http_response 
 	else if (response->left)
 		response->phase = LP_HTTP_RESPONSE_SIZED;
 	else
-		return end(response);
+		return end_response(response);
 	return LP_HTTP_RESPONSE_MORE;
 }
 
@@ -168,7 +168,7 @@ static enum lp_http_response_event read_sized(struct lp_http_response *response,
 					      struct lp_slice *slice)
 {
 	if (!response->left)
-		return end(response);
+		return end_response(response);
 	size_t count = response->left < bytes->length ? (size_t)response->left : bytes->length;
 	if (!count)
 		return LP_HTTP_RESPONSE_MORE;
@@ -189,9 +189,9 @@ static enum lp_http_response_event read_chunked(struct lp_http_response *respons
 			lp_http_chunked_step(&response->chunked, at, bytes->length, &used, &data);
 		take_off(bytes, used);
 		if (status == LP_HTTP_CHUNKED_DONE)
-			return end(response);
+			return end_response(response);
 		if (status == LP_HTTP_CHUNKED_BROKEN)
-			return lose(response);
+			return lose_track(response);
 		if (data) {
 			*slice = (struct lp_slice){at, data};
 			return LP_HTTP_RESPONSE_BODY;
@@ -229,7 +229,8 @@ enum lp_http_response_event lp_http_response_next(struct lp_http_response *respo
 		struct lp_slice line;
 		response->begun = true;
 		if (!take_line(response, bytes, &line))
-			return response->has_status || may_be_status(response) ? LP_HTTP_RESPONSE_MORE : lose(response);
+			return response->has_status || may_be_status(response) ? LP_HTTP_RESPONSE_MORE
+									       : lose_track(response);
 		enum lp_http_response_event event = read_line(response, line, slice);
 		if (event != LP_HTTP_RESPONSE_MORE)
 			return event;
@@ -243,12 +244,12 @@ enum lp_http_response_event lp_http_response_skip(struct lp_http_response *respo
 	switch ((enum lp_http_response_phase)response->phase) {
 	case LP_HTTP_RESPONSE_SIZED:
 		if (count > response->left)
-			return lose(response);
+			return lose_track(response);
 		response->left -= count;
-		return response->left ? LP_HTTP_RESPONSE_MORE : end(response);
+		return response->left ? LP_HTTP_RESPONSE_MORE : end_response(response);
 	case LP_HTTP_RESPONSE_CHUNKED:
 		if (count > data)
-			return lose(response);
+			return lose_track(response);
 		lp_http_chunked_skip(&response->chunked, count);
 		return LP_HTTP_RESPONSE_MORE;
 	case LP_HTTP_RESPONSE_CLOSED:
@@ -257,7 +258,7 @@ enum lp_http_response_event lp_http_response_skip(struct lp_http_response *respo
 	case LP_HTTP_RESPONSE_LINE:
 		break;
 	}
-	return lose(response);
+	return lose_track(response);
 }
 
 bool lp_http_response_rests(const struct lp_http_response *response)

@@ -77,7 +77,7 @@ LIMPET_EXPORT ssize_t read(int fd, void *bytes, size_t size)
 }
 
 /* As of a TCP socket, which has no names with its bytes: a client's unix name is none of a program's that listens on TCP. */
-static ssize_t receive(int fd, void *bytes, size_t size, int flags, struct sockaddr *address, socklen_t *length)
+static ssize_t receive_bytes(int fd, void *bytes, size_t size, int flags, struct sockaddr *address, socklen_t *length)
 {
 	bool named = address && length && lp_accepted_is_own_family(fd);
 	ssize_t got = lp_libc()->recvfrom(fd, bytes, size, flags, named ? address : NULL, named ? length : NULL);
@@ -96,7 +96,7 @@ static ssize_t receive_followed(int fd, void *bytes, size_t size, int flags, str
 			*length = 0;
 		return verdict;
 	}
-	ssize_t got = receive(fd, bytes, allowed, flags, address, length);
+	ssize_t got = receive_bytes(fd, bytes, allowed, flags, address, length);
 	struct iovec piece = {bytes, allowed};
 	return after_read(fd, &piece, 1, got, flags, got == (ssize_t)allowed && allowed < size);
 }

@@ -117,7 +117,7 @@ LIMPET_EXPORT int dup2(int fd, int copy)
 }
 
 /* What rides behind the command is a number or a pointer; either goes on as it came. */
-static int control(int fd, int command, void *argument)
+static int control_descriptor(int fd, int command, void *argument)
 {
 	int result = lp_libc()->fcntl(fd, command, argument);
 	if (result >= 0 && (command == F_DUPFD || command == F_DUPFD_CLOEXEC))
@@ -131,7 +131,7 @@ LIMPET_EXPORT int fcntl(int fd, int command, ...)
 	va_start(arguments, command);
 	void *argument = va_arg(arguments, void *);
 	va_end(arguments);
-	return control(fd, command, argument);
+	return control_descriptor(fd, command, argument);
 }
 
 LIMPET_EXPORT int fcntl64(int fd, int command, ...)
@@ -140,5 +140,5 @@ LIMPET_EXPORT int fcntl64(int fd, int command, ...)
 	va_start(arguments, command);
 	void *argument = va_arg(arguments, void *);
 	va_end(arguments);
-	return control(fd, command, argument);
+	return control_descriptor(fd, command, argument);
 }

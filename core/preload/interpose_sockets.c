@@ -80,7 +80,7 @@ LIMPET_EXPORT int accept(int fd, __SOCKADDR_ARG address, socklen_t *restrict len
 }
 
 /* Returns -1 with errno set where status is negative. */
-static int answer(int status)
+static int set_errno_of(int status)
 {
 	if (status < 0)
 		errno = -status;
@@ -90,7 +90,7 @@ static int answer(int status)
 LIMPET_EXPORT int getsockname(int fd, __SOCKADDR_ARG address, socklen_t *restrict length)
 {
 	if (is_ours(fd))
-		return answer(lp_listening_name(fd, address.__sockaddr__, length));
+		return set_errno_of(lp_listening_name(fd, address.__sockaddr__, length));
 	if (lp_descriptor_kind(fd) == LP_CONNECTION)
 		return lp_accepted_name(fd, false, address.__sockaddr__, length);
 	return lp_libc()->getsockname(fd, address.__sockaddr__, length);
@@ -99,7 +99,7 @@ LIMPET_EXPORT int getsockname(int fd, __SOCKADDR_ARG address, socklen_t *restric
 LIMPET_EXPORT int getpeername(int fd, __SOCKADDR_ARG address, socklen_t *restrict length)
 {
 	if (is_ours(fd))
-		return answer(-ENOTCONN);
+		return set_errno_of(-ENOTCONN);
 	if (lp_descriptor_kind(fd) == LP_CONNECTION)
 		return lp_accepted_name(fd, true, address.__sockaddr__, length);
 	return lp_libc()->getpeername(fd, address.__sockaddr__, length);

@@ -73,16 +73,16 @@ static bool show_interest_in_set(int count, const fd_set *readable)
 
 /* Time */
 
-static struct timespec now(void)
+static struct timespec read_clock(void)
 {
 	struct timespec time;
 	clock_gettime(CLOCK_MONOTONIC, &time);
 	return time;
 }
 
-static struct timespec until(const struct timespec *timeout)
+static struct timespec deadline_of(const struct timespec *timeout)
 {
-	struct timespec end = now();
+	struct timespec end = read_clock();
 	end.tv_sec += timeout->tv_sec;
 	end.tv_nsec += timeout->tv_nsec;
 	if (end.tv_nsec >= NANOSECONDS) {
@@ -95,7 +95,7 @@ static struct timespec until(const struct timespec *timeout)
 /* What is left until then; zero when it is over. */
 static struct timespec left_until(const struct timespec *end)
 {
-	struct timespec at = now();
+	struct timespec at = read_clock();
 	struct timespec left = {.tv_sec = end->tv_sec - at.tv_sec, .tv_nsec = end->tv_nsec - at.tv_nsec};
 	if (left.tv_nsec < 0) {
 		left.tv_nsec += NANOSECONDS;
@@ -122,7 +122,7 @@ static int drop_false(struct pollfd *fds, nfds_t count, int ready)
 
 static int poll_truly(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
-	struct timespec end = timeout ? until(timeout) : (struct timespec){0};
+	struct timespec end = timeout ? deadline_of(timeout) : (struct timespec){0};
 	struct timespec left = timeout ? *timeout : (struct timespec){0};
 	for (;;) {
 		int ready = lp_libc()->ppoll(fds, count, timeout ? &left : NULL, mask);
@@ -171,7 +171,7 @@ static int drop_false_in_set(int count, fd_set *readable, int ready)
 /* The time that is left goes into *left, unless that is NULL. */
 static int select_truly(int count, fd_set *sets[3], struct timespec *left, const sigset_t *mask)
 {
-	struct timespec end = left ? until(left) : (struct timespec){0};
+	struct timespec end = left ? deadline_of(left) : (struct timespec){0};
 	fd_set asked[3];
 	for (int i = 0; i < 3; i++)
 		copy_set(&asked[i], sets[i], count);

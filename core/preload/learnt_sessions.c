@@ -31,7 +31,7 @@ static uint32_t find_slot(const struct lp_learnt_sessions *known, uint32_t hash,
 	return slot;
 }
 
-static bool grow(struct lp_learnt_sessions *known)
+static bool grow_table(struct lp_learnt_sessions *known)
 {
 	uint32_t capacity = known->capacity ? known->capacity * 2 : FIRST_CAPACITY;
 	struct lp_learnt_sessions_key **slots = calloc(capacity, sizeof(*slots));
@@ -78,7 +78,7 @@ bool lp_learnt_sessions_add(struct lp_learnt_sessions *known, struct lp_slice ke
 		return false;
 	if (known->count == LP_LEARNT_SESSIONS_MAX)
 		forget_oldest(known);
-	if (known->count * 2 >= known->capacity && !grow(known))
+	if (known->count * 2 >= known->capacity && !grow_table(known))
 		return true;
 	struct lp_learnt_sessions_key *made = malloc(sizeof(*made) + key.length);
 	if (!made)

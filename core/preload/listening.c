@@ -44,7 +44,7 @@ static bool is_stream_of(int fd, const struct sockaddr *address)
 	return has_option(fd, SO_TYPE, SOCK_STREAM) && has_option(fd, SO_DOMAIN, address->sa_family);
 }
 
-static void become(int fd, enum lp_descriptor_kind kind, unsigned binding)
+static void set_descriptor_kind(int fd, enum lp_descriptor_kind kind, unsigned binding)
 {
 	lp_descriptor_set(fd, &(struct lp_descriptor){.kind = (uint8_t)kind, .binding = (uint16_t)binding});
 }
@@ -67,7 +67,7 @@ bool lp_listening_bind(int fd, const struct sockaddr *address, socklen_t length)
 	int binding = lp_bindings_add(address, length);
 	if (binding < 0 || stand_in(fd, lp_bindings_get((unsigned)binding)))
 		return false;
-	become(fd, LP_BOUND, (unsigned)binding);
+	set_descriptor_kind(fd, LP_BOUND, (unsigned)binding);
 	return true;
 }
 
@@ -78,7 +78,7 @@ void lp_listening_listen(int fd)
 		lp_bindings_ask(binding);
 		return;
 	}
-	become(fd, LP_LISTENER, binding);
+	set_descriptor_kind(fd, LP_LISTENER, binding);
 	lp_bindings_listen(binding, true);
 }
 
@@ -202,7 +202,7 @@ int lp_listening_option(int fd, int level, int name, void *value, socklen_t *len
 }
 
 /* Mark a descriptor that this program has from another process, if it is a placeholder of ours. */
-static void recognise(int fd)
+static void recognise_placeholder(int fd)
 {
 	struct sockaddr_un name;
 	socklen_t length = sizeof(name);
@@ -214,7 +214,7 @@ static void recognise(int fd)
 	int binding = lp_bindings_inherit(&address, which);
 	if (binding < 0)
 		return;
-	become(fd, LP_LISTENER, (unsigned)binding);
+	set_descriptor_kind(fd, LP_LISTENER, (unsigned)binding);
 	lp_bindings_listen((unsigned)binding, false);
 }
 
@@ -224,7 +224,7 @@ static void recognise_all(void)
 	struct dirent *entry;
 	while (folder && (entry = readdir(folder)))
 		if (entry->d_name[0] != '.')
-			recognise(atoi(entry->d_name));
+			recognise_placeholder(atoi(entry->d_name));
 	if (folder)
 		closedir(folder);
 }
@@ -237,7 +237,7 @@ static void recognise_all(void)
 void lp_listening_received(int fd)
 {
 	lp_listening_closing(fd); /* The number was free: whoever had it has closed it behind our back. */
-	recognise(fd);
+	recognise_placeholder(fd);
 }
 
 void lp_listening_begin(const char *addresses, const char *door)

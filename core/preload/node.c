@@ -97,7 +97,7 @@ static void require_script(void)
 		setenv("NODE_OPTIONS", options, 1);
 }
 
-static void become(int fd, const char *answer)
+static void become_worker(int fd, const char *answer)
 {
 	char number[16];
 	char serialization[16];
@@ -134,7 +134,7 @@ void lp_node_begin(const char *door)
 	if (fd < 0)
 		return;
 	if (read_line(fd, answer))
-		become(fd, answer);
+		become_worker(fd, answer);
 	else
 		lp_libc()->close(fd);
 }

@@ -54,25 +54,25 @@ static void for_each_place(void (*action)(struct lp_accept_queue *place))
 			action(&us.places[i]);
 }
 
-static struct lp_signal_lock_before lock(void)
+static struct lp_signal_lock_before lock_registration(void)
 {
 	return lp_signal_lock(&us.lock);
 }
 
-static void unlock(struct lp_signal_lock_before before)
+static void unlock_registration(struct lp_signal_lock_before before)
 {
 	lp_unlock(&us.lock, &before);
 }
 
 static void before_fork(void)
 {
-	struct lp_signal_lock_before before = lock();
+	struct lp_signal_lock_before before = lock_registration();
 	us.before_fork = before;
 }
 
 static void in_parent(void)
 {
-	unlock(us.before_fork);
+	unlock_registration(us.before_fork);
 }
 
 /* What waits in the parent is the parent's: its client sees the end when the parent closes. */
@@ -88,7 +88,7 @@ static void in_child(void)
 	us.inherited = us.takers != 0;
 	for_each_place(empty_queue);
 	us.searching = false;
-	unlock(us.before_fork);
+	unlock_registration(us.before_fork);
 }
 
 void lp_registration_begin(const char *path, const char *learn)
@@ -112,7 +112,7 @@ static bool connect_channel(void)
 	return !status;
 }
 
-static void *search(void *unused)
+static void *reconnect_later(void *unused)
 {
 	long pause_ms = FIRST_PAUSE_MS;
 	for (;;) {
@@ -120,13 +120,13 @@ static void *search(void *unused)
 		nanosleep(&pause, NULL);
 		if (pause_ms < LONGEST_PAUSE_MS)
 			pause_ms *= 2;
-		struct lp_signal_lock_before before = lock();
+		struct lp_signal_lock_before before = lock_registration();
 		if (!us.takers || us.channel.fd >= 0 || connect_channel()) {
 			us.searching = false;
-			unlock(before);
+			unlock_registration(before);
 			return unused;
 		}
-		unlock(before);
+		unlock_registration(before);
 	}
 }
 
@@ -143,7 +143,7 @@ static void search_for_limpet(void)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_attr_init(&detached);
 	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-	us.searching = pthread_create(&thread, &detached, search, NULL) == 0;
+	us.searching = pthread_create(&thread, &detached, reconnect_later, NULL) == 0;
 	pthread_attr_destroy(&detached);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
@@ -234,7 +234,7 @@ int lp_registration_interest(int fd)
 {
 	if (is_registered(fd))
 		return 0;
-	struct lp_signal_lock_before before = lock();
+	struct lp_signal_lock_before before = lock_registration();
 	unsigned binding = lp_descriptors[fd].binding;
 	int status = is_listener(fd) ? 0 : -EBADF;
 	if (!status && us.inherited) {
@@ -247,7 +247,7 @@ int lp_registration_interest(int fd)
 		status = open_place(binding);
 	if (!status && lp_descriptors[fd].set != us.generation)
 		status = take_over(fd, binding);
-	unlock(before);
+	unlock_registration(before);
 	return status;
 }
 
@@ -262,7 +262,7 @@ static void give_queue_back(struct lp_accept_queue *place)
 
 void lp_registration_leave(unsigned binding, bool last)
 {
-	struct lp_signal_lock_before before = lock();
+	struct lp_signal_lock_before before = lock_registration();
 	if (!us.inherited && us.takers >> binding & 1) {
 		give_queue_back(&us.places[binding]);
 		lp_accept_queue_close(&us.places[binding]);
@@ -272,7 +272,7 @@ void lp_registration_leave(unsigned binding, bool last)
 	}
 	if (!us.inherited && last)
 		let_go();
-	unlock(before);
+	unlock_registration(before);
 }
 
 bool lp_registration_shares(void)
@@ -282,7 +282,7 @@ bool lp_registration_shares(void)
 }
 
 /* The next connection for a place out of the channel; those for others are queued there. */
-static int sort(unsigned binding, int flags)
+static int take_or_queue_connection(unsigned binding, int flags)
 {
 	for (;;) {
 		int fd = lp_preload_channel_take(&us.channel, flags);
@@ -299,9 +299,9 @@ static int sort(unsigned binding, int flags)
 	}
 }
 
-static int find(unsigned binding, int flags)
+static int take_connection(unsigned binding, int flags)
 {
-	int fd = us.channel.fd < 0 ? -EAGAIN : sort(binding, flags);
+	int fd = us.channel.fd < 0 ? -EAGAIN : take_or_queue_connection(binding, flags);
 	if (fd != -EPIPE)
 		return fd;
 	lp_preload_channel_close(&us.channel);
@@ -311,29 +311,29 @@ static int find(unsigned binding, int flags)
 
 bool lp_registration_has(int fd)
 {
-	struct lp_signal_lock_before before = lock();
+	struct lp_signal_lock_before before = lock_registration();
 	unsigned binding = lp_descriptors[fd].binding;
 	struct lp_accept_queue *place = &us.places[binding];
-	int found = place->count || !is_listener(fd) ? -EAGAIN : find(binding, SOCK_CLOEXEC);
+	int found = place->count || !is_listener(fd) ? -EAGAIN : take_connection(binding, SOCK_CLOEXEC);
 	if (found >= 0 && !lp_accept_queue_put(place, found, us.bell)) {
 		lp_preload_channel_bounce(&us.channel, found);
 		lp_libc()->close(found);
 	}
 	bool has = is_listener(fd) && place->count;
-	unlock(before);
+	unlock_registration(before);
 	return has;
 }
 
 int lp_registration_take(int fd, int flags)
 {
-	struct lp_signal_lock_before before = lock();
+	struct lp_signal_lock_before before = lock_registration();
 	unsigned binding = lp_descriptors[fd].binding;
 	int taken = is_listener(fd) ? lp_accept_queue_take(&us.places[binding], us.bell) : -EBADF;
 	if (taken >= 0)
 		taken = lp_descriptor_lower(taken, flags);
 	else if (taken == -EAGAIN)
-		taken = find(binding, flags);
-	unlock(before);
+		taken = take_connection(binding, flags);
+	unlock_registration(before);
 	return taken;
 }
 
@@ -354,9 +354,9 @@ enum lp_frame_each lp_registration_each(void)
 
 void lp_registration_session(struct lp_slice key)
 {
-	struct lp_signal_lock_before before = lock();
+	struct lp_signal_lock_before before = lock_registration();
 	lp_preload_channel_session(&us.channel, key);
-	unlock(before);
+	unlock_registration(before);
 }
 
 const struct lp_session_learner *lp_registration_rules(void)
@@ -366,16 +366,16 @@ const struct lp_session_learner *lp_registration_rules(void)
 
 bool lp_registration_knows(struct lp_slice key)
 {
-	struct lp_signal_lock_before before = lock();
+	struct lp_signal_lock_before before = lock_registration();
 	bool known = lp_learnt_sessions_has(&us.channel.known, key);
-	unlock(before);
+	unlock_registration(before);
 	return known;
 }
 
 int lp_registration_bounce(int fd)
 {
-	struct lp_signal_lock_before before = lock();
+	struct lp_signal_lock_before before = lock_registration();
 	int status = us.channel.drained ? -ENOTCONN : lp_preload_channel_bounce(&us.channel, fd);
-	unlock(before);
+	unlock_registration(before);
 	return status;
 }

@@ -49,7 +49,7 @@ static uint64_t hash_of(struct lp_slice value)
 	return hash;
 }
 
-static void carry(struct lp_carried *carried, struct lp_slice value)
+static void note_carried(struct lp_carried *carried, struct lp_slice value)
 {
 	if (!value.length)
 		return;
@@ -96,7 +96,7 @@ static void carry_cookies(struct lp_carried *carried, const char *name, struct l
 		const char *next = memchr(at, ';', (size_t)(end - at));
 		at = skip_blanks(at, end);
 		if ((size_t)(end - at) > length && memcmp(at, name, length) == 0 && at[length] == '=')
-			carry(carried, read_value(at + length + 1, end, true));
+			note_carried(carried, read_value(at + length + 1, end, true));
 		at = next ? next + 1 : NULL;
 	}
 }
@@ -104,7 +104,7 @@ static void carry_cookies(struct lp_carried *carried, const char *name, struct l
 static void carry_header(struct lp_carried *carried, const char *name, struct lp_slice header, struct lp_slice value)
 {
 	if (lp_http_is_name(header, name))
-		carry(carried, read_value(value.bytes, value.bytes + value.length, false));
+		note_carried(carried, read_value(value.bytes, value.bytes + value.length, false));
 	else if (lp_http_is_name(header, "Cookie"))
 		carry_cookies(carried, name, value);
 }
@@ -132,9 +132,9 @@ void lp_session_learner_carried(const struct lp_session_learner *learn, const st
 		return;
 	}
 	for (unsigned i = 0; i < learn->count; i++) {
-		carry(carried, lp_http_request_parameter(request->query, learn->rules[i].name));
+		note_carried(carried, lp_http_request_parameter(request->query, learn->rules[i].name));
 		if (*learn->rules[i].carried)
-			carry(carried, lp_http_request_parameter(request->query, learn->rules[i].carried));
+			note_carried(carried, lp_http_request_parameter(request->query, learn->rules[i].carried));
 	}
 	const char *end = request->headers.bytes + request->headers.length;
 	for (const char *at = request->headers.bytes; at < end;) {
@@ -188,7 +188,7 @@ struct cursor {
 };
 
 /* Whether a text comes next; then it is passed. */
-static bool pass(struct cursor *cursor, const char *text)
+static bool skip_text(struct cursor *cursor, const char *text)
 {
 	size_t length = strlen(text);
 	size_t left = (size_t)(cursor->end - cursor->at);
@@ -233,15 +233,15 @@ static bool is_key_byte(char byte)
 enum lp_session_learner_open lp_session_learner_open(struct lp_slice body, struct lp_slice *key)
 {
 	struct cursor cursor = {.at = body.bytes, .end = body.bytes + body.length};
-	bool is_jsonp = pass(&cursor, "___eio[");
+	bool is_jsonp = skip_text(&cursor, "___eio[");
 	if (is_jsonp) {
 		pass_digits(&cursor, '0');
-		if (!cursor.more && !pass(&cursor, "](\""))
+		if (!cursor.more && !skip_text(&cursor, "](\""))
 			return cursor.more ? LP_OPEN_MORE : LP_OPEN_NONE;
 	}
 	if (!cursor.more)
 		pass_length(&cursor);
-	if (!cursor.more && !pass(&cursor, is_jsonp ? "0{\\\"sid\\\":\\\"" : "0{\"sid\":\""))
+	if (!cursor.more && !skip_text(&cursor, is_jsonp ? "0{\\\"sid\\\":\\\"" : "0{\"sid\":\""))
 		return cursor.more ? LP_OPEN_MORE : LP_OPEN_NONE;
 	if (cursor.more)
 		return LP_OPEN_MORE;

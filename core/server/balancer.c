@@ -38,7 +38,7 @@
 /* Of lasting memory, without the sessions. */
 #define LASTING_BYTES ((size_t)64 << 20)
 
-static int tell(const struct lp_error *error, char *text, size_t size)
+static int copy_error(const struct lp_error *error, char *text, size_t size)
 {
 	if (text && size)
 		snprintf(text, size, "%s", error->text);
@@ -53,12 +53,12 @@ int limpet_balancer_new(struct limpet_balancer **out, uv_loop_t *loop, const str
 	struct limpet_balancer *balancer = calloc(1, sizeof(*balancer));
 	if (!balancer) {
 		lp_error_set(&error, -ENOMEM, "no memory for a balancer");
-		return tell(&error, error_text, error_size);
+		return copy_error(&error, error_text, error_size);
 	}
 	balancer->loop = loop;
 	if (lp_data_init(&balancer->data, options, &error)) {
 		limpet_balancer_free(balancer);
-		return tell(&error, error_text, error_size);
+		return copy_error(&error, error_text, error_size);
 	}
 	if (options->config)
 		lp_config_file_digest(options->config, balancer->config); /* If that fails, it has changed. */
@@ -602,7 +602,7 @@ static int abandon_start(struct limpet_balancer *balancer, const struct lp_error
 {
 	for (size_t i = 0; i < balancer->listener_count; i++)
 		lp_listener_stop(&balancer->listeners[i]);
-	return tell(error, text, size);
+	return copy_error(error, text, size);
 }
 
 int limpet_balancer_start(struct limpet_balancer *balancer, char *error_text, size_t error_size)
@@ -643,7 +643,7 @@ int limpet_balancer_reload(struct limpet_balancer *balancer, char *error_text, s
 		balancer->refused.error = error;
 		lp_log_write(&data->log, LP_LOG_ERROR, NULL, "%s; keeping the policies loaded at %s", error.text,
 			     data->current.at);
-		return tell(&error, error_text, error_size);
+		return copy_error(&error, error_text, error_size);
 	}
 	if (balancer->waiting_open)
 		use_policy(balancer);
@@ -669,12 +669,12 @@ int limpet_balancer_drain(struct limpet_balancer *balancer, unsigned id, char *e
 	struct lp_error error = {0};
 	unsigned others = 0;
 	if (find_worker(balancer, id, &worker, &error))
-		return tell(&error, error_text, error_size);
+		return copy_error(&error, error_text, error_size);
 	for (unsigned i = 0; i < workers->count; i++)
 		others += workers->slots[i].takes && !workers->slots[i].draining && &workers->slots[i] != worker;
 	if (!others) {
 		lp_error_set(&error, -EBUSY, "no other worker takes connections, so worker %u is not drained", id);
-		return tell(&error, error_text, error_size);
+		return copy_error(&error, error_text, error_size);
 	}
 	if (!worker->draining)
 		lp_log_write(&balancer->data.log, LP_LOG_INFO, LP_LOG_ABOUT(.worker = id, .pid = worker->pid),
@@ -689,7 +689,7 @@ int limpet_balancer_enable(struct limpet_balancer *balancer, unsigned id, char *
 	struct lp_worker *worker;
 	struct lp_error error = {0};
 	if (find_worker(balancer, id, &worker, &error))
-		return tell(&error, error_text, error_size);
+		return copy_error(&error, error_text, error_size);
 	if (worker->draining)
 		lp_log_write(&balancer->data.log, LP_LOG_INFO, LP_LOG_ABOUT(.worker = id, .pid = worker->pid),
 			     "worker %u gets new connections again", id);

@@ -167,8 +167,9 @@ static int find_dialect(struct lp_data *data, struct lp_error *error)
 }
 
 /* What only dialects of Node workers can do. */
-static int adapt(struct lp_data *data, bool (*change)(const struct lp_dialect *dialect, struct lp_dialect *changed),
-		 const char *option, struct lp_error *error)
+static int change_dialect(struct lp_data *data,
+			  bool (*change)(const struct lp_dialect *dialect, struct lp_dialect *changed),
+			  const char *option, struct lp_error *error)
 {
 	struct lp_dialect changed;
 	if (!change(data->dialect, &changed))
@@ -190,7 +191,7 @@ static int choose_stop(struct lp_data *data, struct lp_error *error)
 		       {"SIGQUIT", SIGQUIT}, {"SIGUSR2", SIGUSR2}, {"SIGWINCH", SIGWINCH}};
 	const char *name = data->options.stop_with;
 	if (strcmp(name, "shutdown") == 0)
-		return adapt(data, lp_dialect_say_shutdown, "--stop-with shutdown", error);
+		return change_dialect(data, lp_dialect_say_shutdown, "--stop-with shutdown", error);
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
 		data->stop_signal = signals[i].signal;
 		if (strcmp(name, signals[i].name) == 0)
@@ -204,17 +205,18 @@ static int choose_dialect(struct lp_data *data, struct lp_error *error)
 	const char *serialization = data->options.node_serialization;
 	int status = find_dialect(data, error);
 	if (!status && strcmp(serialization, "advanced") == 0)
-		status = adapt(data, lp_dialect_advance, "--node-serialization advanced", error);
+		status = change_dialect(data, lp_dialect_advance, "--node-serialization advanced", error);
 	else if (!status && strcmp(serialization, "json") != 0)
 		status =
 			lp_error_set(error, LP_EUSAGE, "there is no serialization %s: json or advanced", serialization);
 	if (!status && data->options.wait_ready)
-		status = adapt(data, lp_dialect_wait_ready, "--wait-ready", error);
+		status = change_dialect(data, lp_dialect_wait_ready, "--wait-ready", error);
 	return status ? status : choose_stop(data, error);
 }
 
 /* Take the policies of a trial, as they were read for it, into use. The trial stays as their twin if one is needed. */
-static int adopt(struct lp_data *data, struct lp_trial *trial, struct lp_loaded *loaded, struct lp_error *error)
+static int adopt_policies(struct lp_data *data, struct lp_trial *trial, struct lp_loaded *loaded,
+			  struct lp_error *error)
 {
 	int status = lp_policy_copy(&loaded->policy, lp_trial_policy(trial), &data->host, error);
 	if (status)
@@ -228,7 +230,7 @@ static int adopt(struct lp_data *data, struct lp_trial *trial, struct lp_loaded 
 	return 0;
 }
 
-static void unload(struct lp_data *data, struct lp_loaded *loaded)
+static void unload_policies(struct lp_data *data, struct lp_loaded *loaded)
 {
 	if (loaded->policy) {
 		data->past_policy_errors += lp_policy_errors(loaded->policy);
@@ -250,7 +252,7 @@ static int load_first(struct lp_data *data, struct lp_error *error)
 	if (lp_trial_run(trial, data->recorder, &mistake))
 		lp_log_write(&data->log, LP_LOG_WARNING, NULL, "%s; starting all the same, a reload would be refused",
 			     mistake.text);
-	status = adopt(data, trial, &data->current, error);
+	status = adopt_policies(data, trial, &data->current, error);
 	if (status)
 		lp_trial_free(trial);
 	return status;
@@ -311,8 +313,8 @@ void lp_data_worker_down(struct lp_data *data, unsigned worker)
 
 void lp_data_deinit(struct lp_data *data)
 {
-	unload(data, &data->current);
-	unload(data, &data->proven);
+	unload_policies(data, &data->current);
+	unload_policies(data, &data->proven);
 	lp_retired_threads_join(&data->retired);
 	lp_per_address_free(data->per_address);
 	lp_recorder_free(data->recorder);
@@ -343,13 +345,13 @@ int lp_data_reload(struct lp_data *data, struct lp_error *error)
 	if (status)
 		refuse_reload(error);
 	else
-		status = adopt(data, trial, &next, error);
+		status = adopt_policies(data, trial, &next, error);
 	if (status) {
 		lp_trial_free(trial);
 		return status;
 	}
 	if (data->proven.policy)
-		unload(data, &data->current);
+		unload_policies(data, &data->current);
 	else
 		data->proven = data->current;
 	data->current = next;
@@ -374,10 +376,10 @@ bool lp_data_asked(struct lp_data *data)
 	case LP_PROBATION_ON:
 		break;
 	case LP_PROBATION_PASSED:
-		unload(data, &data->proven);
+		unload_policies(data, &data->proven);
 		break;
 	case LP_PROBATION_FAILED:
-		unload(data, &data->current);
+		unload_policies(data, &data->current);
 		data->current = data->proven;
 		data->proven = (struct lp_loaded){0};
 		return true;

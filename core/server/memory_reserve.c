@@ -46,7 +46,7 @@ static struct block *block_of(void *bytes)
 	return (struct block *)((char *)bytes - offsetof(struct block, bytes));
 }
 
-static void *take(size_t size)
+static void *take_from_reserve(size_t size)
 {
 	size_t whole = sizeof(struct block) + size;
 	if (!reserve.arena || whole < size)
@@ -61,7 +61,7 @@ static void *take(size_t size)
 	return block ? block->bytes : NULL;
 }
 
-static void give(void *bytes)
+static void give_to_reserve(void *bytes)
 {
 	struct block *block = block_of(bytes);
 	pthread_mutex_lock(&reserve.lock);
@@ -73,7 +73,7 @@ static void give(void *bytes)
 void *lp_memory_reserve_malloc(size_t size)
 {
 	void *bytes = malloc(size);
-	return bytes ? bytes : take(size);
+	return bytes ? bytes : take_from_reserve(size);
 }
 
 void *lp_memory_reserve_calloc(size_t count, size_t size)
@@ -81,7 +81,7 @@ void *lp_memory_reserve_calloc(size_t count, size_t size)
 	void *bytes = calloc(count, size);
 	if (bytes || (size && count > (size_t)-1 / size))
 		return bytes;
-	bytes = take(count * size);
+	bytes = take_from_reserve(count * size);
 	return bytes ? memset(bytes, 0, count * size) : NULL;
 }
 
@@ -102,7 +102,7 @@ void *lp_memory_reserve_realloc(void *bytes, size_t size)
 	if (moved && !is_ours(bytes)) /* NOLINT(clang-analyzer-unix.Malloc): its place is asked, not what is there. */
 		return moved;
 	if (!moved)
-		moved = take(size);
+		moved = take_from_reserve(size);
 	if (!moved)
 		return NULL;
 	size_t had = usable_size(bytes);
@@ -114,7 +114,7 @@ void *lp_memory_reserve_realloc(void *bytes, size_t size)
 void lp_memory_reserve_free(void *bytes)
 {
 	if (is_ours(bytes))
-		give(bytes);
+		give_to_reserve(bytes);
 	else
 		free(bytes);
 }

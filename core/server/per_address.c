@@ -66,7 +66,7 @@ static bool is_exempt(const struct lp_per_address *table, const struct lp_ip *ip
 }
 
 /* The entry of an address; if it has none and now_ns is not NULL, one that is free by then; else NULL. */
-static struct entry *find(struct lp_per_address *table, const struct lp_ip *ip, const uint64_t *now_ns)
+static struct entry *find_address(struct lp_per_address *table, const struct lp_ip *ip, const uint64_t *now_ns)
 {
 	struct lp_slice key = {.bytes = (const char *)ip->bytes, .length = sizeof(uint64_t)};
 	uint64_t bucket = lp_hash(key, table->config.seed ^ ip->family) & table->mask;
@@ -89,7 +89,7 @@ bool lp_per_address_admit(struct lp_per_address *table, const struct lp_ip *ip, 
 	uint64_t now_ns = now_ms * NS_A_MS;
 	if (!table || !table->config.max_rate || is_exempt(table, ip))
 		return true;
-	struct entry *entry = find(table, ip, &now_ns);
+	struct entry *entry = find_address(table, ip, &now_ns);
 	if (!entry)
 		return true;
 	uint64_t from_ns = entry->recovered_ns > now_ns ? entry->recovered_ns : now_ns;
@@ -105,7 +105,7 @@ enum lp_per_address_answer lp_per_address_enter(struct lp_per_address *table, co
 	uint64_t now_ns = now_ms * NS_A_MS;
 	if (!table || !table->config.max_waiting || is_exempt(table, ip))
 		return LP_PER_ADDRESS_EXEMPT;
-	struct entry *entry = find(table, ip, &now_ns);
+	struct entry *entry = find_address(table, ip, &now_ns);
 	if (!entry)
 		return LP_PER_ADDRESS_EXEMPT;
 	if (entry->heads >= table->config.max_waiting)
@@ -116,7 +116,7 @@ enum lp_per_address_answer lp_per_address_enter(struct lp_per_address *table, co
 
 void lp_per_address_leave(struct lp_per_address *table, const struct lp_ip *ip)
 {
-	struct entry *entry = find(table, ip, NULL);
+	struct entry *entry = find_address(table, ip, NULL);
 	if (entry && entry->heads)
 		entry->heads--;
 }
@@ -126,7 +126,7 @@ bool lp_per_address_begin_wait(struct lp_per_address *table, const struct lp_ip 
 	uint64_t now_ns = now_ms * NS_A_MS;
 	if (!table || !table->config.max_waiting || is_exempt(table, ip))
 		return false;
-	struct entry *entry = find(table, ip, &now_ns);
+	struct entry *entry = find_address(table, ip, &now_ns);
 	if (entry)
 		entry->waiting++;
 	return entry;
@@ -134,13 +134,13 @@ bool lp_per_address_begin_wait(struct lp_per_address *table, const struct lp_ip 
 
 bool lp_per_address_is_over(struct lp_per_address *table, const struct lp_ip *ip)
 {
-	const struct entry *entry = find(table, ip, NULL);
+	const struct entry *entry = find_address(table, ip, NULL);
 	return entry && entry->waiting > table->config.share;
 }
 
 void lp_per_address_end_wait(struct lp_per_address *table, const struct lp_ip *ip)
 {
-	struct entry *entry = find(table, ip, NULL);
+	struct entry *entry = find_address(table, ip, NULL);
 	if (entry && entry->waiting)
 		entry->waiting--;
 }

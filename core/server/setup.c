@@ -249,7 +249,7 @@ static void warn_of_rules(struct lp_data *data, const bool *looked_up)
 			    data->options.sessions[i]);
 }
 
-static void report(struct lp_data *data)
+static void warn_of_setup(struct lp_data *data)
 {
 	const struct limpet_options *options = &data->options;
 	bool looked_up[LP_SESSION_RULES_MAX] = {false};
@@ -280,7 +280,7 @@ void lp_setup_report(struct lp_data *data)
 	struct lp_setup_told *told = &data->told;
 
 	told->next_count = 0;
-	report(data);
+	warn_of_setup(data);
 	memcpy(told->hashes, told->next, sizeof(told->hashes));
 	told->count = told->next_count;
 }

@@ -93,7 +93,7 @@ static void copy_workers(struct lp_trial *trial)
 }
 
 /* As they are outside, now. */
-static int renew(struct lp_trial *trial)
+static int renew_copies(struct lp_trial *trial)
 {
 	struct lp_scene *scene = &trial->scene;
 	struct lp_policy_host *host = &scene->host;
@@ -125,7 +125,7 @@ int lp_trial_new(struct lp_trial **out, const struct lp_policy_host *live, const
 		trial->live = live;
 		trial->options = options;
 		trial->scene.log.level = LP_LOG_ERROR;
-		status = renew(trial);
+		status = renew_copies(trial);
 	}
 	if (status)
 		lp_error_set(error, status, "policies cannot be tried: %s", lp_error_words(status));
@@ -158,7 +158,7 @@ void lp_trial_free(struct lp_trial *trial)
 
 /* Asking */
 
-static struct lp_verdict ask(struct lp_trial *trial, const struct lp_policy_conn *conn)
+static struct lp_verdict ask_policies(struct lp_trial *trial, const struct lp_policy_conn *conn)
 {
 	struct lp_policy_conn unseen = {
 		.ip = conn->ip,
@@ -181,7 +181,7 @@ static int try_on(struct lp_trial *trial, const struct lp_policy_conn *conn, con
 	char lines[2][LP_SCENE_LINE_SIZE] = {"", ""};
 	unsigned line = 0;
 
-	ask(trial, conn);
+	ask_policies(trial, conn);
 	if (lp_policy_errors(trial->policy) == errors)
 		return 0;
 	while (lp_scene_next_line(&trial->scene, lines[line]))
@@ -312,8 +312,8 @@ static void tally_move(struct tally *tally, unsigned from, unsigned to)
 static void compare_on(struct lp_trial *trial, struct lp_trial *before, const struct lp_policy_conn *conn,
 		       unsigned home, struct tally *tally)
 {
-	struct lp_verdict old = ask(before, conn);
-	struct lp_verdict new = ask(trial, conn);
+	struct lp_verdict old = ask_policies(before, conn);
+	struct lp_verdict new = ask_policies(trial, conn);
 
 	if (old.kind != LP_VERDICT_WORKER || (home && old.worker != home))
 		return;
@@ -406,10 +406,10 @@ int lp_trial_compare(struct lp_trial *trial, struct lp_trial *before, const stru
 {
 	struct tally tally = {0};
 	char moves[256];
-	int status = renew(trial);
+	int status = renew_copies(trial);
 
 	if (!status)
-		status = renew(before);
+		status = renew_copies(before);
 	if (status)
 		return lp_error_set(error, status, "policies cannot be compared: %s", lp_error_words(status));
 	uint64_t end_ns = budget_end_ns();

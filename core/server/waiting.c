@@ -114,7 +114,7 @@ static bool can_decide(struct lp_waiting *waiting, struct lp_connection *connect
 	return false;
 }
 
-static void record(struct lp_waiting *waiting, const struct lp_policy_conn *view, unsigned worker)
+static void record_connection(struct lp_waiting *waiting, const struct lp_policy_conn *view, unsigned worker)
 {
 	lp_recorder_note(waiting->config.recorder, uv_now(waiting->config.loop), view, waiting->look.bytes,
 			 waiting->look.length, worker);
@@ -128,7 +128,7 @@ static void note_decision(struct lp_waiting *waiting, struct lp_connection *conn
 			     connection->cursor, lp_policy_errors(waiting->policy) != errors_before);
 }
 
-static int look(struct lp_waiting *waiting, struct lp_connection *connection, struct lp_policy_conn *view)
+static int look_at_head(struct lp_waiting *waiting, struct lp_connection *connection, struct lp_policy_conn *view)
 {
 	int status = lp_head_peek(&waiting->look, connection->fd, connection->seen, view);
 	if (status == 0)
@@ -136,7 +136,7 @@ static int look(struct lp_waiting *waiting, struct lp_connection *connection, st
 	return status;
 }
 
-static void hold(struct lp_waiting *waiting, struct lp_connection *connection, unsigned worker)
+static void hold_connection(struct lp_waiting *waiting, struct lp_connection *connection, unsigned worker)
 {
 	if (connection->refused_by)
 		pause_connection(waiting, connection);
@@ -159,7 +159,7 @@ static void ask_policies(struct lp_waiting *waiting, struct lp_connection *conne
 		struct lp_verdict verdict = lp_policy_decide(waiting->policy, view, &connection->cursor);
 		switch (verdict.kind) {
 		case LP_VERDICT_LOOK:
-			if (!can_decide(waiting, connection, look(waiting, connection, view)))
+			if (!can_decide(waiting, connection, look_at_head(waiting, connection, view)))
 				return;
 			continue;
 		case LP_VERDICT_HEAR:
@@ -177,20 +177,20 @@ static void ask_policies(struct lp_waiting *waiting, struct lp_connection *conne
 			return;
 		case LP_VERDICT_HOLD:
 			note_decision(waiting, connection, view, &verdict, errors);
-			hold(waiting, connection, verdict.worker);
+			hold_connection(waiting, connection, verdict.worker);
 			return;
 		case LP_VERDICT_REFUSE:
-			record(waiting, view, 0);
+			record_connection(waiting, view, 0);
 			note_decision(waiting, connection, view, &verdict, errors);
 			lp_closing_refused(waiting, connection, LP_OUTCOME_REFUSED_POLICY, verdict.status);
 			return;
 		case LP_VERDICT_WORKER:
-			record(waiting, view, verdict.worker);
+			record_connection(waiting, view, verdict.worker);
 			break;
 		case LP_VERDICT_NONE:
 			verdict.worker = lp_workers_least(waiting->config.workers, LP_LEAST_CONNECTIONS);
 			if (verdict.worker)
-				record(waiting, view, verdict.worker);
+				record_connection(waiting, view, verdict.worker);
 			break;
 		}
 		note_decision(waiting, connection, view, &verdict, errors);
@@ -200,7 +200,8 @@ static void ask_policies(struct lp_waiting *waiting, struct lp_connection *conne
 }
 
 /* looked: what is known of its first bytes, as a look has filled it; or all zero. */
-static void decide(struct lp_waiting *waiting, struct lp_connection *connection, const struct lp_policy_conn *looked)
+static void decide_connection(struct lp_waiting *waiting, struct lp_connection *connection,
+			      const struct lp_policy_conn *looked)
 {
 	struct lp_policy_asked asked = {0};
 	struct lp_policy_conn view = *looked;
@@ -228,7 +229,7 @@ static void decide_waiting(struct lp_waiting *waiting, struct lp_connection *con
 {
 	static const struct lp_policy_conn nothing;
 	lp_wait_end(waiting, connection);
-	decide(waiting, connection, &nothing);
+	decide_connection(waiting, connection, &nothing);
 }
 
 /* The loop's next turn */
@@ -286,7 +287,7 @@ static void on_due(uv_idle_t *idle)
 static void on_head(struct lp_waiting *waiting, struct lp_connection *connection, bool has_ended)
 {
 	struct lp_policy_conn view = {0};
-	int status = look(waiting, connection, &view);
+	int status = look_at_head(waiting, connection, &view);
 	if (status == LP_AGAIN && !has_ended) {
 		connection->seen = (uint32_t)waiting->look.seen; /* It stays where it is, in each list. */
 		return;
@@ -298,7 +299,7 @@ static void on_head(struct lp_waiting *waiting, struct lp_connection *connection
 	connection->half_closed = has_ended;
 	lp_wait_end(waiting, connection);
 	if (can_decide(waiting, connection, status))
-		decide(waiting, connection, &view);
+		decide_connection(waiting, connection, &view);
 }
 
 /* Its end was there when it began to wait. */
@@ -362,12 +363,12 @@ static void give_up_looking(struct lp_waiting *waiting, struct lp_connection *co
 static void expire_looking(struct lp_waiting *waiting, struct lp_connection *connection)
 {
 	struct lp_policy_conn view = {0};
-	if (look(waiting, connection, &view)) {
+	if (look_at_head(waiting, connection, &view)) {
 		give_up_looking(waiting, connection);
 		return;
 	}
 	lp_wait_end(waiting, connection);
-	decide(waiting, connection, &view);
+	decide_connection(waiting, connection, &view);
 }
 
 static void try_again(struct lp_waiting *waiting, struct lp_connection *connection)
@@ -386,7 +387,7 @@ static void expire_held(struct lp_waiting *waiting, struct lp_connection *connec
 		lp_closing_early(waiting, connection, LP_OUTCOME_CLIENT_LEFT); /* Its client has most likely left. */
 }
 
-static void expire(struct lp_waiting *waiting, struct lp_connection *connection)
+static void expire_connection(struct lp_waiting *waiting, struct lp_connection *connection)
 {
 	switch (connection->state) {
 	case LP_LOOKING:
@@ -420,7 +421,7 @@ static void on_timer(uv_timer_t *timer)
 				waiting->supervisor); /* If we have not run for a while, the claim may be here. */
 			heard = true;
 		} else {
-			expire(waiting, connection);
+			expire_connection(waiting, connection);
 		}
 	}
 	lp_wait_arm_timer(waiting);
@@ -564,7 +565,7 @@ void lp_waiting_admit(struct lp_waiting *waiting, int fd, const struct lp_ip *ip
 	if (!connection)
 		return;
 	if (lp_per_address_admit(waiting->config.per_address, ip, uv_now(waiting->config.loop)))
-		decide(waiting, connection, &nothing);
+		decide_connection(waiting, connection, &nothing);
 	else
 		lp_closing_over_limit(waiting, connection, LP_OUTCOME_ADDRESS_RATE,
 				      "too many come from there (--max-rate-per-ip)");

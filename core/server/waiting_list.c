@@ -45,7 +45,7 @@ int lp_wait_watch(struct lp_waiting *waiting, struct lp_connection *connection)
 	return 0;
 }
 
-static void unwatch(struct lp_waiting *waiting, struct lp_connection *connection)
+static void stop_watching(struct lp_waiting *waiting, struct lp_connection *connection)
 {
 	if (!connection->watched)
 		return;
@@ -80,7 +80,7 @@ static void count_wait(struct lp_waiting *waiting, struct lp_connection *connect
 
 void lp_wait_release(struct lp_waiting *waiting, struct lp_connection *connection)
 {
-	unwatch(waiting, connection);
+	stop_watching(waiting, connection);
 	lp_list_remove(&connection->excess_link);
 	if (connection->looks_per_address)
 		lp_per_address_leave(waiting->config.per_address, &connection->ip);

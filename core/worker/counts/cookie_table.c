@@ -34,7 +34,7 @@ static size_t slot_of(const struct lp_cookie_table *ledger, uint64_t cookie)
 	return slot;
 }
 
-static struct lp_cookie_table_entry *find(const struct lp_cookie_table *ledger, uint64_t cookie)
+static struct lp_cookie_table_entry *find_slot(const struct lp_cookie_table *ledger, uint64_t cookie)
 {
 	if (!ledger->size || !cookie)
 		return NULL;
@@ -42,7 +42,7 @@ static struct lp_cookie_table_entry *find(const struct lp_cookie_table *ledger, 
 	return entry->cookie ? entry : NULL;
 }
 
-static int resize(struct lp_cookie_table *ledger, unsigned bits)
+static int resize_table(struct lp_cookie_table *ledger, unsigned bits)
 {
 	struct lp_cookie_table_entry *entries = calloc((size_t)1 << bits, sizeof(*entries));
 	if (!entries)
@@ -58,17 +58,17 @@ static int resize(struct lp_cookie_table *ledger, unsigned bits)
 }
 
 /* Give memory back once an eighth is in use: far from two thirds, so that coming and going in turn moves nothing. */
-static void shrink(struct lp_cookie_table *ledger)
+static void shrink_table(struct lp_cookie_table *ledger)
 {
 	unsigned bits = ledger->bits;
 	while (bits > SMALLEST_BITS && ledger->size < (size_t)1 << (bits - 3))
 		bits--;
 	if (bits != ledger->bits)
-		(void)resize(ledger, bits); /* Without memory to move to, it stays where it is. */
+		(void)resize_table(ledger, bits); /* Without memory to move to, it stays where it is. */
 }
 
 /* Empty a slot: entries behind it that would no longer be found from their home move up. */
-static void vacate(struct lp_cookie_table *ledger, size_t slot)
+static void vacate_slot(struct lp_cookie_table *ledger, size_t slot)
 {
 	size_t last = capacity_of(ledger) - 1;
 	ledger->size--;
@@ -91,10 +91,10 @@ void lp_cookie_table_clear(struct lp_cookie_table *ledger)
 
 int lp_cookie_table_add(struct lp_cookie_table *ledger, uint64_t cookie, unsigned worker, unsigned kind, uint32_t mark)
 {
-	if (find(ledger, cookie))
+	if (find_slot(ledger, cookie))
 		return -EEXIST;
 	if ((ledger->size + 1) * 3 > capacity_of(ledger) * 2) {
-		int status = resize(ledger, ledger->bits ? ledger->bits + 1 : SMALLEST_BITS);
+		int status = resize_table(ledger, ledger->bits ? ledger->bits + 1 : SMALLEST_BITS);
 		if (status)
 			return status;
 	}
@@ -107,19 +107,19 @@ int lp_cookie_table_add(struct lp_cookie_table *ledger, uint64_t cookie, unsigne
 
 void lp_cookie_table_mark(struct lp_cookie_table *ledger, uint64_t cookie, uint32_t mark)
 {
-	struct lp_cookie_table_entry *entry = find(ledger, cookie);
+	struct lp_cookie_table_entry *entry = find_slot(ledger, cookie);
 	if (entry)
 		entry->mark = mark;
 }
 
 unsigned lp_cookie_table_remove(struct lp_cookie_table *ledger, uint64_t cookie)
 {
-	struct lp_cookie_table_entry *entry = find(ledger, cookie);
+	struct lp_cookie_table_entry *entry = find_slot(ledger, cookie);
 	if (!entry)
 		return 0;
 	unsigned worker = entry->worker;
-	vacate(ledger, (size_t)(entry - ledger->entries));
-	shrink(ledger);
+	vacate_slot(ledger, (size_t)(entry - ledger->entries));
+	shrink_table(ledger);
 	return worker;
 }
 
@@ -134,11 +134,11 @@ size_t lp_cookie_table_forget_worker(struct lp_cookie_table *ledger, unsigned wo
 	for (size_t slot = 0; slot < capacity_of(ledger);) {
 		const struct lp_cookie_table_entry *entry = &ledger->entries[slot];
 		if (entry->cookie && entry->worker == worker)
-			vacate(ledger, slot);
+			vacate_slot(ledger, slot);
 		else
 			slot++;
 	}
-	shrink(ledger);
+	shrink_table(ledger);
 	return before - ledger->size;
 }
 
@@ -149,11 +149,11 @@ size_t lp_cookie_table_sweep(struct lp_cookie_table *ledger, unsigned kind, uint
 		const struct lp_cookie_table_entry *entry = &ledger->entries[slot];
 		if (entry->cookie && entry->kind == kind && entry->mark < oldest) {
 			gone[entry->worker]++;
-			vacate(ledger, slot);
+			vacate_slot(ledger, slot);
 		} else {
 			slot++;
 		}
 	}
-	shrink(ledger);
+	shrink_table(ledger);
 	return before - ledger->size;
 }

@@ -133,7 +133,7 @@ static int first_due(const struct lp_open_count *count)
 }
 
 /* Set the timer for the list that is wanted first, if any is. */
-static void schedule(struct lp_open_count *count)
+static void schedule_list(struct lp_open_count *count)
 {
 	if (count->stopping || count->listing.running)
 		return;
@@ -165,7 +165,7 @@ static void read_list(void *argument)
 }
 
 /* What a complete list says of the connections that are remembered. */
-static void judge(struct lp_open_count *count, const struct listing *listing)
+static void judge_list(struct lp_open_count *count, const struct listing *listing)
 {
 	struct kind *kind = &count->kinds[listing->kind];
 	kind->lists++;
@@ -187,7 +187,7 @@ static void take_list(struct lp_open_count *count)
 {
 	struct listing *listing = &count->listing;
 	if (listing->status == 0)
-		judge(count, listing);
+		judge_list(count, listing);
 	else if (!count->list_failed)
 		lp_log_write(count->log, LP_LOG_WARNING, NULL,
 			     "the kernel's list of open connections cannot be read: %s; trying again",
@@ -195,7 +195,7 @@ static void take_list(struct lp_open_count *count)
 	count->list_failed = listing->status != 0;
 	count->rest_until_ms = uv_now(count->timer.loop) + listing->cost_ns * REST_FACTOR / 1000000;
 	set_due(count, listing->kind);
-	schedule(count);
+	schedule_list(count);
 }
 
 static void on_list_read(uv_async_t *done)
@@ -231,7 +231,7 @@ static void on_timer(uv_timer_t *timer)
 }
 
 /* Messages were lost: find out soon, and as surely as when asked. */
-static void hurry(struct lp_open_count *count)
+static void hurry_lists(struct lp_open_count *count)
 {
 	for (int kind = 0; kind < LP_SOCKET_KINDS; kind++) {
 		if (!is_told_of(count, kind))
@@ -239,7 +239,7 @@ static void hurry(struct lp_open_count *count)
 		count->kinds[kind].hurried = MISSES + count->listing.running; /* That one began too early. */
 		count->kinds[kind].due_ms = uv_now(count->timer.loop);
 	}
-	schedule(count);
+	schedule_list(count);
 }
 
 static void on_destroyed(uv_poll_t *poll, int status, int events)
@@ -254,7 +254,7 @@ static void on_destroyed(uv_poll_t *poll, int status, int events)
 		for (int i = 0; i < status; i++)
 			count->gone[lp_cookie_table_remove(&count->ledger, cookies[i])]++;
 		if (status < 0)
-			hurry(count);
+			hurry_lists(count);
 		if (status < LP_SOCKET_DIAG_BATCH)
 			break;
 	}
@@ -335,7 +335,7 @@ int lp_open_count_add(struct lp_open_count *count, int fd, unsigned worker, uint
 	status = lp_cookie_table_add(&count->ledger, cookie, worker, kind, count->kinds[kind].lists + as_seen);
 	if (status == 0 && count->ledger.sizes[kind] == 1) {
 		set_due(count, kind);
-		schedule(count);
+		schedule_list(count);
 	}
 	return status;
 }

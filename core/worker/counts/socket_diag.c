@@ -159,7 +159,7 @@ static uint64_t cookie_of(const __u32 *halves)
 	return halves[0] | (uint64_t)halves[1] << 32;
 }
 
-static int append(struct lp_socket_diag_list *list, uint64_t cookie, bool held)
+static int append_cookie(struct lp_socket_diag_list *list, uint64_t cookie, bool held)
 {
 	if (list->length == list->capacity) {
 		size_t capacity = list->capacity ? 2 * list->capacity : 256;
@@ -186,11 +186,11 @@ static int read_listed(const struct nlmsghdr *header, struct lp_socket_diag_list
 	case TCPDIAG_GETSOCK:
 		if (header->nlmsg_len < NLMSG_LENGTH(sizeof(*tcp)))
 			return -EPROTO;
-		return append(list, cookie_of(tcp->id.idiag_cookie), tcp->idiag_inode != 0);
+		return append_cookie(list, cookie_of(tcp->id.idiag_cookie), tcp->idiag_inode != 0);
 	case SOCK_DIAG_BY_FAMILY:
 		if (header->nlmsg_len < NLMSG_LENGTH(sizeof(*local)))
 			return -EPROTO;
-		return append(list, cookie_of(local->udiag_cookie), true);
+		return append_cookie(list, cookie_of(local->udiag_cookie), true);
 	default:
 		return 0;
 	}
@@ -217,8 +217,8 @@ static int read_part(int fd, struct lp_socket_diag_list *list)
 }
 
 /* A question and its whole answer. The descriptor is new each time: what is left of a failed answer goes with it. */
-static int ask(enum lp_socket_kind kind, bool nothing, const struct lp_socket_diag_ports *ports,
-	       struct lp_socket_diag_list *list)
+static int ask_kernel(enum lp_socket_kind kind, bool nothing, const struct lp_socket_diag_ports *ports,
+		      struct lp_socket_diag_list *list)
 {
 	int fd = open_netlink(0);
 	if (fd < 0)
@@ -234,14 +234,14 @@ static int ask(enum lp_socket_kind kind, bool nothing, const struct lp_socket_di
 int lp_socket_diag_list(enum lp_socket_kind kind, const struct lp_socket_diag_ports *ports,
 			struct lp_socket_diag_list *list)
 {
-	return ask(kind, false, ports, list);
+	return ask_kernel(kind, false, ports, list);
 }
 
 int lp_socket_diag_probe(enum lp_socket_kind kind)
 {
 	/* Sockets in no state at all: nothing is walked, nothing listed. */
 	struct lp_socket_diag_list none = {0};
-	int status = ask(kind, true, &(struct lp_socket_diag_ports){0}, &none);
+	int status = ask_kernel(kind, true, &(struct lp_socket_diag_ports){0}, &none);
 	free(none.sockets);
 	return status;
 }
