@@ -37,6 +37,9 @@ const MARK = 'LIMPET_E2E';
 /** The longest that a whole test goes on while limpet and its workers say nothing, on a quiet machine. */
 const BODY_PATIENCE_MS = 6 * PATIENCE_MS;
 
+/** The longest that limpet has run before a test's body begins that does not wait for it. */
+const START_MS = 1000;
+
 /** How many lines of a log are worth showing. */
 const SHOWN_LINES = 150;
 
@@ -389,4 +392,12 @@ async function runToItsEnd(command, env = {}) {
 	return { status: child.exitCode, output: Buffer.concat(output).toString(), log: lines.join('\n') };
 }
 
-module.exports = { BINARY, DIALECT, eventually, run, runToItsEnd, sanitized };
+/**
+ * How often a worker that ends as soon as it starts can have been started since limpet was, `ms` ago: pauses of 100 ms, each twice
+ * the one before, and all a fifth shorter at the least.
+ */
+function mostStarts(ms) {
+	return 1 + Math.floor(Math.log2((ms + START_MS) / 80 + 1));
+}
+
+module.exports = { BINARY, DIALECT, eventually, mostStarts, run, runToItsEnd, sanitized };

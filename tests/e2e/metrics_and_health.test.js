@@ -73,7 +73,7 @@ test('the counts add up at every scrape, under load, refusals and deaths', run(
 		}
 		await load.stop();
 		await eventually('the silent one was refused', async () =>
-			(await scrape(limpet)).limpet_connections_refused_total['reason="head_timeout"'] === 1);
+			(await scrape(limpet)).limpet_connections_refused_total['reason="head_timeout"'] >= 1);
 		await eventually('the worker is back', async () => {
 			const metrics = await scrape(limpet);
 			return sum(metrics.limpet_worker_up) === 2 && metrics.limpet_worker_restarts_total['worker="1"'] === 1;
