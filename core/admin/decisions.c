@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <time.h>
 
 /* Loads whose hooks' names are kept. */
 #define LOADS 16
@@ -88,13 +89,21 @@ static struct lp_decision *find_record(struct lp_decisions *decisions, uint64_t 
 	return number && record->number == number ? record : NULL;
 }
 
+static uint64_t wall_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 /* Members are set one by one: most of a record is text that need not be cleared. */
 static struct lp_decision *make_record(struct lp_decisions *decisions, const struct lp_decision_client *client)
 {
 	struct lp_decision *record = &decisions->records[++decisions->made % LP_DECISIONS];
 
 	record->number = decisions->made;
-	record->begun_ms = client->begun_ms;
+	record->begun_ms = wall_ms() - (client->now_ms - client->begun_ms);
 	record->listener = client->listener;
 	record->decided_ms = 0;
 	record->ended_ms = 0;

@@ -32,7 +32,7 @@
 /** A connection that was decided, or that ended before. */
 struct lp_decision {
 	uint64_t number;      /**< Counted from 1; 0: none. */
-	uint64_t begun_ms;    /**< When it was accepted, on the loop's clock. */
+	uint64_t begun_ms;    /**< When it was accepted, by the wall clock. */
 	const char *listener; /**< As --listen names it. Outlives the log. */
 	uint32_t decided_ms;  /**< After begun_ms: when it was last decided. */
 	uint32_t ended_ms;    /**< After begun_ms: when its outcome was known. */

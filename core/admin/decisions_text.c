@@ -53,17 +53,12 @@ static void hash_session(const struct lp_decisions *decisions, const struct lp_d
 	snprintf(text, HASH_DIGITS + 1, "%.*s", HASH_DIGITS, whole);
 }
 
-/* The clock of the loop stands still while the machine sleeps; near enough for what was a moment ago. */
-static void put_time(FILE *out, const struct lp_decisions_question *question, uint64_t at_ms)
+static void put_time(FILE *out, uint64_t at_ms)
 {
-	struct timespec now;
-	uint64_t wall_ms;
 	char text[LP_CLOCK_TEXT_SIZE];
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	wall_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 - (question->now_ms - at_ms);
-	lp_clock_format((time_t)(wall_ms / 1000), text);
-	fprintf(out, "\"%.19s.%03uZ\"", text, (unsigned)(wall_ms % 1000));
+	lp_clock_format((time_t)(at_ms / 1000), text);
+	fprintf(out, "\"%.19s.%03uZ\"", text, (unsigned)(at_ms % 1000));
 }
 
 static void put_text(FILE *out, const char *name, struct lp_slice text)
@@ -159,7 +154,7 @@ static void put_record(FILE *out, const struct lp_decisions_question *question, 
 
 	lp_ip_format(&record->ip, client);
 	fprintf(out, "{\"number\":%" PRIu64 ",\"time\":", record->number);
-	put_time(out, question, record->begun_ms);
+	put_time(out, record->begun_ms);
 	put_text(out, "client", slice_of(client));
 	fprintf(out, ",\"port\":%u", record->port);
 	put_text(out, "listener", slice_of(record->listener));

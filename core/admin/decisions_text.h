@@ -12,7 +12,6 @@
 /** What an answer is made of. */
 struct lp_decisions_question {
 	const struct lp_decisions *decisions;
-	uint64_t now_ms;    /**< On the loop's clock. */
 	unsigned count;     /**< Records at most; 1 – LP_DECISIONS_ANSWERED. */
 	bool reveal;        /**< Whether session ids and queries are shown as they are. */
 	const char *wanted; /**< A search: an address, with or without a port, a session or its hash, "#" and a record's

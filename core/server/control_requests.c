@@ -155,7 +155,6 @@ static struct lp_decisions_question question_of(const struct limpet_balancer *ba
 {
 	return (struct lp_decisions_question){
 		.decisions = balancer->data.decisions,
-		.now_ms = uv_now(balancer->loop),
 		.count = count < 1 || count > LP_DECISIONS_ANSWERED ? LP_DECISIONS_ANSWERED : (unsigned)count,
 		.reveal = reveal};
 }

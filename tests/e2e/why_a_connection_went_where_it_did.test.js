@@ -66,6 +66,7 @@ test('a session is found by its id and by its hash, and its id is shown only if 
 		await limpet.get('/?key=very-secret');
 		await limpet.get('/?key=very-secret');
 		await limpet.get('/');
+		await eventually('each has its outcome', async () => (await limpet.counts()).acknowledged === 3);
 		const found = await records(limpet, 'very-secret');
 		assert.equal(found.length, 2);
 		assert.deepEqual(found.map(({ session_worker }) => session_worker), [0, 1]);

@@ -151,7 +151,7 @@ static void long_texts_are_cut(void **state)
 static json_t *search(struct fixture *fixture, const char *wanted, bool reveal)
 {
 	struct lp_decisions_question question = {
-		.decisions = fixture->decisions, .now_ms = 200, .count = 20, .reveal = reveal, .wanted = wanted};
+		.decisions = fixture->decisions, .count = 20, .reveal = reveal, .wanted = wanted};
 	char *text = lp_decisions_search(&question);
 	json_t *answer = json_loads(text, 0, NULL);
 	free(text);
@@ -238,7 +238,7 @@ static void what_strangers_send_is_json_all_the_same(void **state)
 static uint64_t follow(struct fixture *fixture, uint64_t after, size_t count, uint64_t missed)
 {
 	struct lp_decisions_question question = {
-		.decisions = fixture->decisions, .now_ms = 200, .count = LP_DECISIONS_ANSWERED, .after = after};
+		.decisions = fixture->decisions, .count = LP_DECISIONS_ANSWERED, .after = after};
 	char *text = lp_decisions_follow(&question);
 	json_t *answer = json_loads(text, 0, NULL);
 	free(text);
