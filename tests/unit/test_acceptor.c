@@ -117,6 +117,31 @@ static void clients_that_keep_coming_do_not_hold_up_the_end(void **state)
 	finish(&acceptor, &loop);
 }
 
+static void who_takes_too_long_leaves_the_others_to_the_next_turn(void **state)
+{
+	enum { CLIENTS = 5 };
+	struct lp_acceptor acceptor;
+	uv_loop_t loop;
+	struct lp_log log;
+	unsigned accepted = 0;
+	struct sockaddr_in address;
+	int clients[CLIENTS];
+	(void)state;
+	start(&acceptor, &loop, &log, listen_anywhere(&address), &accepted);
+	acceptor.turn_ns = 1;
+	for (int i = 0; i < CLIENTS; i++) {
+		clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(connect(clients[i], (struct sockaddr *)&address, sizeof(address)), 0);
+	}
+	for (unsigned turn = 1; turn <= CLIENTS; turn++) {
+		uv_run(&loop, UV_RUN_ONCE);
+		assert_int_equal(accepted, turn);
+	}
+	for (int i = 0; i < CLIENTS; i++)
+		close(clients[i]);
+	finish(&acceptor, &loop);
+}
+
 /* A socket that does not listen: it is ready all the time, and accept says EINVAL all the time. */
 static void an_accept_that_always_fails_is_paused_for_and_ends(void **state)
 {
@@ -140,6 +165,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_in_the_backlog_is_accepted_before_the_end),
 		cmocka_unit_test(clients_that_keep_coming_do_not_hold_up_the_end),
+		cmocka_unit_test(who_takes_too_long_leaves_the_others_to_the_next_turn),
 		cmocka_unit_test(an_accept_that_always_fails_is_paused_for_and_ends),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
