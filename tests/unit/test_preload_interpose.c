@@ -336,6 +336,128 @@ static void each_way_of_reading_ends_with_a_request_and_sees_the_end_when_the_ne
 	}
 }
 
+static void assert_reads(int fd, const char *text)
+{
+	char bytes[4096];
+	wait_for(fd);
+	assert_int_equal(read(fd, bytes, sizeof(bytes)), strlen(text));
+	assert_memory_equal(bytes, text, strlen(text));
+}
+
+static void assert_given_back(const struct running *running, const char *request)
+{
+	char bytes[256];
+	int given;
+	wait_for(running->connection);
+	assert_int_equal(read(running->connection, bytes, sizeof(bytes)), 0);
+	assert_int_equal(receive(running->channel, &given).kind, LP_FRAME_BOUNCE);
+	client_gets(given, request);
+	close(given);
+}
+
+/* Which requests limpet wants: each but the first; or, besides those of other workers' sessions, those that begin one. */
+static void requests_are_given_back_as_limpet_wants_it(void **state)
+{
+	static const char opening[] = "GET /?EIO=4&transport=polling HTTP/1.1\r\n\r\n";
+	static const struct {
+		enum lp_frame_each each;
+		const char *request;
+		bool stays;
+	} cases[] = {{LP_EACH_REQUEST, GET, false},     {LP_EACH_REQUEST, opening, false},
+		     {LP_EACH_SESSION, opening, false}, {LP_EACH_SESSION, GET, true},
+		     {LP_EACH_NONE, FOREIGN, true},     {LP_EACH_NONE, opening, true}};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct running running = run(cases[i].each);
+		client_sends(running.client, GET);
+		assert_reads(running.connection, GET);
+		by_write(running.connection, OK);
+		client_gets(running.client, OK);
+		client_sends(running.client, cases[i].request);
+		if (cases[i].stays)
+			assert_reads(running.connection, cases[i].request);
+		else
+			assert_given_back(&running, cases[i].request);
+		end(running);
+	}
+}
+
+static void bodies_are_read_up_to_their_ends(void **state)
+{
+	static const char *const bodies[] = {
+		"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello",
+		"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"};
+	char bytes[256];
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct running running = run(LP_EACH_SESSION);
+		client_sends(running.client, bodies[i]);
+		client_sends(running.client, GET);
+		size_t got = 0;
+		while (got < strlen(bodies[i])) { /* In small pieces. */
+			wait_for(running.connection);
+			ssize_t piece = read(running.connection, bytes + got, 7);
+			assert_true(piece > 0);
+			got += (size_t)piece;
+		}
+		assert_int_equal(got, strlen(bodies[i]));
+		assert_memory_equal(bytes, bodies[i], got);
+		by_write(running.connection, OK);
+		assert_reads(running.connection, GET);
+		by_write(running.connection, OK);
+		client_gets(running.client, OK OK);
+		client_sends(running.client, FOREIGN);
+		assert_given_back(&running, FOREIGN);
+		end(running);
+	}
+}
+
+/* Where a request's end is not known, a foreign one ends the connection, and its watch hears of that. */
+static void behind_an_unknown_end_a_foreign_request_ends_the_connection(void **state)
+{
+	static const char doubtful[] = "GET / HTTP/1.1\r\nA: b\rc\r\n\r\n";
+	char bytes[256];
+	(void)state;
+	struct running running = run(LP_EACH_SESSION);
+	int set = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event event = {.events = EPOLLIN};
+	assert_int_equal(epoll_ctl(set, EPOLL_CTL_ADD, running.connection, &event), 0);
+	client_sends(running.client, doubtful);
+	assert_reads(running.connection, doubtful);
+	by_write(running.connection, OK);
+	client_gets(running.client, OK);
+	client_sends(running.client, FOREIGN);
+	wait_for(running.connection);
+	assert_int_equal(read(running.connection, bytes, sizeof(bytes)), 0);
+	wait_for(running.client);
+	assert_int_equal(recv(running.client, bytes, sizeof(bytes), 0), 0); /* And no reset: nothing is left unread. */
+	assert_int_equal(epoll_wait(set, &event, 1, PATIENCE_MS), 1);
+	assert_true(event.events & EPOLLHUP);
+	assert_int_equal(read(running.connection, bytes, sizeof(bytes)), 0);
+	close(set);
+	end(running);
+}
+
+static void a_client_that_resets_is_an_error_and_one_that_ends_is_an_end(void **state)
+{
+	char bytes[256];
+	struct linger linger = {.l_onoff = 1};
+	(void)state;
+	struct running running = run(LP_EACH_SESSION);
+	assert_int_equal(shutdown(running.client, SHUT_WR), 0);
+	wait_for(running.connection);
+	assert_int_equal(read(running.connection, bytes, sizeof(bytes)), 0);
+	end(running);
+	running = run(LP_EACH_SESSION);
+	assert_int_equal(setsockopt(running.client, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	close(running.client);
+	running.client = -1;
+	wait_for(running.connection);
+	assert_int_equal(read(running.connection, bytes, sizeof(bytes)), -1);
+	assert_int_equal(errno, ECONNRESET);
+	end(running);
+}
+
 static void peeking_takes_nothing_and_what_cannot_be_followed_stays(void **state)
 {
 	char bytes[256];
@@ -815,6 +937,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_listener_looks_like_one),
 		cmocka_unit_test(other_descriptors_are_the_kernels),
 		cmocka_unit_test(each_way_of_reading_ends_with_a_request_and_sees_the_end_when_the_next_is_anothers),
+		cmocka_unit_test(requests_are_given_back_as_limpet_wants_it),
+		cmocka_unit_test(bodies_are_read_up_to_their_ends),
+		cmocka_unit_test(behind_an_unknown_end_a_foreign_request_ends_the_connection),
+		cmocka_unit_test(a_client_that_resets_is_an_error_and_one_that_ends_is_an_end),
 		cmocka_unit_test(peeking_takes_nothing_and_what_cannot_be_followed_stays),
 		cmocka_unit_test(a_file_is_an_answer_too),
 		cmocka_unit_test(what_is_spliced_away_is_not_followed),
