@@ -259,9 +259,69 @@ static void what_waits_for_a_slow_worker_comes_in_order(void **state)
 	close_fixture(fixture);
 }
 
+/* A worker that has another word to say whenever one was heard, as long as it can say it. */
+static const char *next_word;
+static unsigned heard;
+
+static void on_session_say_more(struct lp_channel *channel, struct lp_slice key, bool bound)
+{
+	struct fixture *fixture = channel->owner;
+	(void)key;
+	(void)bound;
+	heard++;
+	send(fixture->worker_end, next_word, strlen(next_word), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static struct fixture *open_talkative(const struct lp_dialect *dialect, const char *word)
+{
+	static struct lp_channel_events events;
+	struct fixture *fixture = open_fixture(dialect);
+	events = fixture_events;
+	events.on_session = on_session_say_more;
+	fixture->channel.events = &events;
+	next_word = word;
+	heard = 0;
+	assert_int_equal(send(fixture->worker_end, word, strlen(word), 0), strlen(word));
+	return fixture;
+}
+
+static void a_decision_hears_what_was_said_before_it(void **state)
+{
+	struct fixture *fixture =
+		open_talkative(&lp_dialect_socketio_sticky, "{\"type\":\"sticky:connection\",\"data\":\"a\"}\n");
+	(void)state;
+	lp_channel_hear_for_decision(&fixture->channel, 1);
+	assert_int_equal(heard, 1);
+	lp_channel_hear_for_decision(&fixture->channel, 1);
+	assert_int_equal(heard, 2);
+	fixture->channel.turn_ns = UINT64_MAX / 2; /* It has taken all that it may of this turn. */
+	lp_channel_hear_for_decision(&fixture->channel, 1);
+	assert_int_equal(heard, 2);
+	lp_channel_hear_for_decision(&fixture->channel, 2);
+	assert_int_equal(heard, 3);
+	close_fixture(fixture);
+}
+
+/* The worker has ended, and something that it has started has its channel still. */
+static void last_words_have_an_end(void **state)
+{
+	static const struct lp_dialect *const dialects[] = {&lp_dialect_native, &lp_dialect_socketio_sticky};
+	static const char *const words[] = {"session a", "{\"type\":\"sticky:connection\",\"data\":\"a\"}\n"};
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct fixture *fixture = open_talkative(dialects[i], words[i]);
+		lp_channel_hear_out(&fixture->channel);
+		assert_int_equal(heard, 1);
+		assert_int_equal(fixture->ends, 0);
+		close_fixture(fixture);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_decision_hears_what_was_said_before_it),
+		cmocka_unit_test(last_words_have_an_end),
 		cmocka_unit_test(a_connection_is_accepted_once),
 		cmocka_unit_test(closing_returns_everything_on_its_way),
 		cmocka_unit_test(what_there_is_no_room_for_is_sent_in_order_when_there_is),
