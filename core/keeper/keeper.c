@@ -73,10 +73,10 @@ void lp_keeper_die_with(const struct lp_lasting *lasting)
 static _Noreturn void be_balancer(struct keeper *keeper)
 {
 	struct lp_lasting *lasting = &keeper->lasting;
-	sigset_t signals;
-	fill_signals(&signals);
-	sigprocmask(SIG_SETMASK, &keeper->before, NULL);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
+	sigset_t signals = keeper->before;
+	for (size_t i = 0; i < PASSED_ON; i++)
+		sigaddset(&signals, passed_on[i]);
+	sigprocmask(SIG_SETMASK, &signals, NULL); /* At once: one may wait already. */
 	setpgid(0, 0);
 	lp_keeper_die_with(lasting);
 	close(keeper->signal_fd);

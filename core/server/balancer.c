@@ -36,7 +36,7 @@
 #define HELD_UP_MS 2000
 
 /* Of lasting memory, without the sessions. */
-#define LASTING_BYTES ((size_t)64 << 20)
+#define LASTING_BYTES ((size_t)128 << 20)
 
 static int copy_error(const struct lp_error *error, char *text, size_t size)
 {
@@ -547,6 +547,10 @@ static int start_workers(struct limpet_balancer *balancer, const char *folder, s
 					      .lasting = balancer->lasting,
 					      .events = &supervisor_events,
 					      .owner = balancer};
+	void *memory = lp_lasting_area(balancer->lasting, "sessions",
+				       ((size_t)balancer->data.options.max_sessions + 1) * LP_SESSION_LASTING_BYTES);
+	if (memory)
+		lp_sessions_outlive(balancer->data.sessions, memory);
 	int status = lp_supervisor_start(&balancer->supervisor, &config, error);
 	free(identities);
 	balancer->waiting.supervisor = balancer->supervisor;

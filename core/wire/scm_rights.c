@@ -45,21 +45,29 @@ ssize_t lp_scm_rights_receive(int channel, char *bytes, size_t size, int flags, 
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): bytes are written, through iov. */
-ssize_t lp_scm_rights_receive_all(int channel, char *bytes, size_t size, int fds[LP_SCM_RIGHTS_MAX], size_t *count)
+ssize_t lp_scm_rights_receive_journal(int channel, char *bytes, size_t size, int fds[LP_SCM_RIGHTS_MAX], size_t *count,
+				      struct mmsghdr *journal)
 {
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(LP_SCM_RIGHTS_MAX * sizeof(int))];
 	} control;
 	struct iovec iov = {.iov_base = bytes, .iov_len = size};
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
 	*count = 0;
-	ssize_t got = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	struct cmsghdr *header = got >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
+	journal->msg_len = 0;
+	journal->msg_hdr = (struct msghdr){
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	int messages = recvmmsg(channel, journal, 1, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
+	struct cmsghdr *header = messages > 0 ? CMSG_FIRSTHDR(&journal->msg_hdr) : NULL;
 	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
 		*count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 		memcpy(fds, CMSG_DATA(header), *count * sizeof(int));
 	}
-	return got < 0 ? -errno : got;
+	return messages < 0 ? -errno : (ssize_t)journal->msg_len;
+}
+
+ssize_t lp_scm_rights_receive_all(int channel, char *bytes, size_t size, int fds[LP_SCM_RIGHTS_MAX], size_t *count)
+{
+	struct mmsghdr journal;
+	return lp_scm_rights_receive_journal(channel, bytes, size, fds, count, &journal);
 }

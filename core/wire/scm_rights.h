@@ -5,6 +5,7 @@
 #define LP_WIRE_SCM_RIGHTS_H
 
 #include <stddef.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 /** The most descriptors that the kernel lets a message have (SCM_MAX_FD). */
@@ -48,5 +49,21 @@ ssize_t lp_scm_rights_receive(int channel, char *bytes, size_t size, int flags, 
  * @return Bytes received, 0 at the end or for a message without bytes, or negative errno.
  */
 ssize_t lp_scm_rights_receive_all(int channel, char *bytes, size_t size, int fds[LP_SCM_RIGHTS_MAX], size_t *count);
+
+/**
+ * The same, except that the kernel writes how many bytes came while it takes them: so that is known also if this process is
+ * killed before the call returns.
+ *
+ * @param channel  The socket. Borrowed.
+ * @param bytes    Room for the message.
+ * @param size     Bytes of it.
+ * @param fds      As above.
+ * @param count    As above.
+ * @param journal  Its msg_len is set to the bytes received, or to 0.
+ *
+ * @return As above.
+ */
+ssize_t lp_scm_rights_receive_journal(int channel, char *bytes, size_t size, int fds[LP_SCM_RIGHTS_MAX], size_t *count,
+				      struct mmsghdr *journal);
 
 #endif

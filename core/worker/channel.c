@@ -51,6 +51,7 @@
 #include "base/clock.h"
 #include "broker/v8frame.h"
 #include "wire/scm_rights.h"
+#include "worker/channel_lasting.h"
 
 #define RETRY_MS 10
 
@@ -63,9 +64,6 @@
 
 /* What the kernel can hold of a worker's last words, and more, in readings. */
 #define LAST_READS 4096
-
-/* Of a message in lines that is passed over, nobody knows how much has yet to come. */
-#define SKIP_TO_NEWLINE SIZE_MAX
 
 #define BIT(state) (1u << (state))
 
@@ -165,6 +163,8 @@ static int send_connection(struct lp_channel *channel, struct lp_connection *con
 	char text[LP_DIALECT_MESSAGE_MAX];
 	lp_connection_move(channel->connections, connection, LP_SENDING);
 	connection->number = channel->sent + 1;
+	if (channel->lasting)
+		channel->lasting->sent = connection->number;
 	size_t length = channel->dialect->address(channel, connection, text);
 	if (!length) {
 		channel->events->on_returned(channel, connection, LP_RETURN_NO_SERVER);
@@ -228,6 +228,8 @@ void lp_channel_fail(struct lp_channel *channel, int status)
 static void tell_to_drain(struct lp_channel *channel)
 {
 	channel->drain = LP_CHANNEL_DRAIN_TOLD;
+	if (channel->lasting)
+		channel->lasting->drained = true;
 	channel->dialect->drain(channel);
 }
 
@@ -250,12 +252,13 @@ static int put_out(struct lp_channel *channel, const char *bytes, size_t length)
 }
 
 /* What is to be sent at once of the bytes that wait. */
-static struct lp_slice next_out(const struct lp_channel *channel)
+static struct lp_slice next_out(struct lp_channel *channel)
 {
 	const char *bytes = channel->out.bytes + channel->out_sent;
 	uint32_t length;
+	struct lp_slice waiting = {bytes, channel->out.length - channel->out_sent};
 	if (!sends_messages(channel))
-		return (struct lp_slice){bytes, channel->out.length - channel->out_sent};
+		return channel->lasting ? lp_channel_lasting_next(channel, waiting) : waiting;
 	memcpy(&length, bytes, sizeof(length));
 	return (struct lp_slice){bytes + sizeof(length), length};
 }
@@ -270,6 +273,8 @@ static void flush_out(struct lp_channel *channel)
 	while (sent >= 0 && channel->out_sent < channel->out.length) {
 		struct lp_slice next = next_out(channel);
 		sent = send_now(channel, next.bytes, next.length, -1);
+		if (sent >= 0 && channel->lasting)
+			lp_channel_lasting_sent(channel, (size_t)sent);
 		if (sent >= 0)
 			channel->out_sent = (size_t)(next.bytes - channel->out.bytes) + (size_t)sent;
 	}
@@ -288,7 +293,16 @@ static struct lp_connection *first_of(const struct lp_channel *channel, enum lp_
 
 bool lp_channel_has_work(const struct lp_channel *channel)
 {
-	return channel->out.length || channel->drain == LP_CHANNEL_DRAIN_WANTED || first_of(channel, LP_QUEUED);
+	return channel->out.length || channel->drain == LP_CHANNEL_DRAIN_WANTED || channel->resync_wanted ||
+	       first_of(channel, LP_QUEUED);
+}
+
+/* Which flushes, and comes here again with nothing wanted. */
+static void resync(struct lp_channel *channel)
+{
+	channel->resync_wanted = false;
+	int status = channel->dialect->resync(channel);
+	channel->resync_wanted = status == UV_EAGAIN || status == UV_ENOBUFS;
 }
 
 /* Write what waits, as far as the socket takes it. */
@@ -296,6 +310,8 @@ static void flush(struct lp_channel *channel)
 {
 	struct lp_connection *connection;
 	flush_out(channel);
+	if (channel->resync_wanted && !channel->out.length && channel->state == LP_CHANNEL_OPEN)
+		resync(channel);
 	while (!channel->out.length && can_send(channel) && (connection = first_of(channel, LP_QUEUED))) {
 		int status = send_connection(channel, connection);
 		if (status == UV_ENOBUFS)
@@ -321,7 +337,9 @@ static ssize_t receive_with_descriptors(struct lp_channel *channel, char *bytes)
 {
 	int fds[LP_SCM_RIGHTS_MAX];
 	size_t count;
-	ssize_t got = lp_scm_rights_receive_all(channel->fd, bytes, LP_CHANNEL_READ_SIZE, fds, &count);
+	ssize_t got = channel->lasting
+			      ? lp_channel_lasting_receive(channel, fds, &count)
+			      : lp_scm_rights_receive_all(channel->fd, bytes, LP_CHANNEL_READ_SIZE, fds, &count);
 	bool is_taken = count && channel->dialect->takes_descriptors;
 	channel->came = is_taken ? fds[0] : -1;
 	for (size_t i = is_taken; i < count; i++)
@@ -374,7 +392,8 @@ static void pass_over(struct lp_channel *channel, const char *why)
 		       "worker %u sent %s; it was ignored", channel->worker, why);
 	/* The end of V8's frame cannot be seen, but was told: nothing as short as its head is passed over. */
 	bool is_v8 = channel->dialect->language == LP_LANGUAGE_V8;
-	channel->skip_bytes = is_v8 ? lp_v8_frame_length(channel->in.bytes) - channel->in.length : SKIP_TO_NEWLINE;
+	channel->skip_bytes =
+		is_v8 ? lp_v8_frame_length(channel->in.bytes) - channel->in.length : LP_CHANNEL_SKIP_TO_NEWLINE;
 	lp_buffer_consume(&channel->in, channel->in.length);
 }
 
@@ -426,8 +445,9 @@ static size_t hear_once(struct lp_channel *channel)
 		return 0;
 	}
 	bool is_stream = channel->dialect->socket_type == SOCK_STREAM;
-	long status = is_stream ? take_stream(channel, bytes, (size_t)got)
-				: channel->dialect->receive(channel, bytes, (size_t)got);
+	long status = channel->lasting ? lp_channel_lasting_take(channel, (size_t)got, take_stream)
+		      : is_stream      ? take_stream(channel, bytes, (size_t)got)
+				       : channel->dialect->receive(channel, bytes, (size_t)got);
 	drop_descriptor(channel);
 	if (status >= 0)
 		return (size_t)got;
@@ -438,6 +458,20 @@ static size_t hear_once(struct lp_channel *channel)
 	if (lp_channel_can_hear(channel))
 		end_channel(channel, LP_CHANNEL_FAILED);
 	return 0;
+}
+
+/* A word that makes no sense would have ended the earlier balancer's channel. */
+void lp_channel_resume(struct lp_channel *channel)
+{
+	size_t came = channel->lasting->came;
+	if (channel->dialect->resume)
+		channel->dialect->resume(channel);
+	else
+		lp_channel_set_ready(channel, channel->lasting->ready);
+	if (lp_channel_lasting_left(channel) == 0 || lp_channel_lasting_take(channel, came, take_stream) >= 0)
+		return;
+	if (lp_channel_can_hear(channel))
+		end_channel(channel, LP_CHANNEL_FAILED);
 }
 
 /* Read, up to that number of readings and bytes, and until that time. */
@@ -639,6 +673,7 @@ void lp_channel_close(struct lp_channel *channel, void (*closed)(struct lp_chann
 	channel->fd = -1;
 	channel->dialect->close(channel->dialect_state);
 	channel->dialect_state = NULL;
+	lp_channel_lasting_end(channel);
 	lp_buffer_clear(&channel->in);
 	lp_buffer_clear(&channel->out);
 	return_all(channel, LP_ARRIVED);
@@ -690,7 +725,8 @@ void lp_channel_send(struct lp_channel *channel, const char *bytes, size_t lengt
 	if (!can_send(channel))
 		return;
 	size_t sent = 0;
-	if (!channel->out.length) {
+	bool is_long = channel->lasting && length > LP_CHANNEL_WHOLE_MAX;
+	if (!channel->out.length && !is_long) {
 		ssize_t status = send_now(channel, bytes, length, -1);
 		if (status == UV_EPIPE)
 			return;
@@ -720,6 +756,8 @@ void lp_channel_set_ready(struct lp_channel *channel, bool ready)
 	if (channel->ready == ready)
 		return;
 	channel->ready = ready;
+	if (channel->lasting)
+		channel->lasting->ready = ready;
 	channel->events->on_ready(channel, ready);
 }
 

@@ -32,6 +32,10 @@
 /** Bytes that may wait to be written to one worker; past it messages for it (never connections) are dropped. */
 #define LP_CHANNEL_OUT_MAX (16u << 20)
 
+/** Of a message in lines that is passed over, nobody knows how much has yet to come. */
+#define LP_CHANNEL_SKIP_TO_NEWLINE SIZE_MAX
+
+struct lp_channel_lasting;
 struct lp_ports;
 
 /** News from a channel. All run on the loop. Only on_end may close the channel. */
@@ -112,6 +116,10 @@ struct lp_channel {
 	unsigned sends_for; /**< The worker whose connections it sends: at first its own; 0: none. The user's to set. */
 	/** Which workers' servers have asked for. Borrowed; the user's to set once it is open. */
 	struct lp_ports *ports;
+
+	struct lp_channel_lasting *lasting; /**< What outlives the balancer (channel_lasting.h); NULL: nothing does. */
+	size_t half_left;                   /**< Bytes of a long message that is half sent, if it does. */
+	bool resync_wanted;                 /**< The dialect is to count anew with the worker. */
 
 	uint64_t sent;        /**< Number of the last connection that was sent. */
 	struct lp_buffer out; /**< Bytes that wait to be written, before any connection. */
@@ -223,6 +231,10 @@ void lp_channel_hear_for_decision(struct lp_channel *channel, uint64_t turn);
 
 /** Whether what the worker says is heard still: on_end was not called. @param channel Any. */
 bool lp_channel_can_hear(const struct lp_channel *channel);
+
+/** Go on with what had come for an earlier balancer. @param channel One that outlives (channel_lasting.h), its owner ready for its
+ * events. */
+void lp_channel_resume(struct lp_channel *channel);
 
 /* For dialects: what a worker's words mean. */
 

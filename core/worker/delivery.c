@@ -91,9 +91,10 @@ int lp_slot_open_channel(struct lp_slot *slot, int fd, int *worker_end)
 {
 	const struct lp_supervisor_config *config = &slot->slots->config;
 	/* Whoever registers speaks as the library does, whatever else it speaks. */
+	const struct lp_dialect *spoken = slot->slots->registry ? &lp_dialect_preload : config->dialect;
 	int status = fd < 0 ? lp_channel_open(&slot->channel, config->loop, config->dialect, config->connections,
 					      slot->worker->id, &channel_events, config->log, worker_end)
-			    : lp_channel_adopt(&slot->channel, config->loop, &lp_dialect_preload, config->connections,
+			    : lp_channel_adopt(&slot->channel, config->loop, spoken, config->connections,
 					       slot->worker->id, &channel_events, config->log, fd);
 	if (status)
 		return status;
@@ -104,6 +105,8 @@ int lp_slot_open_channel(struct lp_slot *slot, int fd, int *worker_end)
 	slot->is_full = false;
 	slot->reports = false;
 	slot->uncounted = false;
+	if (fd < 0)
+		lp_survivors_hold_channel(slot);
 	return 0;
 }
 
@@ -112,6 +115,7 @@ void lp_slot_close_channel(struct lp_slot *slot)
 	if (!is_open(slot))
 		return;
 	slot->channel_state = LP_SLOT_CHANNEL_CLOSING;
+	lp_survivors_drop_channel(slot);
 	lp_workers_forget_listens(slot->slots->config.workers, slot->worker->id, false);
 	lp_stuck_forget(slot);
 	if (slot->slots->registry)
@@ -153,6 +157,8 @@ void lp_slot_lose_worker(struct lp_slot *slot)
 		lp_open_count_forget_worker(slots->count, worker->id);
 	lp_workers_forget_listens(slots->config.workers, worker->id, true);
 	slot->handles_sigterm = false;
+	slot->outlived = false;
+	lp_survivors_note_worker(slot, 0);
 	lp_shutdown_forget(slot);
 	slot->session = 0;
 	worker->pid = 0;

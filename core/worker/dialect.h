@@ -103,6 +103,17 @@ struct lp_dialect {
 	 * @return 0; or negative with nothing sent: UV_EAGAIN when there is no room. */
 	int (*ask)(struct lp_channel *channel, int fd);
 
+	/** Let the state outlive the balancer: it is `memory` from now on (channel_lasting.h). Zeroed: nothing is there yet. NULL: there
+	 * is no state. */
+	void (*outlive)(struct lp_channel *channel, void *memory);
+
+	/** Go on with a worker of an earlier balancer: say whether it is ready, now or later. NULL: it is as it was. */
+	void (*resume)(struct lp_channel *channel);
+
+	/** Count anew with the worker what is on the way, which only an earlier balancer knew. Called while resync_wanted is set.
+	 * 0; or negative with nothing sent. */
+	int (*resync)(struct lp_channel *channel);
+
 	/** Tell the worker which later requests of a connection to give back (enum lp_frame_each). NULL: it cannot. */
 	void (*tell_each)(struct lp_channel *channel, unsigned each);
 };

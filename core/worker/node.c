@@ -29,8 +29,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "broker/v8frame.h"
+#include "worker/channel_lasting.h"
 #include "worker/node_servers.h"
 
 /* The same as a value of V8's, at most: nine bytes are an empty array. */
@@ -93,7 +96,26 @@ void lp_node_close(void *state)
 	lp_node_forget_servers(node);
 	lp_buffer_clear(&node->heard);
 	lp_buffer_clear(&node->said);
-	free(node);
+	if (!node->lasts)
+		free(node);
+}
+
+_Static_assert(sizeof(struct lp_node) <= LP_CHANNEL_STATE_MAX, "it fits in lasting memory");
+
+/* What is on the way from an earlier balancer is not known. */
+void lp_node_outlive(struct lp_channel *channel, void *memory)
+{
+	struct lp_node *made = channel->dialect_state;
+	struct lp_node *node = memory;
+	if (!node->lasts)
+		*node = *made;
+	node->channel = channel;
+	node->heard = made->heard;
+	node->said = made->said;
+	node->handle_count = 0;
+	node->lasts = true;
+	channel->dialect_state = node;
+	free(made);
 }
 
 struct lp_slice lp_node_say(struct lp_channel *channel, struct lp_slice line)
@@ -186,7 +208,7 @@ static bool take_other_handle(struct lp_node *node, const struct lp_connection *
 static void on_handle_arrived(struct lp_channel *channel)
 {
 	struct lp_connection *connection = lp_channel_oldest(channel);
-	if (take_other_handle(node_of(channel), connection) || !connection)
+	if (node_of(channel)->resync || take_other_handle(node_of(channel), connection) || !connection)
 		return;
 	if (lp_node_is_asked(node_of(channel), connection))
 		lp_connection_move(channel->connections, connection, LP_ARRIVED);
@@ -197,7 +219,7 @@ static void on_handle_arrived(struct lp_channel *channel)
 static void on_handle_missing(struct lp_channel *channel)
 {
 	struct lp_connection *connection = lp_channel_oldest(channel);
-	if (!take_other_handle(node_of(channel), connection) && connection)
+	if (!node_of(channel)->resync && !take_other_handle(node_of(channel), connection) && connection)
 		channel->events->on_returned(channel, connection, LP_RETURN_NO_ROOM);
 }
 
@@ -206,7 +228,34 @@ static void update_ready(struct lp_channel *channel)
 	const struct lp_node *node = node_of(channel);
 	bool can = node->by_cluster ? lp_node_listens(node) : node->online;
 	bool waits = channel->dialect->wait_ready && !node->said_ready;
-	lp_channel_set_ready(channel, can && !waits && !node->leaving);
+	lp_channel_set_ready(channel, can && !waits && !node->leaving && !node->resync);
+}
+
+/* Handles that an earlier balancer has sent may not have been acknowledged: which those are, nobody knows. A question is
+ * answered behind all of them. Where no connection goes over the channel there is nothing to count, and maybe nobody to answer. */
+void lp_node_resume(struct lp_channel *channel)
+{
+	struct lp_node *node = node_of(channel);
+	node->ports = channel->ports;
+	for (size_t i = 0; i < node->server_count; i++) {
+		node->servers[i].fd = -1; /* A number of the earlier balancer's. */
+		if (!node->by_library)
+			lp_ports_claim(node->ports, node->servers[i].port);
+	}
+	channel->resync_wanted = !node->by_library;
+	node->resync = channel->resync_wanted ? node->questions + 1 : 0;
+	update_ready(channel);
+}
+
+int lp_node_resync(struct lp_channel *channel)
+{
+	struct lp_node *node = node_of(channel);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	node->resync = node->questions + 1;
+	int status = fd < 0 ? UV_EAGAIN : lp_node_ask(channel, fd);
+	if (fd >= 0)
+		close(fd);
+	return status;
 }
 
 /*
@@ -246,12 +295,25 @@ static void on_accepted(struct lp_channel *channel, uint64_t number, bool accept
 		channel->events->on_returned(channel, connection, LP_RETURN_REFUSED);
 }
 
+/* All handles that were sent before have been acknowledged, that of the question, too. */
+static void take_resync(struct lp_channel *channel, uint64_t question)
+{
+	struct lp_node *node = node_of(channel);
+	if (question != node->resync)
+		return;
+	node->resync = 0;
+	node->handle_count = 0;
+	update_ready(channel);
+}
+
 static void on_cluster_message(struct lp_channel *channel, json_t *message)
 {
 	json_t *accepted = json_object_get(message, "accepted");
 	if (json_is_boolean(accepted)) {
 		json_int_t number = json_integer_value(json_object_get(message, "ack"));
-		if (number < 0 && (uint64_t)-number <= node_of(channel)->questions)
+		if (number < 0 && node_of(channel)->resync)
+			take_resync(channel, (uint64_t)-number);
+		else if (number < 0 && (uint64_t)-number <= node_of(channel)->questions)
 			channel->events->on_answered(channel);
 		else if (number > 0)
 			on_accepted(channel, (uint64_t)number, json_is_true(accepted));

@@ -48,6 +48,8 @@ struct lp_node {
 	size_t server_count;
 	uint64_t handles[LP_NODE_SERVERS_MAX]; /**< UDP sockets on their way: behind which connection each was sent. */
 	size_t handle_count;
+	bool lasts;             /**< It lies in lasting memory. */
+	uint64_t resync;        /**< The question whose answer tells that all is counted; 0: it is. */
 	struct lp_buffer heard; /**< Advanced: what is understood of a message, as JSON. */
 	struct lp_buffer said;  /**< Advanced: a message of ours. */
 };
@@ -121,6 +123,15 @@ long lp_node_receive(struct lp_channel *channel, const char *bytes, size_t lengt
 
 /** For lp_dialect.ask. @param channel Open. @param fd Borrowed. @return 0, or negative with nothing sent. */
 int lp_node_ask(struct lp_channel *channel, int fd);
+
+/** For lp_dialect.outlive. @param channel Open. @param memory Zeroed, or a struct lp_node of an earlier balancer. */
+void lp_node_outlive(struct lp_channel *channel, void *memory);
+
+/** For lp_dialect.resume. @param channel Open, its ports set. */
+void lp_node_resume(struct lp_channel *channel);
+
+/** For lp_dialect.resync. @param channel Open. @return 0, or negative with nothing sent. */
+int lp_node_resync(struct lp_channel *channel);
 
 /** For lp_dialect.drain. @param channel Open. */
 void lp_node_drain(struct lp_channel *channel);

@@ -25,6 +25,47 @@ static struct lp_node_process *process_of(struct lp_list *link)
 	return LP_LIST_OWNER(link, struct lp_node_process, link);
 }
 
+/* What outlives the balancer */
+
+static void note_survivor(struct lp_node_process *process)
+{
+	struct lp_surviving_node *record = process->survivor;
+	if (!record)
+		return;
+	record->slot = process->slot->worker->id;
+	record->works = process->works;
+	record->spoke = process->spoke;
+}
+
+/* Its process is written down last: until then nothing of it is believed. */
+static void survive(struct lp_node_process *process)
+{
+	struct lp_slots *slots = process->slot->slots;
+	struct lp_surviving_node *all = slots->survivors.nodes;
+	uint32_t i = 0;
+	while (all && i < LP_SURVIVING_NODES_MAX && all[i].process.pid)
+		i++;
+	if (!all || i == LP_SURVIVING_NODES_MAX ||
+	    lp_lasting_hold(slots->config.lasting, LP_LASTING_NODE_CHANNEL, i, process->channel.fd))
+		return;
+	all[i].channel = (struct lp_channel_lasting){0};
+	lp_channel_outlive(&process->channel, &all[i].channel);
+	process->survivor = &all[i];
+	note_survivor(process);
+	lp_survivors_note(&all[i].process, process->pid);
+}
+
+static void drop_survivor(struct lp_node_process *process)
+{
+	struct lp_slots *slots = process->slot->slots;
+	if (!process->survivor)
+		return;
+	uint32_t number = (uint32_t)(process->survivor - slots->survivors.nodes);
+	lp_survivors_note(&process->survivor->process, 0);
+	lp_lasting_drop(slots->config.lasting, LP_LASTING_NODE_CHANNEL, number);
+	process->survivor = NULL;
+}
+
 /* Who speaks for a slot */
 
 static bool is_better(const struct lp_node_process *one, const struct lp_node_process *other)
@@ -57,6 +98,7 @@ static void note_words(struct lp_node_process *process)
 	if (process->spoke)
 		return;
 	process->spoke = true;
+	note_survivor(process);
 	choose_speaker(process->slot);
 }
 
@@ -79,6 +121,7 @@ static void close_channel(struct lp_node_process *process)
 	if (!process->open)
 		return;
 	process->open = false;
+	drop_survivor(process);
 	if (process->works)
 		lp_slot_hang_up(slot); /* Maybe it has died, and we hear of that in a moment. */
 	lp_channel_close(&process->channel, on_closed);
@@ -223,7 +266,8 @@ static void greet(struct lp_node_process *process)
 	lp_channel_send(&process->channel, greeting, (size_t)length);
 }
 
-int lp_node_process_admit(struct lp_slot *slot, const struct lp_registered *who)
+/* Returns 0; or negative errno with nothing taken. */
+static int make_process(struct lp_slot *slot, const struct lp_registered *who, struct lp_node_process **made)
 {
 	struct lp_slots *slots = slot->slots;
 	struct lp_node_process *process = calloc(1, sizeof(*process));
@@ -244,9 +288,68 @@ int lp_node_process_admit(struct lp_slot *slot, const struct lp_registered *who)
 	process->channel.sends_for = 0;
 	process->channel.ports = &slots->ports;
 	lp_list_append(&slots->node_processes, &process->link);
+	*made = process;
+	return 0;
+}
+
+int lp_node_process_admit(struct lp_slot *slot, const struct lp_registered *who)
+{
+	struct lp_node_process *process;
+	int status = make_process(slot, who, &process);
+	if (status)
+		return status;
+	survive(process);
 	greet(process);
 	choose_speaker(slot);
 	return 0;
+}
+
+/* Returns whether it is there; it may be about to close. */
+static bool adopt(struct lp_slots *slots, struct lp_surviving_node *record, int fd)
+{
+	struct lp_node_process *process;
+	struct lp_registered who = {.fd = fd, .pid = record->process.pid};
+	who.pidfd = fd >= 0 ? lp_survivors_open_process(&record->process) : -ESRCH;
+	if (who.pidfd < 0)
+		return false;
+	if (make_process(&slots->all[record->slot - 1], &who, &process)) {
+		close(who.pidfd);
+		return false;
+	}
+	process->works = record->works;
+	process->spoke = record->spoke;
+	process->survivor = record;
+	if (lp_channel_outlive(&process->channel, &record->channel))
+		close_channel(process);
+	return true;
+}
+
+static void adopt_or_drop(struct lp_slots *slots, uint32_t number)
+{
+	struct lp_surviving_node *record = &slots->survivors.nodes[number];
+	int fd = lp_lasting_take(slots->config.lasting, LP_LASTING_NODE_CHANNEL, number);
+	bool is_sane = record->process.pid && record->slot && record->slot <= slots->config.workers->count;
+	if (is_sane && adopt(slots, record, fd))
+		return;
+	record->process.pid = 0;
+	if (fd < 0)
+		return;
+	lp_lasting_drop(slots->config.lasting, LP_LASTING_NODE_CHANNEL, number);
+	close(fd);
+}
+
+void lp_node_process_adopt_all(struct lp_slots *slots)
+{
+	struct lp_list *all = &slots->node_processes;
+	for (uint32_t i = 0; i < LP_SURVIVING_NODES_MAX; i++)
+		adopt_or_drop(slots, i);
+	for (struct lp_list *link = all->next; link != all; link = link->next) {
+		struct lp_node_process *process = process_of(link);
+		if (!process->open)
+			continue;
+		choose_speaker(process->slot);
+		lp_channel_resume(&process->channel);
+	}
 }
 
 struct lp_node_process *lp_node_process_find(struct lp_slots *slots, pid_t pid)
@@ -263,6 +366,7 @@ void lp_node_process_work(struct lp_node_process *process, struct lp_slot *slot)
 	struct lp_slot *before = process->slot;
 	process->works = true;
 	process->slot = slot;
+	note_survivor(process);
 	if (before != slot)
 		choose_speaker(before);
 	choose_speaker(slot);

@@ -27,16 +27,18 @@
 
 struct lp_slot;
 struct lp_slots;
+struct lp_surviving_node;
 
 struct lp_node_process {
-	struct lp_list link;       /**< Of slots->node_processes, the youngest last. */
-	struct lp_slot *slot;      /**< Whose number it was told; of a worker, the one that it is in. */
-	pid_t pid;                 /**< Of the process. */
-	int pidfd;                 /**< The same, for good. */
-	struct lp_channel channel; /**< Node's. */
-	bool open;                 /**< The channel is. */
-	bool spoke;                /**< It has said something of its own. */
-	bool works;                /**< WORKING. */
+	struct lp_list link;                /**< Of slots->node_processes, the youngest last. */
+	struct lp_slot *slot;               /**< Whose number it was told; of a worker, the one that it is in. */
+	pid_t pid;                          /**< Of the process. */
+	int pidfd;                          /**< The same, for good. */
+	struct lp_channel channel;          /**< Node's. */
+	bool open;                          /**< The channel is. */
+	bool spoke;                         /**< It has said something of its own. */
+	bool works;                         /**< WORKING. */
+	struct lp_surviving_node *survivor; /**< What of it outlives the balancer; NULL: nothing does. */
 };
 
 /**
@@ -70,5 +72,8 @@ void lp_node_process_flush(struct lp_slots *slots);
 
 /** Close what is left. @param slots All. @param closed Runs once, on the loop, maybe before this returns. */
 void lp_node_process_close_all(struct lp_slots *slots, void (*closed)(struct lp_slots *slots));
+
+/** Go on with those of an earlier balancer. @param slots Prepared; workers are in their slots. */
+void lp_node_process_adopt_all(struct lp_slots *slots);
 
 #endif

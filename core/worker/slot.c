@@ -153,7 +153,8 @@ void lp_slot_kill_worker(struct lp_slot *slot, int signal)
 
 bool lp_slot_is_idle(const struct lp_slot *slot)
 {
-	return is_present(slot) && slot->channel_state != LP_SLOT_CHANNEL_OPEN && slot->worker->connections == 0;
+	return is_present(slot) && slot->channel_state != LP_SLOT_CHANNEL_OPEN && slot->worker->connections == 0 &&
+	       !slot->outlived;
 }
 
 static void on_kill(uv_timer_t *timer)
@@ -306,9 +307,12 @@ int lp_slot_enter(struct lp_slot *slot, const struct lp_registered *who)
 	slot->worker_process = is_program ? &slot->process : &slot->member;
 	slot->worker->pid = who->pid;
 	slot->session = getsid(who->pid);
+	lp_survivors_note_worker(slot, who->pid);
 	if (slot->worker_state != LP_WORKER_UNREADY)
 		lp_slot_move_worker(slot, LP_WORKER_UNREADY);
-	status = lp_slot_open_channel(slot, who->fd, NULL); /* Without one it is a worker still, and may come again. */
+	if (who->fd >= 0)
+		status = lp_slot_open_channel(slot, who->fd,
+					      NULL); /* Without one it is a worker still, and may come again. */
 	if (!status)
 		close(who->pidfd);
 	return status;

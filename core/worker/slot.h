@@ -22,6 +22,7 @@
 #include "worker/shutdown.h"
 #include "worker/stuck.h"
 #include "worker/supervisor.h"
+#include "worker/survivors.h"
 #include "worker/unread.h"
 
 struct lp_slot;
@@ -60,7 +61,8 @@ struct lp_slots {
 	struct lp_shared_sockets sockets; /**< The supervisor's to close. */
 	struct lp_ports ports;            /**< Which workers' servers have asked for. */
 	struct lp_registry *registry;     /**< NULL for dialects whose workers are given their channel. */
-	struct lp_list node_processes;    /**< Of node_process.h. */
+	struct lp_survivors survivors;
+	struct lp_list node_processes;                         /**< Of node_process.h. */
 	void (*node_processes_closed)(struct lp_slots *slots); /**< Set when the last one's end is waited for. */
 	unsigned each; /**< enum lp_frame_each: which requests workers give back. */
 	/** A process has ended before a worker of its was ready, as several did before it in its slot. */
@@ -136,6 +138,7 @@ struct lp_slot {
 	bool is_full;                 /**< Its queue has had no room, and has not been empty since. */
 	bool reports;                 /**< The worker tells how many connections it has open. */
 	bool uncounted;               /**< It may have some that nobody counts. */
+	bool outlived;                /**< So may it, for it was an earlier balancer's. */
 	bool handles_sigterm;         /**< So says the worker's library. */
 	enum lp_finish finish;
 	struct lp_patience patience;
@@ -173,7 +176,7 @@ bool lp_slot_is_free(const struct lp_slot *slot, pid_t pid);
  * A process has registered: it is the slot's worker now.
  *
  * @param slot  Free.
- * @param who   Its channel and its descriptor are the slot's on success.
+ * @param who   Its channel and its descriptor are the slot's on success. Its channel may be -1: it has none yet.
  *
  * @return 0, or negative errno: then both are the caller's still.
  */

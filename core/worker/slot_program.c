@@ -387,6 +387,7 @@ static void on_exit_of(struct lp_process *process, int64_t status, int signal)
 	if (slots->registry)
 		lp_registry_process_ended(slots->registry, slot->pid);
 	lp_slot_move_program(slot, LP_PROGRAM_CLOSING);
+	lp_survivors_note_program(slot, 0);
 	slot->ready_ns = 0;
 	slot->worker->program = 0;
 	slot->worker->down = !slots->stopping && slot->worker_process != &slot->member;
@@ -466,6 +467,7 @@ static void note_started(struct lp_slot *slot)
 	struct lp_slots *slots = slot->slots;
 	lp_slot_move_program(slot, LP_PROGRAM_STARTING);
 	slots->starts++;
+	lp_survivors_note_program(slot, slot->pid);
 	slot->worker->program = slot->pid;
 	slot->worker->pid = slots->registry ? 0 : slot->pid;
 	slot->channel.pid = slot->worker->pid;

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "worker/adoption.h"
 #include "worker/orphans.h"
 #include "worker/program.h"
 #include "worker/shutdown.h"
@@ -514,6 +515,8 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 						      .on_ended = on_slot_ended};
 	if (!status)
 		lp_list_init(&supervisor->slots.node_processes);
+	if (!status)
+		lp_survivors_open(&supervisor->slots);
 	if (!status && config->dialect->registers)
 		status = open_registry(&supervisor->slots, error);
 	if (status) {
@@ -546,6 +549,7 @@ int lp_supervisor_start(struct lp_supervisor **out, const struct lp_supervisor_c
 		adopt_orphans(supervisor);
 	if (supervisor->slots.registry)
 		lp_registry_find_heirs(supervisor->slots.registry, on_heir, &supervisor->slots);
+	lp_adopt_survivors(&supervisor->slots);
 	for (unsigned i = 0; i < count; i++)
 		lp_slot_start(&all[i]);
 	*out = supervisor;

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -437,6 +438,60 @@ static void a_million_keys_cost_no_more_than_promised_and_evicting_costs_nothing
 	fixture_deinit(&fixture);
 }
 
+/* The next table begins with what the last one had, in the same memory. */
+static void begin_anew(struct fixture *fixture, uint32_t max, void *memory, size_t found)
+{
+	fixture_deinit(fixture);
+	fixture_init(fixture, max);
+	assert_int_equal(lp_sessions_outlive(fixture->sessions, memory), found);
+}
+
+static void keys_outlive_the_table_that_they_were_bound_in(void **state)
+{
+	enum { MAX = 4 };
+	struct fixture fixture;
+	char long_key[LP_SESSION_LASTING_BYTES];
+	void *memory = calloc(MAX + 1, LP_SESSION_LASTING_BYTES);
+	(void)state;
+	memset(long_key, 'k', sizeof(long_key));
+	fixture_init(&fixture, MAX);
+	assert_int_equal(lp_sessions_outlive(fixture.sessions, memory), 0);
+	lp_sessions_bind(fixture.sessions, slice("gone"), 1);
+	lp_sessions_bind(fixture.sessions, slice("moved"), 1);
+	lp_sessions_bind(fixture.sessions, slice("kept"), 2);
+	lp_sessions_bind(fixture.sessions, (struct lp_slice){long_key, sizeof(long_key)}, 2);
+	lp_sessions_bind(fixture.sessions, slice("moved"), 3);
+	lp_sessions_forget(fixture.sessions, slice("gone"), 1);
+	for (int lives = 0; lives < 3; lives++) {
+		begin_anew(&fixture, MAX, memory, 2);
+		assert_int_equal(lp_sessions_count(fixture.sessions), 2);
+		assert_int_equal(lp_sessions_peek(fixture.sessions, slice("kept")), 2);
+		assert_int_equal(lp_sessions_peek(fixture.sessions, slice("moved")), 3);
+		assert_int_equal(fixture.workers.slots[1].sessions, 1);
+	}
+	lp_sessions_forget_worker(fixture.sessions, 2);
+	begin_anew(&fixture, MAX, memory, 1);
+	assert_int_equal(lp_sessions_peek(fixture.sessions, slice("kept")), 0);
+	fixture_deinit(&fixture);
+	free(memory);
+}
+
+static void a_key_of_a_worker_that_there_is_not_is_not_believed(void **state)
+{
+	enum { MAX = 4 };
+	struct fixture fixture;
+	uint16_t *memory = calloc(MAX + 1, LP_SESSION_LASTING_BYTES);
+	(void)state;
+	fixture_init(&fixture, MAX);
+	lp_sessions_outlive(fixture.sessions, memory);
+	lp_sessions_bind(fixture.sessions, slice("key"), 1);
+	memory[LP_SESSION_LASTING_BYTES / sizeof(*memory)] = WORKERS + 1;
+	begin_anew(&fixture, MAX, memory, 0);
+	assert_int_equal(lp_sessions_peek(fixture.sessions, slice("key")), 0);
+	fixture_deinit(&fixture);
+	free(memory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -452,6 +507,8 @@ int main(void)
 		cmocka_unit_test(keys_of_every_length_are_copied_whole),
 		cmocka_unit_test(equal_keys_have_equal_hashes_in_one_table_only),
 		cmocka_unit_test(freeing_nothing_is_allowed),
+		cmocka_unit_test(keys_outlive_the_table_that_they_were_bound_in),
+		cmocka_unit_test(a_key_of_a_worker_that_there_is_not_is_not_believed),
 		cmocka_unit_test(a_table_does_what_its_model_does),
 		cmocka_unit_test(a_million_keys_cost_no_more_than_promised_and_evicting_costs_nothing),
 	};

@@ -30,6 +30,8 @@ const struct lp_dialect lp_dialect_node = {
 	.open = lp_node_open_by_library,
 	.close = lp_node_close,
 	.receive = lp_node_receive,
+	.outlive = lp_node_outlive,
+	.resume = lp_node_resume,
 	.drain = lp_node_drain,
 };
 
@@ -48,5 +50,7 @@ const struct lp_dialect lp_dialect_any = {
 	.open = lp_node_open_by_library,
 	.close = lp_node_close,
 	.receive = lp_node_receive,
+	.outlive = lp_node_outlive,
+	.resume = lp_node_resume,
 	.drain = lp_node_drain,
 };

@@ -18,6 +18,9 @@ const struct lp_dialect lp_dialect_socketio_sticky_session = {
 	.close = lp_node_close,
 	.address = lp_node_address,
 	.receive = lp_node_receive,
+	.outlive = lp_node_outlive,
+	.resume = lp_node_resume,
+	.resync = lp_node_resync,
 	.drain = lp_node_drain,
 	.ask = lp_node_ask,
 };
