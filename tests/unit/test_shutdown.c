@@ -207,7 +207,7 @@ static void the_users_signal_is_all_that_is_sent(void **state)
 	assert_int_equal(house.last.count, 1);
 	close_house(&house);
 
-	worker = open_with_worker(&house, true);
+	open_with_worker(&house, true);
 	house.slots.config.stop_signal = SIGQUIT;
 	end_process(&house.all[0].process, 0, 0);
 	stop(&house);
