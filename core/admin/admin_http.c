@@ -5,6 +5,7 @@
  *     READING   clients     a request is on its way       its head is complete -> WRITING; timeout -> closed
  *     WRITING   clients     so is its answer              written -> IDLE, READING if more has come, or closed; timeout
  *     IDLE      idle        nothing is                    a byte -> READING; timeout, or another needs its place -> closed
+ *     STREAM    clients     parts of a stream are sent    it leaves, or does not read -> closed
  *
  * The answer is made at once, whole, and handed to libuv, which writes as fast as the client reads; the client's one timer
  * ends it if that takes too long. An answer is kept for a moment, so that many scrapers, or one that asks in a loop, cost
@@ -29,8 +30,18 @@
 
 #define BACKLOG 64
 
+/* When a stream's first part is sent: its head is written by then. */
+#define STREAM_BEGIN_MS 10
+
 /* Pages that are kept. */
-#define PAGES_MAX 8
+#define PAGES_MAX 16
+
+/* What a browser may do with an answer: show it to who asked us, and nobody else. */
+#define SAFETY                                                                                                         \
+	"Cache-Control: no-store\r\n"                                                                                  \
+	"X-Content-Type-Options: nosniff\r\n"                                                                          \
+	"Content-Security-Policy: default-src 'self'; frame-ancestors 'none'\r\n"                                      \
+	"Cross-Origin-Resource-Policy: same-origin\r\n"
 
 /* A body that clients may still be reading. */
 struct answer {
@@ -56,6 +67,10 @@ struct client {
 	bool closing;
 	bool idle;
 	bool keeps; /* The connection goes on after this answer. */
+	bool writing;
+	const struct lp_admin_page *stream; /* NULL: it has asked for none. */
+	uint64_t position;                  /* In the stream. */
+	uint64_t written_ms;                /* When it was last seen that all is written. */
 	size_t length;
 	size_t request; /* Bytes of it that are the request that is being answered. */
 	char head[LP_ADMIN_HEAD_MAX];
@@ -71,6 +86,7 @@ struct lp_admin {
 	struct lp_list clients;
 	struct lp_list idle; /* The one that has been so for longest first. */
 	unsigned client_count;
+	unsigned stream_count;
 	unsigned parts; /* The acceptor, and each client, that have not closed. */
 	struct {
 		struct answer *answer;
@@ -152,6 +168,7 @@ static void close_client(struct client *client)
 	client->closing = true;
 	lp_list_remove(&client->link);
 	client->admin->client_count--;
+	client->admin->stream_count -= client->stream != NULL;
 	uv_close(&client->socket.handle, on_client_handle_closed);
 	uv_close((uv_handle_t *)&client->timer, on_client_handle_closed);
 }
@@ -242,11 +259,7 @@ static size_t write_head(struct client *client, int status, const char *type, si
 				"Content-Type: %s\r\n"
 				"Content-Length: %zu\r\n"
 				"%s"
-				"Connection: %s\r\n"
-				"Cache-Control: no-store\r\n"
-				"X-Content-Type-Options: nosniff\r\n"
-				"Content-Security-Policy: default-src 'self'; frame-ancestors 'none'\r\n"
-				"Cross-Origin-Resource-Policy: same-origin\r\n\r\n",
+				"Connection: %s\r\n" SAFETY "\r\n",
 				status, reason_of(status), type, length, status == 405 ? "Allow: GET, HEAD\r\n" : "",
 				client->keeps ? "keep-alive" : "close");
 }
@@ -257,6 +270,64 @@ static void refuse_request(struct client *client, int status, const char *senten
 	client->keeps = false;
 	size_t length = write_head(client, status, "text/plain; charset=utf-8", strlen(sentence));
 	send_reply(client, length, sentence, strlen(sentence));
+}
+
+/* Streams */
+
+static void on_part_written(uv_write_t *write, int status)
+{
+	struct client *client = write->data;
+	client->writing = false;
+	release_answer(client->answer);
+	client->answer = NULL;
+	client->written_ms = uv_now(client->admin->config.loop);
+	if (status)
+		close_client(client);
+}
+
+static void write_part(struct client *client, const char *bytes, size_t length)
+{
+	uv_buf_t buffer = uv_buf_init((char *)bytes, (unsigned)length);
+	client->write.data = client;
+	client->writing = true;
+	if (uv_write(&client->write, &client->socket.stream, &buffer, 1, on_part_written))
+		close_client(client);
+}
+
+static void on_stream_turn(uv_timer_t *timer)
+{
+	struct client *client = timer->data;
+	struct lp_admin *admin = client->admin;
+	if (client->writing) {
+		if (uv_now(admin->config.loop) - client->written_ms >= LP_ADMIN_TIMEOUT_MS)
+			close_client(client);
+		return;
+	}
+	struct answer *part = calloc(1, sizeof(*part));
+	if (!part)
+		return;
+	part->users = 1;
+	part->body = client->stream->next(admin->config.owner, &client->position, &part->length);
+	if (!part->body) {
+		release_answer(part);
+		return;
+	}
+	client->answer = part;
+	write_part(client, part->body, part->length);
+}
+
+/* What the client says from now on is not listened to, but that it leaves is seen. */
+static void begin_stream(struct client *client, const struct lp_admin_page *page)
+{
+	struct lp_admin *admin = client->admin;
+	client->stream = page;
+	admin->stream_count++;
+	client->length = 0;
+	client->written_ms = uv_now(admin->config.loop);
+	uv_timer_start(&client->timer, on_stream_turn, STREAM_BEGIN_MS, LP_ADMIN_STREAM_MS);
+	int length = snprintf(client->reply, sizeof(client->reply),
+			      "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nConnection: close\r\n" SAFETY "\r\n", page->type);
+	write_part(client, client->reply, (size_t)length);
 }
 
 static bool is_same_word(struct lp_slice one, const char *other)
@@ -339,7 +410,11 @@ static void answer_request(struct client *client)
 	else if (!is_head && !is_same_word(admin->head->method, "GET"))
 		refuse_request(client, 405, "GET and HEAD only\n");
 	else if (!page)
-		refuse_request(client, 404, "there are /metrics, /healthz, /readyz and /status.json\n");
+		refuse_request(client, 404, "there are /, /metrics, /healthz, /readyz and /status.json\n");
+	else if (page->next && (is_head || admin->stream_count == LP_ADMIN_STREAMS_MAX))
+		refuse_request(client, 503, "no further stream is possible; close another page of limpet's\n");
+	else if (page->next)
+		begin_stream(client, page);
 	else if (!(client->answer = get_answer(admin, page)))
 		refuse_request(client, 503, "no memory for the answer; ask again\n");
 	else
@@ -380,6 +455,8 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
 		close_client(client);
 		return;
 	}
+	if (client->stream)
+		return;
 	client->length += (size_t)got;
 	if (!client->length)
 		return;

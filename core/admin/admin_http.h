@@ -4,6 +4,9 @@
  * It answers GET and HEAD of a few fixed paths. Who may connect is who may read: there are no users and no passwords. A browser is a way in for any site that its user visits, so a request must name a host that
  * stands for this listener (DNS rebinding), and answers allow other sites nothing.
  *
+ * A page can also be a stream, of which a client gets another part every second (server-sent events). A client that does not
+ * read gets no further part, and is closed when it has not read one for LP_ADMIN_TIMEOUT_MS.
+ *
  * Bounded: clients at a time, a request's size, the time of a request and of its answer. Answers that are asked for again
  * within a moment are not made again.
  */
@@ -11,6 +14,7 @@
 #define LP_ADMIN_ADMIN_HTTP_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <uv.h>
 
 #include "base/error.h"
@@ -28,6 +32,12 @@
 /** How long a kept connection may be idle: longer than the usual pause of a scraper. */
 #define LP_ADMIN_IDLE_MS 75000
 
+/** Streams at a time: as many as a browser opens. They are clients, too. */
+#define LP_ADMIN_STREAMS_MAX 6
+
+/** How often a stream is told what is new. */
+#define LP_ADMIN_STREAM_MS 1000
+
 /** For how long an answer is good. */
 #define LP_ADMIN_CACHE_MS 250
 
@@ -44,10 +54,23 @@ struct lp_admin;
  */
 typedef char *(*lp_admin_page_cb)(void *owner, int *status, size_t *length);
 
+/**
+ * Make the next part of a stream.
+ *
+ * @param owner     As given to lp_admin_open.
+ * @param position  Where this client is; 0 at first. Kept for the next call.
+ * @param length    Set to the part's bytes.
+ *
+ * @return The part, for free(); NULL when out of memory: the client is told later.
+ */
+typedef char *(*lp_admin_stream_cb)(void *owner, uint64_t *position, size_t *length);
+
 struct lp_admin_page {
 	const char *path; /**< "/metrics". */
 	const char *type; /**< Content-Type. */
 	lp_admin_page_cb make;
+	lp_admin_stream_cb
+		next; /**< NULL; or, in place of `make`, for an answer that goes on until the client leaves. */
 };
 
 struct lp_admin_config {

@@ -74,7 +74,7 @@ void lp_balancer_inherit(struct limpet_balancer *balancer, struct lp_lasting *la
  * @param request A line. @param answer Set for free(). @param length Its bytes. @return 0, -ENOENT or -ENOMEM. */
 int lp_balancer_answer(void *owner, const char *request, char **answer, size_t *length);
 
-#define LP_BALANCER_PAGES 4
+#define LP_BALANCER_PAGES 9
 
 /** The pages of the admin listener; their owner is the balancer. */
 extern const struct lp_admin_page lp_balancer_pages[LP_BALANCER_PAGES];

@@ -7,6 +7,8 @@
 #include "server/balancer.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,7 +16,11 @@
 #include "admin/answers.h"
 #include "admin/decisions_text.h"
 #include "admin/metrics.h"
+#include "admin/page.h"
 #include "base/config_file.h"
+
+/* Decisions in one event: the page shows few, and a busy balancer makes thousands a second. */
+#define EVENT_DECISIONS 50
 
 static struct lp_status_listener listener_at(const void *listeners, size_t index)
 {
@@ -250,11 +256,84 @@ static char *make_readiness(void *owner, int *code, size_t *length)
 	return make_sentence(is_ready ? "ok\n" : stops ? "stopping\n" : "no worker takes connections\n", length);
 }
 
+static char *make_file(const char *name, size_t *length)
+{
+	const struct lp_page_file *file = lp_page_files;
+	while (strcmp(file->name, name) != 0)
+		file++;
+	char *copy = malloc(file->length);
+	*length = file->length;
+	return copy ? memcpy(copy, file->bytes, file->length) : NULL;
+}
+
+static char *make_page(void *owner, int *code, size_t *length)
+{
+	(void)owner;
+	(void)code;
+	return make_file("page.html", length);
+}
+
+static char *make_style(void *owner, int *code, size_t *length)
+{
+	(void)owner;
+	(void)code;
+	return make_file("page.css", length);
+}
+
+static char *make_script(void *owner, int *code, size_t *length)
+{
+	(void)owner;
+	(void)code;
+	return make_file("page.js", length);
+}
+
+static char *make_icon(void *owner, int *code, size_t *length)
+{
+	(void)owner;
+	(void)code;
+	return make_file("page.svg", length);
+}
+
 /* NOLINTEND(readability-non-const-parameter) */
 
+/* What is new for the page: {"status": …, "decisions": {…}}, as a server-sent event, in which every line is a field. */
+static char *next_event(void *owner, uint64_t *position, size_t *length)
+{
+	const struct limpet_balancer *balancer = owner;
+	uint64_t ends = lp_decisions_ends(balancer->data.decisions);
+	struct lp_decisions_question question = question_of(balancer, EVENT_DECISIONS, false);
+	question.after = ends > EVENT_DECISIONS ? ends - EVENT_DECISIONS : 0;
+	if (*position > question.after)
+		question.after = *position;
+	uint64_t missed = *position && question.after > *position ? question.after - *position : 0;
+	char *status = status_text(balancer);
+	char *news = lp_decisions_follow(&question);
+	char *text = NULL;
+	if (status && news &&
+	    asprintf(&text, "{\"status\":%s,\"missed\":%" PRIu64 ",\"news\":%s}", status, missed, news) < 0)
+		text = NULL;
+	free(status);
+	free(news);
+	for (char *at = text ? strchr(text, '\n') : NULL; at; at = strchr(at, '\n'))
+		*at = ' ';
+	char *event = NULL;
+	int written = text ? asprintf(&event, "data: %s\n\n", text) : -1;
+	free(text);
+	if (written < 0)
+		return NULL;
+	*length = (size_t)written;
+	*position = ends;
+	return event;
+}
+
 const struct lp_admin_page lp_balancer_pages[LP_BALANCER_PAGES] = {
-	{"/metrics", "text/plain; version=0.0.4; charset=utf-8", make_metrics},
-	{"/healthz", "text/plain; charset=utf-8", make_health},
-	{"/readyz", "text/plain; charset=utf-8", make_readiness},
-	{"/status.json", "application/json", make_status},
+	{"/", "text/html; charset=utf-8", make_page, NULL},
+	{"/page.css", "text/css; charset=utf-8", make_style, NULL},
+	{"/page.js", "text/javascript; charset=utf-8", make_script, NULL},
+	{"/page.svg", "image/svg+xml", make_icon, NULL},
+	{"/events", "text/event-stream; charset=utf-8", NULL, next_event},
+	{"/metrics", "text/plain; version=0.0.4; charset=utf-8", make_metrics, NULL},
+	{"/healthz", "text/plain; charset=utf-8", make_health, NULL},
+	{"/readyz", "text/plain; charset=utf-8", make_readiness, NULL},
+	{"/status.json", "application/json", make_status, NULL},
 };

@@ -187,7 +187,7 @@ static void request_of_worker(struct top *top, const char *verb, const char *don
 static size_t handle_key(struct top *top, const char *keys)
 {
 	bool is_sequence = strncmp(keys, "\x1b[", 2) == 0 || strncmp(keys, "\x1bO", 2) == 0;
-	char key = is_sequence ? keys[2] : keys[0];
+	const char key = keys[is_sequence ? 2 : 0];
 
 	*top->message = '\0';
 	if (key == 'q' || key == CONTROL_C)

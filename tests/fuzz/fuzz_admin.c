@@ -31,7 +31,7 @@ static char *make_page(void *owner, int *status, size_t *length)
 	return strdup(body);
 }
 
-static const struct lp_admin_page pages[] = {{"/metrics", "text/plain", make_page}};
+static const struct lp_admin_page pages[] = {{"/metrics", "text/plain", make_page, NULL}};
 
 /* One listener for all inputs; its path is removed at once, and a descriptor of it serves in its place. */
 static void start(struct asked *asked)

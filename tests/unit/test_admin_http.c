@@ -54,6 +54,7 @@ struct world {
 	unsigned made;     /* How often the page was made. */
 	int page_status;
 	bool no_memory;
+	bool big_parts; /* Of the stream: more than the kernel keeps. */
 	bool closed;
 	struct lp_error error;
 	char answer[2048];
@@ -73,7 +74,8 @@ uint64_t __wrap_uv_now(const uv_loop_t *loop)
 
 int __wrap_uv_timer_start(uv_timer_t *timer, uv_timer_cb done, uint64_t timeout_ms, uint64_t repeat_ms)
 {
-	return __real_uv_timer_start(timer, done, here->hurries ? 1 : timeout_ms, repeat_ms);
+	return __real_uv_timer_start(timer, done, here->hurries ? 1 : timeout_ms,
+				     here->hurries && repeat_ms ? 1 : repeat_ms);
 }
 
 static char *make_page(void *owner, int *status, size_t *length)
@@ -95,7 +97,21 @@ static char *make_big(void *owner, int *status, size_t *length)
 	return calloc(1, BIG_BYTES);
 }
 
-static const struct lp_admin_page pages[] = {{"/page", "text/plain", make_page}, {"/big", "text/plain", make_big}};
+static char *next_part(void *owner, uint64_t *position, size_t *length)
+{
+	struct world *world = owner;
+	char *text = world->no_memory ? NULL : malloc(BIG_BYTES);
+	if (!text)
+		return NULL;
+	memset(text, '.', BIG_BYTES);
+	*length = world->big_parts ? BIG_BYTES : (size_t)snprintf(text, 32, "part %u\n", (unsigned)++*position);
+	world->made++;
+	return text;
+}
+
+static const struct lp_admin_page pages[] = {{"/page", "text/plain", make_page, NULL},
+					     {"/big", "text/plain", make_big, NULL},
+					     {"/stream", "text/event-stream", NULL, next_part}};
 static const char *const hosts[] = {"metrics.example"};
 
 static int set_up(void **state)
@@ -112,7 +128,7 @@ static int set_up(void **state)
 						 .log = &world->log,
 						 .address = "127.0.0.1:0",
 						 .pages = pages,
-						 .page_count = 2,
+						 .page_count = 3,
 						 .owner = world};
 	*state = world;
 	return 0;
@@ -279,8 +295,100 @@ static void a_request_in_pieces_and_two_at_once_are_answered(void **state)
 	assert_answer(world, client, "HTTP/1.1 200 OK", "page 1\n");
 	say(world, client, GET "GET /nowhere HTTP/1.1\r\n\r\n");
 	assert_answer(world, client, "HTTP/1.1 200 OK", "page 1\n");
-	assert_answer(world, client, "HTTP/1.1 404 Not Found", "there are /metrics");
+	assert_answer(world, client, "HTTP/1.1 404 Not Found", "there are /, /metrics");
 	assert_end(world, client);
+	close_admin(world);
+}
+
+/* What has come of a stream, once it has a text. */
+static void assert_streamed(struct world *world, int fd, const char *wanted)
+{
+	size_t length = 0;
+	*world->answer = '\0';
+	while (!strstr(world->answer, wanted)) {
+		ssize_t got = recv(fd, world->answer + length, sizeof(world->answer) - 1 - length, MSG_DONTWAIT);
+		assert_int_not_equal(got, 0);
+		length += got > 0 ? (size_t)got : 0;
+		world->answer[length] = '\0';
+		uv_run(&world->loop, UV_RUN_NOWAIT);
+	}
+}
+
+static void a_stream_goes_on_until_its_client_leaves(void **state)
+{
+	struct world *world = *state;
+	open_admin(world);
+	world->hurries = true;
+	int client = come();
+	say(world, client, "GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n");
+	assert_streamed(world, client, "part 1\n");
+	assert_non_null(strstr(world->answer, "Content-Type: text/event-stream\r\n"));
+	assert_null(strstr(world->answer, "Content-Length"));
+	say(world, client, "what is said now is not heard");
+	world->no_memory = true;
+	turn(world);
+	world->no_memory = false;
+	assert_streamed(world, client, "part 3\n");
+	close(client);
+	turn(world);
+	unsigned made = world->made;
+	usleep(5000);
+	turn(world);
+	assert_int_equal(world->made, made);
+	close_admin(world);
+}
+
+static void further_streams_are_refused_and_pages_are_not(void **state)
+{
+	struct world *world = *state;
+	int clients[LP_ADMIN_STREAMS_MAX];
+	open_admin(world);
+	for (size_t i = 0; i < LP_ADMIN_STREAMS_MAX; i++) {
+		clients[i] = come();
+		say(world, clients[i], "GET /stream HTTP/1.1\r\n\r\n");
+	}
+	int client = come();
+	say(world, client, "GET /stream HTTP/1.1\r\n\r\n");
+	assert_answer(world, client, "HTTP/1.1 503 ", "no further stream");
+	assert_end(world, client);
+	client = come();
+	say(world, client, GET);
+	assert_answer(world, client, "HTTP/1.1 200 OK", "page");
+	close(client);
+	close(clients[0]);
+	turn(world);
+	client = come();
+	say(world, client, "GET /stream HTTP/1.1\r\n\r\n");
+	assert_streamed(world, client, "part 1\n");
+	close_admin(world);
+	close(client);
+	for (size_t i = 1; i < LP_ADMIN_STREAMS_MAX; i++)
+		close(clients[i]);
+}
+
+static void who_does_not_read_a_stream_gets_no_more_and_is_closed(void **state)
+{
+	struct world *world = *state;
+	open_admin(world);
+	world->hurries = true;
+	world->big_parts = true;
+	int client = come();
+	say(world, client, "GET /stream HTTP/1.1\r\n\r\n");
+	while (!world->made)
+		uv_run(&world->loop, UV_RUN_NOWAIT);
+	for (int i = 0; i < 20; i++)
+		uv_run(&world->loop, UV_RUN_ONCE);
+	assert_int_equal(world->made, 1); /* It has read nothing of the first part. */
+	world->later_ms += LP_ADMIN_TIMEOUT_MS;
+	usleep(5000);
+	turn(world);
+	size_t read_bytes = 0;
+	char bytes[65536];
+	ssize_t got;
+	while ((got = recv(client, bytes, sizeof(bytes), 0)) > 0)
+		read_bytes += (size_t)got;
+	assert_true(read_bytes < BIG_BYTES);
+	close(client);
 	close_admin(world);
 }
 
@@ -566,6 +674,9 @@ int main(void)
 		TEST(a_page_is_answered_and_the_next_request_too),
 		TEST(a_head_comes_without_its_body),
 		TEST(a_request_in_pieces_and_two_at_once_are_answered),
+		TEST(a_stream_goes_on_until_its_client_leaves),
+		TEST(further_streams_are_refused_and_pages_are_not),
+		TEST(who_does_not_read_a_stream_gets_no_more_and_is_closed),
 		TEST(the_connection_ends_behind_what_wants_it_so),
 		TEST(what_is_no_request_for_a_page_is_refused_and_ended),
 		TEST(only_hosts_that_mean_this_listener_are_answered),

@@ -1,0 +1,13 @@
+# Writes OUTPUT, a C file that holds FILES as lp_page_files (page.h).
+set(text "/* Made by core/admin/page.cmake from the files of the page. */\n#include \"admin/page.h\"\n\n")
+set(table "")
+foreach(path IN LISTS FILES)
+	get_filename_component(file ${path} NAME)
+	string(MAKE_C_IDENTIFIER ${file} name)
+	file(READ ${path} hex HEX)
+	string(REGEX REPLACE "(..)" "(char)0x\\1," bytes "${hex}")
+	string(APPEND text "static const char ${name}[] = {${bytes}0x00};\n")
+	string(APPEND table "\t{\"${file}\", ${name}, sizeof(${name}) - 1},\n")
+endforeach()
+string(APPEND text "\nconst struct lp_page_file lp_page_files[] = {\n${table}\t{0},\n};\n")
+file(WRITE ${OUTPUT} "${text}")
