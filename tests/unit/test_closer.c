@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <poll.h>
 
 #include "base/clock.h"
 #include "connection/closer.h"
@@ -126,6 +127,38 @@ static void what_lingers_inside_of_a_unix_socket_is_closed_without_waiting(void 
 	lp_closer_free(closer);
 }
 
+/* Until its client's window is full, too: then the end waits for the client. */
+static void fill_up(int fd)
+{
+	static const char chunk[65536];
+	struct pollfd room = {.fd = fd, .events = POLLOUT};
+	while (poll(&room, 1, 50) == 1)
+		assert_true(write(fd, chunk, sizeof(chunk)) > 0);
+}
+
+static void one_that_lingers_does_not_hold_up_the_next(void **state)
+{
+	struct lp_closer *closer = lp_closer_new();
+	size_t bytes;
+	struct connection connection = make_full(&bytes);
+	(void)state;
+	fill_up(connection.fd);
+	set_linger(connection.fd, LINGER_S);
+	uint64_t began = lp_clock_ns();
+	lp_closer_close(closer, connection.fd);
+	for (int i = 0; i < 3; i++) {
+		int pair[2];
+		char byte;
+		assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+		lp_closer_close(closer, pair[1]);
+		assert_int_equal(read(pair[0], &byte, 1), 0);
+		close(pair[0]);
+	}
+	assert_quick(began);
+	lp_closer_free(closer);
+	close(connection.client);
+}
+
 /* The thread has a table of its own for a moment. */
 static void what_is_open_beside_it_stays_open_and_ends_when_it_is_closed(void **state)
 {
@@ -202,6 +235,7 @@ int main(void)
 		cmocka_unit_test(a_lingering_descriptor_is_closed_without_waiting_and_loses_nothing),
 		cmocka_unit_test(more_than_it_has_room_for_are_closed_without_waiting_for_each),
 		cmocka_unit_test(what_lingers_inside_of_a_unix_socket_is_closed_without_waiting),
+		cmocka_unit_test(one_that_lingers_does_not_hold_up_the_next),
 		cmocka_unit_test(what_is_open_beside_it_stays_open_and_ends_when_it_is_closed),
 		cmocka_unit_test(the_option_stays_as_its_worker_has_set_it),
 		cmocka_unit_test(a_worker_that_wants_a_reset_gets_one),
