@@ -45,7 +45,7 @@ struct lp_channel_lasting {
 	bool half_sent; /**< So is one to the worker. */
 	struct mmsghdr journal;
 	char in[LP_CHANNEL_LASTING_IN];
-	_Alignas(64) char state[LP_CHANNEL_STATE_MAX]; /**< The dialect's. */
+	_Alignas(max_align_t) char state[LP_CHANNEL_STATE_MAX]; /**< The dialect's. */
 };
 
 /**
