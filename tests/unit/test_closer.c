@@ -90,6 +90,15 @@ static void more_than_it_has_room_for_are_closed_without_waiting_for_each(void *
 	}
 }
 
+/* Until its client's window is full, too: then the end waits for the client. */
+static void fill_up(int fd)
+{
+	static const char chunk[65536];
+	struct pollfd room = {.fd = fd, .events = POLLOUT};
+	while (poll(&room, 1, 50) == 1)
+		assert_true(write(fd, chunk, sizeof(chunk)) > 0);
+}
+
 static void send_descriptor(int socket, int fd)
 {
 	assert_int_equal(lp_scm_rights_send(socket, "x", 1, fd), 1);
@@ -108,6 +117,7 @@ static void what_lingers_inside_of_a_unix_socket_is_closed_without_waiting(void 
 			struct connection connection = make_full(&bytes);
 			int outer[2];
 			int inner[2];
+			fill_up(connection.fd);
 			set_linger(connection.fd, LINGER_S);
 			assert_int_equal(socketpair(AF_UNIX, types[i], 0, outer), 0);
 			assert_int_equal(socketpair(AF_UNIX, types[i], 0, inner), 0);
@@ -118,22 +128,13 @@ static void what_lingers_inside_of_a_unix_socket_is_closed_without_waiting(void 
 				close(inner[1]);
 			uint64_t began = lp_clock_ns();
 			lp_closer_close(closer, outer[1]);
-			assert_int_equal(read_to_the_end(connection.client), bytes);
 			assert_quick(began);
+			assert_true(read_to_the_end(connection.client) >= bytes);
 			close(connection.client);
 			close(outer[0]);
 			close(inner[0]);
 		}
 	lp_closer_free(closer);
-}
-
-/* Until its client's window is full, too: then the end waits for the client. */
-static void fill_up(int fd)
-{
-	static const char chunk[65536];
-	struct pollfd room = {.fd = fd, .events = POLLOUT};
-	while (poll(&room, 1, 50) == 1)
-		assert_true(write(fd, chunk, sizeof(chunk)) > 0);
 }
 
 static void one_that_lingers_does_not_hold_up_the_next(void **state)
