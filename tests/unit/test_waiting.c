@@ -1130,7 +1130,7 @@ static bool is_logged(const struct room *room, const char *text)
 static void assert_decision(const struct room *room, const char *client, const char *part)
 {
 	struct lp_decisions_question question = {
-		.decisions = room->decisions, .now_ms = room->now_ms, .count = 100, .reveal = true, .wanted = client};
+		.decisions = room->decisions, .count = 100, .reveal = true, .wanted = client};
 	char *text = lp_decisions_search(&question);
 	if (!strstr(text, part))
 		fail_msg("%s: \"%s\" is not in %s", client, part, text);
