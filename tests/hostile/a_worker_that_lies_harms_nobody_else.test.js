@@ -23,16 +23,26 @@ const KEPT_KIB = 16 * 1024;
 const LINES = 400;
 
 const HONEST = {
-	node: 'node workers/answer.js',
+	cluster: 'node workers/answer.js',
 	native: '/usr/bin/python3 workers/native.py',
 	v8: 'node workers/answer.js',
+	preload: 'env -u LISTEN_FDS node ./honest.js',
+	node: 'env -u LISTEN_FDS node ./honest.js',
 };
+
+/** A server that knows nothing of limpet. */
+const SERVER = `
+	const { LIMPET_WORKER_ID: worker, LIMPET_PRELOAD_LISTEN: port } = process.env;
+	require('node:http').createServer((request, response) => response.end(JSON.stringify({ worker: Number(worker), pid: process.pid })))
+		.listen(Number(port));
+`;
 
 const files = { 'first.lua': 'return { on_request = function(conn, workers) return conn.path == "/liar" and workers[2] or workers[1] end }' };
 
 const setting = (dialect, harm) => ({
 	files: {
 		...files,
+		'honest.js': SERVER,
 		'worker': `#!/bin/sh
 			[ "$LIMPET_WORKER_ID" = 2 ] && exec /usr/bin/python3 ${LIAR} ${dialect} ${harm}
 			exec ${HONEST[dialect]}`,
@@ -41,9 +51,11 @@ const setting = (dialect, harm) => ({
 });
 
 const COMMAND = {
-	node: '--workers 2 --dialect cluster --policy ./first.lua -- ./worker',
+	cluster: '--workers 2 --dialect cluster --policy ./first.lua -- ./worker',
 	native: '--workers 2 --dialect native --policy ./first.lua -- ./worker',
 	v8: '--workers 2 --dialect cluster --node-serialization advanced --policy ./first.lua -- ./worker',
+	preload: '--workers 2 --dialect preload --policy ./first.lua -- ./worker',
+	node: '--workers 2 --dialect node --policy ./first.lua -- ./worker',
 };
 
 /** The liar begins; resolves to its pid. */
@@ -81,9 +93,11 @@ async function assertHarmless(limpet) {
 }
 
 for (const [dialect, harms] of Object.entries({
-	node: ['node_cluster_flood', 'small_messages', 'large_messages', 'endless_line', 'byte_by_byte', 'nonsense', 'servers',
+	cluster: ['node_cluster_flood', 'small_messages', 'large_messages', 'endless_line', 'byte_by_byte', 'nonsense', 'servers',
 		'deaf_asker', 'deep', 'handles', 'flapping', 'wrong_acks', 'claims'],
 	native: ['native_nonsense', 'native_store', 'native_descriptors', 'open_too_many', 'claims'],
+	preload: ['lingering_descriptors', 'places'],
+	node: ['wrong_acks', 'lingering_descriptors'],
 	v8: ['v8_doubles', 'v8_nonsense'],
 }))
 	for (const harm of harms)
@@ -107,7 +121,7 @@ test('a session that moves from a living worker is counted, and the log says to 
 		assert.equal((await limpet.counts()).sessions, 1);
 	}));
 
-for (const [dialect, harm] of [['node', 'reads_no_more'], ['native', 'reads_no_more'], ['native', 'native_ack_of_nothing']])
+for (const [dialect, harm] of [['cluster', 'reads_no_more'], ['native', 'reads_no_more'], ['native', 'native_ack_of_nothing']])
 	test(`${dialect}: ${harm.replaceAll('_', ' ')}: its place has a worker again, while it lives`, run(
 		COMMAND[dialect], { ...setting(dialect, harm), ready: false },
 		async (limpet) => {

@@ -1,5 +1,5 @@
-"""A worker that means harm, at descriptor 3. Words: its dialect (node or native), and what it does; it begins when it is sent
-SIGUSR1, and says so on standard output.
+"""A worker that means harm. Words: its dialect (cluster, v8, native, preload or node), and what it does; it begins when it is
+sent SIGUSR1, and says so on standard output.
 
 It takes connections as its dialect has it, and answers them, except where its harm is to do otherwise.
 """
@@ -12,9 +12,29 @@ import struct
 import sys
 import time
 
+from lingering import lingering, send_inside
+
 DIALECT, HARM = sys.argv[1], sys.argv[2]
-KIND = socket.SOCK_STREAM if DIALECT == "node" else socket.SOCK_SEQPACKET
-channel = socket.socket(socket.AF_UNIX, KIND, fileno=3)
+SPEAKS_FRAMES = DIALECT in ("native", "preload")
+
+
+def knock(variable, kind):
+    """Come to a door of limpet's."""
+    comer = socket.socket(socket.AF_UNIX, kind)
+    comer.connect(os.environ[variable])
+    return comer
+
+
+# What lies are told on, and what connections come by: the same, but for Node's processes that have registered.
+if DIALECT == "preload":
+    channel = carrier = knock("LIMPET_PRELOAD", socket.SOCK_SEQPACKET)
+elif DIALECT == "node":
+    channel = knock("LIMPET_PRELOAD_NODE", socket.SOCK_STREAM)
+    channel.recv(64)  # Which number it has, and how it is to speak.
+    carrier = knock("LIMPET_PRELOAD", socket.SOCK_SEQPACKET)
+else:
+    kind = socket.SOCK_SEQPACKET if DIALECT == "native" else socket.SOCK_STREAM
+    channel = carrier = socket.socket(socket.AF_UNIX, kind, fileno=3)
 channel.setblocking(True)
 
 
@@ -23,8 +43,11 @@ def say(message):
 
 
 def begin():
-    if DIALECT == "native":
-        return say(b"ready")
+    if SPEAKS_FRAMES or DIALECT == "node":
+        for frame in (b"listen 0", b"sigterm 0", b"ready") if DIALECT != "native" else (b"ready",):
+            carrier.send(frame)
+    if SPEAKS_FRAMES:
+        return None
     say({"cmd": "NODE_CLUSTER", "act": "online", "seq": 0})
     return say({"cmd": "NODE_CLUSTER", "act": "queryServer", "seq": 1, "index": 0, "data": None, "address": "127.0.0.1",
                 "port": 8080, "addressType": 4, "flags": 0})
@@ -120,7 +143,7 @@ def claims():
     number = 0
     while True:
         keys = range(number, number + 200)
-        if DIALECT == "node":
+        if not SPEAKS_FRAMES:
             say(b"".join(b'{"type":"sticky:connection","data":"mine-%d"}\n' % key for key in keys))
         else:
             for key in keys:
@@ -151,6 +174,22 @@ def native_descriptors():
         pair[1].close()
 
 
+def lingering_descriptors():
+    """Connections whose last close waits for a minute: one, many in one message, and some that stay unheard."""
+    word = b"bounce" if SPEAKS_FRAMES else b'{"cmd":"NODE_HANDLE","type":"net.Socket"}\n'
+    end = b"ack 99 0" if SPEAKS_FRAMES else b""
+    for count, nested in ((1, False), (1, True), (5, False), (5, True)):
+        connections = [lingering(60) for _ in range(count)]
+        send_inside(channel, word, connections, nested)
+        for connection in connections:
+            connection.close()
+    connections = [lingering(60) for _ in range(4)]
+    channel.send(end)
+    for nested, connection in enumerate(connections):
+        send_inside(channel, word, [connection], nested % 2 == 1)
+        connection.close()
+
+
 def native_ack_of_nothing():
     say(b"ack 99 0")
 
@@ -162,6 +201,12 @@ def open_too_many():
 def reads_no_more():
     """Nothing can be sent to it, and it does not close its end."""
     channel.shutdown(socket.SHUT_RD)
+
+
+def places():
+    """Words about places, numbers and states, in every order: where it listens, and that it takes connections, or not."""
+    words = [b"listen %d" % n for n in (0, 1, 31, 32, 1 << 31, 1 << 63)] + [b"ready", b"parents-channel", b"sigterm 7", b"each 2"]
+    forever([word for listens in words for word in (listens, listens.replace(b"listen", b"unlisten"))])
 
 
 def v8(value):
@@ -179,10 +224,14 @@ def v8_nonsense():
 
 
 def serve_one(message, descriptors):
+    if not message.startswith(b"connection ") and b"newconn" not in message:
+        for descriptor in descriptors:
+            os.close(descriptor)  # What it has asked for: a server.
+        return
     for descriptor in descriptors:
         client = socket.socket(fileno=descriptor)
-        if DIALECT == "native":
-            say(b"ack " + message.split()[1])
+        if message.startswith(b"connection "):
+            carrier.send(b"ack " + message.split()[1])
         else:
             say(b'{"cmd":"NODE_HANDLE_ACK"}\n')
             line = [line for line in message.split(b"\n") if b"newconn" in line][-1]
@@ -214,11 +263,13 @@ else:
                            for k, v in online.items()) + b"{\x03"))
 os.write(1, b"liar is here %d\n" % os.getpid())
 while not started:
-    if select.select([channel], [], [], 0.05)[0]:
-        message, descriptors, _, _ = socket.recv_fds(channel, 65536, 8)
+    for ready in select.select({channel, carrier}, [], [], 0.05)[0]:
+        message, descriptors, _, _ = socket.recv_fds(ready, 65536, 8)
         if not message:
             sys.exit(0)
         serve_one(message, descriptors)
+if HARM == "reads_no_more":
+    reads_no_more()  # Before anybody hears of it: what is sent to it from then on does not arrive.
 os.write(1, b"liar begins\n")
 try:
     globals()[HARM]()
