@@ -65,7 +65,8 @@ void lp_refusal_send(int fd, int status)
 	shutdown(fd, SHUT_WR);
 }
 
-/* A client at a unix path can send descriptors, and reading past them would close them, here, however long that takes. */
+/* The kernel writes to bytes. A client at a unix path can send descriptors, and reading past them would close them, here, however long that takes. */
+/* NOLINTNEXTLINE(readability-non-const-parameter) */
 static ssize_t peek_without_descriptors(int fd, char *bytes, size_t size)
 {
 	struct iovec iov = {.iov_base = bytes, .iov_len = size};

@@ -360,12 +360,12 @@ static void requests_are_given_back_as_limpet_wants_it(void **state)
 {
 	static const char opening[] = "GET /?EIO=4&transport=polling HTTP/1.1\r\n\r\n";
 	static const struct {
-		enum lp_frame_each each;
 		const char *request;
+		enum lp_frame_each each;
 		bool stays;
-	} cases[] = {{LP_EACH_REQUEST, GET, false},     {LP_EACH_REQUEST, opening, false},
-		     {LP_EACH_SESSION, opening, false}, {LP_EACH_SESSION, GET, true},
-		     {LP_EACH_NONE, FOREIGN, true},     {LP_EACH_NONE, opening, true}};
+	} cases[] = {{GET, LP_EACH_REQUEST, false},     {opening, LP_EACH_REQUEST, false},
+		     {opening, LP_EACH_SESSION, false}, {GET, LP_EACH_SESSION, true},
+		     {FOREIGN, LP_EACH_NONE, true},     {opening, LP_EACH_NONE, true}};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct running running = run(cases[i].each);

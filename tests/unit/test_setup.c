@@ -47,6 +47,7 @@ static int set_up(void **state)
 {
 	struct world *world = calloc(1, sizeof(*world));
 	FILE *log = tmpfile();
+	*state = world;
 	strcpy(world->folder, "/tmp/limpet-setup-XXXXXX");
 	if (!log || !mkdtemp(world->folder))
 		return -1;
@@ -65,7 +66,6 @@ static int set_up(void **state)
 	world->options.log_fd = world->log;
 	world->options.max_waiting = 100;
 	world->options.max_sessions = 100;
-	*state = world;
 	return 0;
 }
 
