@@ -667,7 +667,8 @@ void lp_channel_close(struct lp_channel *channel, void (*closed)(struct lp_chann
 {
 	move_channel(channel, LP_CHANNEL_CLOSED);
 	channel->closed = closed;
-	uv_poll_stop(&channel->poll);
+	uv_close((uv_handle_t *)&channel->poll,
+		 on_handle_closed);       /* Before the closer's thread may close what it polls. */
 	shutdown(channel->fd, SHUT_RDWR); /* What is unheard in it may hold descriptors, and no more comes. */
 	lp_closer_close(channel->connections->closer, channel->fd);
 	channel->fd = -1;
@@ -679,7 +680,6 @@ void lp_channel_close(struct lp_channel *channel, void (*closed)(struct lp_chann
 	return_all(channel, LP_ARRIVED);
 	return_all(channel, LP_SENT);
 	return_all(channel, LP_QUEUED);
-	uv_close((uv_handle_t *)&channel->poll, on_handle_closed);
 	uv_close((uv_handle_t *)&channel->retry, on_handle_closed);
 }
 

@@ -49,9 +49,10 @@ struct world {
 	struct lp_admin *admin;
 	char folder[32];
 	char path[64];
-	uint64_t later_ms; /* What the loop's clock is ahead. */
-	bool hurries;      /* Every timer ends after a millisecond. */
-	unsigned made;     /* How often the page was made. */
+	uint64_t later_ms;  /* What the loop's clock is ahead. */
+	bool hurries;       /* Every timer ends after a millisecond. */
+	bool streams_hurry; /* Those of streams do; that of a request is not to end before a slow machine has sent it. */
+	unsigned made;      /* How often the page was made. */
 	int page_status;
 	bool no_memory;
 	bool big_parts; /* Of the stream: more than the kernel keeps. */
@@ -74,8 +75,8 @@ uint64_t __wrap_uv_now(const uv_loop_t *loop)
 
 int __wrap_uv_timer_start(uv_timer_t *timer, uv_timer_cb done, uint64_t timeout_ms, uint64_t repeat_ms)
 {
-	return __real_uv_timer_start(timer, done, here->hurries ? 1 : timeout_ms,
-				     here->hurries && repeat_ms ? 1 : repeat_ms);
+	bool soon = here->hurries || (here->streams_hurry && repeat_ms);
+	return __real_uv_timer_start(timer, done, soon ? 1 : timeout_ms, soon && repeat_ms ? 1 : repeat_ms);
 }
 
 static char *make_page(void *owner, int *status, size_t *length)
@@ -318,7 +319,7 @@ static void a_stream_goes_on_until_its_client_leaves(void **state)
 {
 	struct world *world = *state;
 	open_admin(world);
-	world->hurries = true;
+	world->streams_hurry = true;
 	int client = come();
 	say(world, client, "GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	assert_streamed(world, client, "part 1\n");
@@ -327,8 +328,10 @@ static void a_stream_goes_on_until_its_client_leaves(void **state)
 	say(world, client, "what is said now is not heard");
 	world->no_memory = true;
 	turn(world);
+	while (recv(client, world->answer, sizeof(world->answer), MSG_DONTWAIT) > 0)
+		;
 	world->no_memory = false;
-	assert_streamed(world, client, "part 3\n");
+	assert_streamed(world, client, "part ");
 	close(client);
 	turn(world);
 	unsigned made = world->made;
@@ -370,7 +373,7 @@ static void who_does_not_read_a_stream_gets_no_more_and_is_closed(void **state)
 {
 	struct world *world = *state;
 	open_admin(world);
-	world->hurries = true;
+	world->streams_hurry = true;
 	world->big_parts = true;
 	int client = come();
 	say(world, client, "GET /stream HTTP/1.1\r\n\r\n");

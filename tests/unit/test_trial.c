@@ -3,6 +3,7 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,17 +26,17 @@
 #define RUN_MS_MAX 50
 
 /* What the monotonic clock goes ahead with each reading: the processor is others'. */
-static time_t pause_s;
+static _Atomic time_t pause_s;
 
 int __real_clock_gettime(clockid_t clock, struct timespec *now);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
 {
-	static time_t ahead_s;
+	static _Atomic time_t ahead_s; /* A guard's thread reads the clock, too. */
 	int status = __real_clock_gettime(clock, now);
 	if (clock == CLOCK_MONOTONIC)
-		now->tv_sec += ahead_s += pause_s;
+		now->tv_sec += atomic_fetch_add(&ahead_s, pause_s) + pause_s;
 	return status;
 }
 
