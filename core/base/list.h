@@ -52,16 +52,4 @@ static inline void lp_list_remove(struct lp_list *link)
 	lp_list_init(link);
 }
 
-/** Move every member of one list to the end of another. @param head Where to. @param from Empty afterwards. */
-static inline void lp_list_splice(struct lp_list *head, struct lp_list *from)
-{
-	if (lp_list_empty(from))
-		return;
-	from->next->previous = head->previous;
-	from->previous->next = head;
-	head->previous->next = from->next;
-	head->previous = from->previous;
-	lp_list_init(from);
-}
-
 #endif

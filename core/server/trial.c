@@ -241,17 +241,9 @@ static void name_recorded(const struct lp_policy_conn *conn, char *name, size_t 
 }
 
 /* Of the processor's time: on a busy machine a trial would else end before it has found anything. */
-static uint64_t ran_ns(void)
-{
-	struct timespec ran;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ran);
-	return (uint64_t)ran.tv_sec * 1000000000u + (uint64_t)ran.tv_nsec;
-}
-
 static uint64_t budget_end_ns(void)
 {
-	return ran_ns() + LP_TRIAL_BUDGET_MS * UINT64_C(1000000);
+	return lp_clock_thread_ns() + LP_TRIAL_BUDGET_MS * UINT64_C(1000000);
 }
 
 int lp_trial_run(struct lp_trial *trial, const struct lp_recorder *recorder, struct lp_error *error)
@@ -266,7 +258,7 @@ int lp_trial_run(struct lp_trial *trial, const struct lp_recorder *recorder, str
 		status = try_made_up(trial, listener, error);
 	}
 	uint64_t end_ns = budget_end_ns();
-	for (size_t i = 0; i < lp_recorder_count(recorder) && !status && ran_ns() < end_ns; i++) {
+	for (size_t i = 0; i < lp_recorder_count(recorder) && !status && lp_clock_thread_ns() < end_ns; i++) {
 		struct lp_policy_conn conn;
 
 		status = connect_recorded(trial, lp_recorder_get(recorder, i), &conn, error);
@@ -327,7 +319,7 @@ static void compare_on(struct lp_trial *trial, struct lp_trial *before, const st
 static int compare_recorded(struct lp_trial *trial, struct lp_trial *before, const struct lp_recorder *recorder,
 			    uint64_t end_ns, struct tally *tally, struct lp_error *error)
 {
-	for (size_t i = 0; i < lp_recorder_count(recorder) && ran_ns() < end_ns; i++) {
+	for (size_t i = 0; i < lp_recorder_count(recorder) && lp_clock_thread_ns() < end_ns; i++) {
 		struct lp_policy_conn conn;
 		int status = connect_recorded(trial, lp_recorder_get(recorder, i), &conn, error);
 
@@ -349,7 +341,7 @@ static int compare_sessions(struct lp_trial *trial, struct lp_trial *before, uin
 
 	lp_listen_address_name(trial->options->listen[0], listener);
 
-	for (unsigned i = 0; i < LP_TRIAL_SESSIONS && ran_ns() < end_ns; i++) {
+	for (unsigned i = 0; i < LP_TRIAL_SESSIONS && lp_clock_thread_ns() < end_ns; i++) {
 		struct lp_slice key = lp_sessions_walk(sessions, &at, &home);
 		struct lp_policy_conn conn;
 		char sid[SID_SIZE];

@@ -45,7 +45,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -509,14 +508,6 @@ void lp_channel_hear_some(struct lp_channel *channel)
 	hear(channel, lp_clock_ns() + TURN_NS, SIZE_MAX);
 }
 
-/* Not by the clock, which goes on while others have the processor. */
-static uint64_t processor_ns(void)
-{
-	struct timespec used;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-	return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
-}
-
 /* What is there now counts, all of it; what a worker says meanwhile does not. Of messages the kernel does not tell how much
  * that is, but only few fit. */
 static size_t bytes_there(const struct lp_channel *channel)
@@ -534,9 +525,9 @@ void lp_channel_hear_for_decision(struct lp_channel *channel, uint64_t turn)
 	channel->turn = turn;
 	if (channel->turn_ns >= TURN_NS)
 		return;
-	uint64_t before_ns = processor_ns();
+	uint64_t before_ns = lp_clock_thread_ns();
 	hear(channel, 0, bytes_there(channel));
-	channel->turn_ns += processor_ns() - before_ns;
+	channel->turn_ns += lp_clock_thread_ns() - before_ns;
 }
 
 static bool has_hung_up(const struct lp_channel *channel)

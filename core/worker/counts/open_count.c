@@ -28,9 +28,9 @@
 #include "worker/counts/open_count.h"
 
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/list.h"
 #include "limpet/balancer.h"
@@ -95,13 +95,6 @@ struct lp_open_count {
 	void *stopped_owner;
 };
 
-static uint64_t processor_ns(void)
-{
-	struct timespec used;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-	return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
-}
-
 static bool is_told_of(const struct lp_open_count *count, int kind)
 {
 	return count->destroyed_fd >= 0 && kind != LP_SOCKET_UNIX;
@@ -158,9 +151,9 @@ static void set_due(struct lp_open_count *count, int kind)
 static void read_list(void *argument)
 {
 	struct listing *listing = argument;
-	uint64_t before = processor_ns();
+	uint64_t before = lp_clock_thread_ns();
 	listing->status = lp_socket_diag_list(listing->kind, &listing->ports, &listing->list);
-	listing->cost_ns = processor_ns() - before;
+	listing->cost_ns = lp_clock_thread_ns() - before;
 	uv_async_send(&listing->done);
 }
 
